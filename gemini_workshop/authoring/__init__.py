@@ -1,0 +1,1 @@
+"""From one lesson source to its starter and its solution."""

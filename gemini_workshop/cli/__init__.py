@@ -1,0 +1,1 @@
+"""The command gemini-workshop: parsing only, each command is one call into the package."""

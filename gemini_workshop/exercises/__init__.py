@@ -1,0 +1,1 @@
+"""Checks that say what is wrong, hints, and the learner's progress."""

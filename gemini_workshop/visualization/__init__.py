@@ -1,0 +1,1 @@
+"""Figures and widgets in one house style."""
