@@ -1,7 +1,8 @@
 """The decoder, in the order in which the course builds it.
 
-``normalization``, ``embeddings``, ``masks``, ``attention``, ``feedforward``, ``transformer_block``, ``transformer``:
-each file uses only the ones before it. Functions compute, modules own weights and call the functions.
+``normalization``, ``embeddings``, ``masks``, ``attention``, ``feedforward``, ``transformer_block``,
+``transformer``: each file uses only the ones before it. Functions compute, modules own weights and call the
+functions.
 
 One letter means one axis in every signature of the project:
 

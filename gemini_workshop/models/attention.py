@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -26,7 +25,8 @@ from gemini_workshop.models.normalization import RMSNorm
 def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     """Turn scores into shares: each at least 0, together 1 along ``dim``, larger for larger scores.
 
-    The largest score is subtracted first. That changes no share (the factor cancels) and keeps ``exp`` in range.
+    The largest score is subtracted first. That changes no share (the factor cancels) and keeps ``exp`` in
+    range.
 
     Example:
         >>> softmax(torch.tensor([1000.0, 1001.0]))
@@ -113,7 +113,6 @@ class KeyValueStore(Protocol):
         """Tokens stored so far."""
         ...
 
-
     def append(
         self, key: Float[Tensor, "B K T C"], value: Float[Tensor, "B K T C"]
     ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
@@ -122,7 +121,7 @@ class KeyValueStore(Protocol):
 
 
 class GroupedQueryAttention(nn.Module):
-    """Causal self-attention with rotary positions, grouped heads and (if asked) normalised queries and keys."""
+    """Causal self-attention with rotary positions, grouped heads and, if asked, normed queries and keys."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
 """Rotary positions: turn each pair of channels by an angle that grows with the position.
 
-    (x1, x2) at position t  ->  (x1 cos a - x2 sin a,  x2 cos a + x1 sin a)      a = t * base^(-2i/C) for pair i
+    (x1, x2) at position t  ->  (x1 cos a - x2 sin a,  x2 cos a + x1 sin a)
+    where a = t * base^(-2i/C) for pair i
 
-A query and a key that were both turned meet at the *difference* of their angles, so their score depends on how far
-apart they are and not on where they stand.
+A query and a key that were both turned meet at the *difference* of their angles, so their score depends on
+how far apart they are and not on where they stand.
 
 Source: Su et al. 2021, arXiv:2104.09864, section 3.2.
 Differs: pair i is channels (i, i + C/2), as in Llama and Gemma, not (2i, 2i + 1) as in the paper.

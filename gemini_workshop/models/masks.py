@@ -12,8 +12,8 @@ def causal_mask(
 ) -> Bool[Tensor, "T S"]:
     """Each query may look at its own key and the ones before it.
 
-    The queries are the *last* ``num_queries`` of the ``num_keys`` tokens: with a cache there are more keys than
-    queries, and the newest query sees them all.
+    The queries are the *last* ``num_queries`` of the ``num_keys`` tokens: with a cache there are more keys
+    than queries, and the newest query sees them all.
 
         causal_mask(3, 5)      keys 0 1 2 3 4
                    query of key 2   # # # . .
@@ -32,5 +32,5 @@ def causal_mask(
 
 
 def additive_mask(mask: Bool[Tensor, "*B T S"], dtype: torch.dtype = torch.float32) -> Tensor:
-    """The same mask as numbers to add to the scores: 0 where a query may attend, minus infinity elsewhere."""
+    """The same mask as numbers to add to the scores: 0 where a query may attend, else -infinity."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))

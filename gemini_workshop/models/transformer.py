@@ -23,18 +23,18 @@ from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.transformer_block import TransformerBlock
 
 EMBEDDING_STD = 0.02
-# Where each kind of weight starts, by the end of its name. The matrices that write to the residual stream start at
-# zero, so that every block is the identity at first and learns how much to add.
+# Where each kind of weight starts, by the end of its name. The matrices that write to the residual stream start
+# at zero, so that every block is the identity at first and learns how much to add.
 INITIAL_STD = {
-    "embedding.weight": lambda fan_in: EMBEDDING_STD,
-    "head.weight": lambda fan_in: EMBEDDING_STD,
+    "embedding.weight": lambda _: EMBEDDING_STD,
+    "head.weight": lambda _: EMBEDDING_STD,
     "attention.query.weight": lambda fan_in: fan_in**-0.5,
     "attention.key.weight": lambda fan_in: fan_in**-0.5,
     "attention.value.weight": lambda fan_in: fan_in**-0.5,
-    "attention.output.weight": lambda fan_in: 0.0,
+    "attention.output.weight": lambda _: 0.0,
     "feed_forward.gate.weight": lambda fan_in: fan_in**-0.5,
     "feed_forward.up.weight": lambda fan_in: fan_in**-0.5,
-    "feed_forward.down.weight": lambda fan_in: 0.0,
+    "feed_forward.down.weight": lambda _: 0.0,
 }
 
 
@@ -91,7 +91,7 @@ class Transformer(nn.Module):
 
     @contextmanager
     def attention_by(self, functions: AttentionFunction | Sequence[AttentionFunction]) -> Iterator[None]:
-        """Let other functions do the attention for a while: to look inside, to change it, or to use one's own.
+        """Let other functions do the attention for a while: to look inside, to change it, to use one's own.
 
         Args:
             functions: one for all layers, or one for each, with the signature of
@@ -100,7 +100,9 @@ class Transformer(nn.Module):
         layers = [module for module in self.modules() if isinstance(module, GroupedQueryAttention)]
         each = list(functions) if isinstance(functions, Sequence) else [functions] * len(layers)
         if len(each) != len(layers):
-            raise WorkshopError(f"{len(each)} attention functions for {len(layers)} layers. Give one, or one a layer.")
+            raise WorkshopError(
+                f"{len(each)} attention functions for {len(layers)} layers. Give one, or one a layer."
+            )
         before = [layer.attend for layer in layers]
         try:
             for layer, function in zip(layers, each, strict=True):
