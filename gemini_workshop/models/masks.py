@@ -25,12 +25,12 @@ def causal_mask(
     """
     if num_queries > num_keys:
         raise WorkshopError(
-            f"num_queries={num_queries} is more than num_keys={num_keys}: the first queries would see no key. "
+            f"num_queries={num_queries} is more than num_keys={num_keys}: the first queries see no key. "
             "Every query brings its own key; pass the number of all keys, cached ones included."
         )
     return torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(num_keys - num_queries)
 
 
 def additive_mask(mask: Bool[Tensor, "*B T S"], dtype: torch.dtype = torch.float32) -> Tensor:
-    """The same mask as numbers to add to the scores: 0 where a query may attend, else -infinity."""
+    """The same mask as numbers to add to the scores: 0 where a query may attend, else minus infinity."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))

@@ -23,8 +23,8 @@ from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.transformer_block import TransformerBlock
 
 EMBEDDING_STD = 0.02
-# Where each kind of weight starts, by the end of its name. The matrices that write to the residual stream start
-# at zero, so that every block is the identity at first and learns how much to add.
+# Where each kind of weight starts, by the end of its name. The matrices that write to the residual stream
+# start at zero, so that every block is the identity at first and learns how much to add.
 INITIAL_STD = {
     "embedding.weight": lambda _: EMBEDDING_STD,
     "head.weight": lambda _: EMBEDDING_STD,
