@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -36,22 +37,6 @@ def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]
     return exponentials / exponentials.sum(dim=dim, keepdim=True)
 
 
-def attention_weights(
-    query: Float[Tensor, "*#B T C"],
-    key: Float[Tensor, "*#B S C"],
-    mask: Bool[Tensor, "*#B T S"] | None = None,
-) -> Float[Tensor, "*#B T S"]:
-    """The share of its attention that each query gives to each key; every row sums to one.
-
-    Args:
-        mask: True where query t may look at key s. Every row needs at least one True.
-    """
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    return softmax(scores)
-
-
 def scaled_dot_product_attention(
     query: Float[Tensor, "*#B T C"],
     key: Float[Tensor, "*#B S C"],
@@ -69,7 +54,23 @@ def scaled_dot_product_attention(
         >>> scaled_dot_product_attention(query, key, value)
         tensor([[15.]])
     """
-    return attention_weights(query, key, mask) @ value
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return softmax(scores) @ value
+
+
+def attention_weights(
+    query: Float[Tensor, "*#B T C"],
+    key: Float[Tensor, "*#B S C"],
+    mask: Bool[Tensor, "*#B T S"] | None = None,
+) -> Float[Tensor, "*#B T S"]:
+    """The share of its attention that each query gives to each key; every row sums to one.
+
+    Attention shows its own shares if each key's value is a unit vector of its own.
+    """
+    unit_vectors = torch.eye(key.shape[-2], dtype=key.dtype, device=key.device)
+    return scaled_dot_product_attention(query, key, unit_vectors, mask)
 
 
 def grouped_query_attention(

@@ -1,0 +1,119 @@
+"""Compare what a learner's code returned with what it should have, and say the difference in words."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+REL_TOL, ABS_TOL = 1e-4, 1e-5
+
+
+def same(got: Any, expected: Any) -> bool:
+    """Whether two results are equal up to rounding in float32; NaN equals NaN."""
+    if isinstance(expected, Tensor) or isinstance(got, Tensor):
+        return _same_tensors(_as_tensor(got), _as_tensor(expected))
+    if isinstance(expected, dict):
+        return (
+            isinstance(got, dict)
+            and got.keys() == expected.keys()
+            and all(same(got[key], expected[key]) for key in expected)
+        )
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(got, list | tuple)
+            and len(got) == len(expected)
+            and all(same(a, b) for a, b in zip(got, expected, strict=True))
+        )
+    if isinstance(expected, int | float) and isinstance(got, int | float):
+        return _same_tensors(torch.tensor(float(got)), torch.tensor(float(expected)))
+    return bool(got == expected)
+
+
+def _as_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _same_tensors(got: Tensor | None, expected: Tensor | None) -> bool:
+    if got is None or expected is None or got.shape != expected.shape:
+        return False
+    if got.is_floating_point() != expected.is_floating_point() or (got.dtype == torch.bool) != (
+        expected.dtype == torch.bool
+    ):
+        return False
+    return torch.allclose(got.double(), expected.double(), rtol=REL_TOL, atol=ABS_TOL, equal_nan=True)
+
+
+def shape_problem(got: Any, expected: Any, axes: str) -> str | None:
+    """A sentence if the result is of the wrong kind or shape.
+
+    Args:
+        axes: the axis letters of the result, such as ``"B H T C"``, as they stand in the reference's signature.
+    """
+    if got is None:
+        return "It returned nothing (None). Does it end in `return`?"
+    if isinstance(expected, Tensor):
+        if not isinstance(got, Tensor):
+            return f"It returned {_kind(got)}; a tensor of shape {tuple(expected.shape)} is needed."
+        if got.shape != expected.shape:
+            named = f" = ({', '.join(axes.split())})" if len(axes.split()) == expected.ndim else ""
+            return f"It returned shape {tuple(got.shape)}; {tuple(expected.shape)}{named} is needed."
+        if _family(got.dtype) != _family(expected.dtype):
+            return f"It returned numbers of type {_plain(got.dtype)}; {_plain(expected.dtype)} is needed."
+    elif isinstance(expected, list | tuple):
+        if not isinstance(got, list | tuple):
+            return f"It returned {_kind(got)}; {_kind(expected)} of {len(expected)} is needed."
+        if len(got) != len(expected):
+            return f"It returned {len(got)} values; {len(expected)} are needed."
+    return None
+
+
+def finite_problem(got: Any, expected: Any) -> str | None:
+    """A sentence if the result holds NaN or infinity where it should hold numbers."""
+    if not (isinstance(got, Tensor) and isinstance(expected, Tensor) and got.is_floating_point()):
+        return None
+    bad = (~got.isfinite() & expected.isfinite().to(got.device)).nonzero()
+    if len(bad) == 0:
+        return None
+    index = tuple(bad[0].tolist())
+    return f"Element {list(index)} is {number(got[index])}; {number(expected[index])} is needed."
+
+
+def value_problem(got: Any, expected: Any) -> str:
+    """A sentence that shows where two results differ most."""
+    if isinstance(got, Tensor) and isinstance(expected, Tensor) and got.shape == expected.shape and got.numel():
+        distance = (got.detach().double().cpu() - expected.double().cpu()).abs().nan_to_num(nan=float("inf"))
+        index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
+        where = f"Element {list(index)}" if index else "The result"
+        return f"{where} is {number(got[index])}; {number(expected[index])} is needed."
+    return f"It returned {got!r}; {expected!r} is needed."
+
+
+def number(value: Any) -> str:
+    """A number as a person would write it: four digits at most, True and False as they are."""
+    value = value.item() if isinstance(value, Tensor) else value
+    return str(value) if isinstance(value, bool | int) else f"{value:.4g}"
+
+
+def _family(dtype: torch.dtype) -> str:
+    return "bool" if dtype == torch.bool else "float" if dtype.is_floating_point else "int"
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _kind(value: Any) -> str:
+    names = {
+        list: "a list",
+        tuple: "a tuple",
+        float: "a float",
+        int: "an int",
+        str: "a string",
+        dict: "a dict",
+    }
+    return names.get(type(value), f"a {type(value).__name__}")

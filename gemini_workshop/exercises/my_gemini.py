@@ -1,0 +1,125 @@
+"""The learner's own package: every function that passed, with what it needs to be imported again.
+
+Each exercise becomes one file, ``<home>/my_gemini/ex_02_2.py``, rewritten whenever a newer answer passes.
+"""
+
+import ast
+import importlib.util
+import inspect
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.exercises.progress import home, write_whole
+
+
+def folder() -> Path:
+    """Where the learner's functions are kept."""
+    return home() / "my_gemini"
+
+
+def keep(exercise_id: str, name: str, function: Callable[..., Any]) -> Path | None:
+    """Save a function's source; None where it has none of its own (a built-in, a lambda, the reference itself)."""
+    if not isinstance(function, FunctionType) or function.__module__.startswith("gemini_workshop."):
+        return None
+    source = standalone_source(function)
+    if source is None:
+        return None
+    alias = "" if function.__name__ == name else f"\n\n{name} = {function.__name__}\n"
+    path = _path(exercise_id)
+    write_whole(path, f'"""Exercise {exercise_id}, {name}: passed."""\n\n{source}{alias}')
+    write_whole(folder() / "__init__.py", '"""Functions that passed their checks, one file an exercise."""\n')
+    return path
+
+
+def load(exercise_id: str, name: str) -> Callable[..., Any]:
+    """The learner's function for an exercise.
+
+    Raises:
+        WorkshopError: that exercise has not been passed on this computer.
+    """
+    path = _path(exercise_id)
+    if not path.is_file():
+        raise WorkshopError(f"Exercise {exercise_id} has not been passed here yet: {path.name} is not in my_gemini.")
+    spec = importlib.util.spec_from_file_location(f"my_gemini.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise WorkshopError(f"{path} cannot be imported.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def kept() -> list[str]:
+    """The ids of the exercises whose answers are the learner's own."""
+    return sorted(path.stem.removeprefix("ex_").replace("_", ".") for path in folder().glob("ex_*.py"))
+
+
+def standalone_source(function: FunctionType) -> str | None:
+    """A function's source, preceded by the imports, constants and helper functions that it uses.
+
+    None if the source cannot be had, or if the function uses something that cannot be written down.
+    """
+    parts: dict[str, str] = {}
+    if not _collect(function, parts):
+        return None
+    lines = sorted(text for text in parts.values() if text.startswith(("import ", "from ")))
+    rest = [text for text in parts.values() if not text.startswith(("import ", "from "))]
+    return "\n".join(lines) + "\n\n\n" * bool(lines) + "\n\n".join(rest)
+
+
+def _collect(function: FunctionType, parts: dict[str, str]) -> bool:
+    """Add a function and, before it, everything that it names; parts keep the order of definition."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        tree = ast.parse(source)
+    except (OSError, TypeError, SyntaxError):
+        return False
+    if not isinstance(tree.body[0], ast.FunctionDef):
+        return False
+    known = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for name in sorted(used):
+        if name == function.__name__ or name in parts or name not in known:
+            continue
+        value = known[name]
+        own = isinstance(value, FunctionType) and not _is_importable(value)
+        if own:
+            if not _collect(value, parts):
+                return False
+            if value.__name__ != name:
+                parts[name] = f"{name} = {value.__name__}\n"
+        elif (statement := _import_or_constant(name, value)) is not None:
+            parts[name] = statement
+        else:
+            return False
+    parts[function.__name__] = source
+    return True
+
+
+def _import_or_constant(name: str, value: Any) -> str | None:
+    if isinstance(value, ModuleType):
+        return f"import {value.__name__}" + (f" as {name}" if value.__name__ != name else "")
+    if isinstance(value, bool | int | float | str | None):
+        return f"{name} = {value!r}\n"
+    if _is_importable(value):
+        own_name = value.__name__
+        return f"from {value.__module__} import {own_name}" + (f" as {name}" if own_name != name else "")
+    return None
+
+
+def _is_importable(value: Any) -> bool:
+    """Whether ``from module import name`` gives this very object back."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
+        return False
+    try:
+        return getattr(importlib.import_module(module), name, None) is value
+    except ImportError:
+        return False
+
+
+def _path(exercise_id: str) -> Path:
+    return folder() / f"ex_{exercise_id.replace('.', '_')}.py"

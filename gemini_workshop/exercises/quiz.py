@@ -1,0 +1,75 @@
+"""Checkpoint questions that need no kernel: click an option and read why it is right or wrong.
+
+The HTML uses nothing but ``<details>``, so a quiz works in JupyterLab, on GitHub, in VS Code and on paper, and it
+is the same every time it is drawn.
+"""
+
+import html
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One possible answer and what to say to someone who picks it."""
+
+    text: str
+    reply: str
+    is_right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with its options; exactly one is right."""
+
+    text: str
+    options: tuple[Option, ...]
+
+    def __post_init__(self) -> None:
+        right = sum(option.is_right for option in self.options)
+        if right != 1:
+            raise ValueError(f"{self.text!r} has {right} right options; exactly one is needed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Quiz:
+    """The questions of one lesson. Shown in a notebook it draws itself."""
+
+    questions: tuple[Question, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for i, question in enumerate(self.questions, start=1):
+            lines.append(f"{i}. {question.text}")
+            lines += [f"   {letter}) {option.text}" for letter, option in zip("abcdef", question.options, strict=False)]
+        key = ", ".join(f"{i}{self._right_letter(q)}" for i, q in enumerate(self.questions, start=1))
+        return "\n".join([*lines, f"(Right: {key})"])
+
+    @staticmethod
+    def _right_letter(question: Question) -> str:
+        return "abcdef"[[option.is_right for option in question.options].index(True)]
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:  # noqa: ARG002 (Jupyter's protocol)
+        return {
+            "text/plain": str(self),
+            "text/html": "".join(map(_question_html, enumerate(self.questions, 1))),
+        }
+
+
+def _question_html(numbered: tuple[int, Question]) -> str:
+    number, question = numbered
+    options = "".join(_option_html(option) for option in question.options)
+    return f'<div style="margin:.8em 0;max-width:55em"><b>{number}. {_inline(question.text)}</b>{options}</div>'
+
+
+def _option_html(option: Option) -> str:
+    colour, word = ("#1b7f4b", "Right.") if option.is_right else ("#b3261e", "No.")
+    return (
+        f'<details style="margin:.2em 0 .2em 1em"><summary>{_inline(option.text)}</summary>'
+        f'<div style="border-left:4px solid {colour};padding:.2em .8em;margin:.2em 1.2em">'
+        f'<b style="color:{colour}">{word}</b> {_inline(option.reply)}</div></details>'
+    )
+
+
+def _inline(text: str) -> str:
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
