@@ -35,9 +35,7 @@ class _Section:
             if name not in fields:
                 raise ConfigError(unknown_name(f"field of {cls.__name__} called", name, fields))
         missing = [
-            name
-            for name, field in fields.items()
-            if name not in values and field.default is dataclasses.MISSING
+            name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING
         ]
         if missing:
             raise ConfigError(f"{cls.__name__} lacks {', '.join(missing)}. These fields have no default.")
@@ -76,9 +74,7 @@ class ModelConfig(_Section):
     num_kv_heads: int = option("Key/value heads; each serves num_heads / num_kv_heads query heads.")
     head_dim: int = option("Channels of one head; even, because rotary positions turn pairs of channels.")
     ffn_dim: int = option("Hidden width of the feed-forward layers.")
-    activation: Literal["silu", "gelu_tanh"] = option(
-        "Gate of the feed-forward: silu (SwiGLU), gelu_tanh (GeGLU)."
-    )
+    activation: Literal["silu", "gelu_tanh"] = option("Gate of the feed-forward: silu (SwiGLU), gelu_tanh (GeGLU).")
     rope_base: float = option("Base of the rotary frequencies: larger means slower pairs and longer reach.")
     norm_eps: float = option("Added under the root in RMSNorm, so that a zero vector stays finite.")
     qk_norm: bool = option("Normalise queries and keys per head before they are compared, as Gemma 3 does.")
@@ -92,8 +88,7 @@ class ModelConfig(_Section):
         self._need(
             self.num_heads % self.num_kv_heads == 0,
             f"num_heads={self.num_heads} is not a multiple of num_kv_heads={self.num_kv_heads}.",
-            "Each key/value head must serve the same number of query heads. "
-            f"Try num_kv_heads={' or '.join(divisors)}.",
+            f"Each key/value head must serve the same number of query heads. Try num_kv_heads={' or '.join(divisors)}.",
         )
         self._need(
             self.head_dim % 2 == 0,
@@ -111,14 +106,10 @@ class TrainingConfig(_Section):
     learning_rate: float = option("Highest learning rate, reached after the warm-up.")
     warmup_steps: int = option("Steps over which the learning rate rises linearly from zero.", default=100)
     final_rate_fraction: float = option("Last learning rate as a fraction of the highest.", default=0.1)
-    weight_decay: float = option(
-        "Pull of the matrices towards zero (AdamW); norms are left alone.", default=0.1
-    )
+    weight_decay: float = option("Pull of the matrices towards zero (AdamW); norms are left alone.", default=0.1)
     beta1: float = option("AdamW's memory of the gradient's mean.", default=0.9)
     beta2: float = option("AdamW's memory of the gradient's square.", default=0.95)
-    clip_norm: float = option(
-        "Largest norm of the whole gradient; beyond it the gradient is scaled down.", default=1.0
-    )
+    clip_norm: float = option("Largest norm of the whole gradient; beyond it the gradient is scaled down.", default=1.0)
     precision: Literal["fp32", "bf16"] = option("Number format of the matrix products.", default="fp32")
     eval_every_steps: int = option("Steps between two measurements of the validation loss.", default=100)
     eval_batches: int = option("Batches of validation text in one measurement.", default=20)
@@ -139,9 +130,7 @@ class TrainingConfig(_Section):
             f"validation_fraction={self.validation_fraction} is outside (0, 1).",
             "Choose for example 0.05.",
         )
-        self._need(
-            self.weight_decay >= 0, f"weight_decay={self.weight_decay} is negative.", "Choose 0 or more."
-        )
+        self._need(self.weight_decay >= 0, f"weight_decay={self.weight_decay} is negative.", "Choose 0 or more.")
         self._need(
             0 <= self.warmup_steps <= self.steps,
             f"warmup_steps={self.warmup_steps} does not fit into steps={self.steps}.",
@@ -154,9 +143,7 @@ class GenerationConfig(_Section):
     """How text is drawn from a model."""
 
     max_new_tokens: int = option("Most tokens to add to the prompt.", default=200)
-    temperature: float = option(
-        "Below 1 safer, above 1 wilder; 0 always takes the likeliest token.", default=0.8
-    )
+    temperature: float = option("Below 1 safer, above 1 wilder; 0 always takes the likeliest token.", default=0.8)
     top_k: int | None = option("Draw among the k likeliest tokens only.", default=None)
     top_p: float | None = option("Draw among the fewest tokens whose shares reach p.", default=0.95)
     seed: int = option("Seed of the random draws.", default=0)
@@ -168,9 +155,7 @@ class GenerationConfig(_Section):
         if self.top_k is not None:
             self._need_positive("top_k")
         if self.top_p is not None:
-            self._need(
-                0 < self.top_p <= 1, f"top_p={self.top_p} is outside (0, 1].", "Choose 1 to keep every token."
-            )
+            self._need(0 < self.top_p <= 1, f"top_p={self.top_p} is outside (0, 1].", "Choose 1 to keep every token.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,8 +202,7 @@ def load_config(name_or_path: str | Path) -> WorkshopConfig:
     elif Path(name).suffix in {".yaml", ".yml"}:
         if not Path(name).is_file():
             raise ConfigError(
-                f"There is no file {name}. Give the path of a YAML file or a preset: "
-                f"{', '.join(preset_names())}."
+                f"There is no file {name}. Give the path of a YAML file or a preset: {', '.join(preset_names())}."
             )
         text = Path(name).read_text("utf-8")
     else:
@@ -247,9 +231,7 @@ def override(config: WorkshopConfig, assignments: list[str]) -> WorkshopConfig:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise ConfigError(
-                f"{assignment!r} is not an assignment. Write it as field=value: training.steps=500."
-            )
+            raise ConfigError(f"{assignment!r} is not an assignment. Write it as field=value: training.steps=500.")
         section, name = _find_field(key.strip(), values)
         values[section][name] = yaml.safe_load(text) if text else None
     return WorkshopConfig.from_dict(values)
@@ -265,9 +247,7 @@ def _find_field(key: str, values: dict[str, dict[str, Any]]) -> tuple[str, str]:
     if len(homes) == 1:
         return homes[0], key
     if homes:
-        raise ConfigError(
-            f"{key!r} stands in several sections. Write {' or '.join(f'{h}.{key}' for h in homes)}."
-        )
+        raise ConfigError(f"{key!r} stands in several sections. Write {' or '.join(f'{h}.{key}' for h in homes)}.")
     every = [f"{section}.{field}" for section, fields in values.items() for field in fields]
     plain = [field.partition(".")[2] for field in every]
     raise ConfigError(unknown_name("field called", key, plain))

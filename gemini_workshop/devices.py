@@ -21,7 +21,5 @@ def pick_device(name: str = "auto") -> torch.device:
     kind = name.split(":")[0]
     if not available.get(kind, False):
         here = ", ".join(kind for kind, is_here in available.items() if is_here)
-        raise ConfigError(
-            f"device={name!r} is not available on this machine. Choose auto, or one of: {here}."
-        )
+        raise ConfigError(f"device={name!r} is not available on this machine. Choose auto, or one of: {here}.")
     return torch.device(name)

@@ -7,9 +7,7 @@ from torch import Tensor
 from gemini_workshop.errors import WorkshopError
 
 
-def causal_mask(
-    num_queries: int, num_keys: int, *, device: torch.device | None = None
-) -> Bool[Tensor, "T S"]:
+def causal_mask(num_queries: int, num_keys: int, *, device: torch.device | None = None) -> Bool[Tensor, "T S"]:
     """Each query may look at its own key and the ones before it.
 
     The queries are the *last* ``num_queries`` of the ``num_keys`` tokens: with a cache there are more keys

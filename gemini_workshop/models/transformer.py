@@ -100,9 +100,7 @@ class Transformer(nn.Module):
         layers = [module for module in self.modules() if isinstance(module, GroupedQueryAttention)]
         each = list(functions) if isinstance(functions, Sequence) else [functions] * len(layers)
         if len(each) != len(layers):
-            raise WorkshopError(
-                f"{len(each)} attention functions for {len(layers)} layers. Give one, or one a layer."
-            )
+            raise WorkshopError(f"{len(each)} attention functions for {len(layers)} layers. Give one, or one a layer.")
         before = [layer.attend for layer in layers]
         try:
             for layer, function in zip(layers, each, strict=True):
