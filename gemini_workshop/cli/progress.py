@@ -1,0 +1,35 @@
+"""gemini-workshop progress: what the learner has done."""
+
+import typer
+
+
+def progress() -> None:
+    """Show which exercises have passed, and where to go on.
+
+    Example: gemini-workshop progress
+    """
+    from gemini_workshop.exercises import progress as records
+    from gemini_workshop.exercises.core import all_exercises
+
+    done = records.load()
+    exercises = all_exercises().values()
+    lesson = None
+    for exercise in exercises:
+        if exercise.lesson != lesson:
+            lesson = exercise.lesson
+            typer.echo(f"Lesson {lesson}")
+        typer.echo(f"  {exercise.id}  {exercise.title:<32} {_standing(done.get(exercise.id, records.Record()))}")
+    passed = [exercise for exercise in exercises if exercise.id in done and done[exercise.id].has_passed]
+    typer.echo(f"\n{len(passed)} of {len(exercises)} passed, kept in {records.home()}.")
+    left = next((exercise for exercise in exercises if exercise not in passed), None)
+    if left:
+        typer.echo(f"Next: {left.id} {left.title}, about {left.minutes} minutes. gemini-workshop lab {left.lesson}")
+
+
+def _standing(record) -> str:  # type: ignore[no-untyped-def]
+    parts = ["passed" if record.has_passed else record.outcome]
+    if record.attempts:
+        parts.append(f"{record.attempts} attempt{'s' if record.attempts > 1 else ''}")
+    if record.hints:
+        parts.append(f"{record.hints} hint{'s' if record.hints > 1 else ''}")
+    return ", ".join(parts)
