@@ -1,0 +1,124 @@
+"""Whether the committed notebooks are what their sources give, and if not, where they differ."""
+
+import base64
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from gemini_workshop.authoring.build import build
+from gemini_workshop.authoring.source import Lesson
+
+IMAGE_TOLERANCE = 0.05  # of width and height: fonts and libraries move a figure's edges by a few pixels
+
+
+def differences(
+    lesson: Lesson, notebooks: Path, *, execute: bool, on_cell: Callable[[], object] = int
+) -> Iterator[str]:
+    """What differs between a lesson's committed notebooks and its rebuilt ones, a few lines each.
+
+    Texts are compared exactly. Images are compared for size if the solution is run again, since their bytes depend on
+    the versions of libraries, and exactly if not.
+    """
+    for name, rebuilt in build(lesson, notebooks, execute=execute, on_cell=on_cell).items():
+        if not (notebooks / name).is_file():
+            yield f"{name} is missing. Run: gemini-workshop notebooks build {lesson.id}"
+            continue
+        committed = nbformat.read(notebooks / name, as_version=4)
+        yield from (f"{name} · {line}" for line in compare(committed, rebuilt, exact_images=not execute))
+        if not execute and name == lesson.files["solution"]:
+            for cell in _cells_never_run(rebuilt):
+                yield f"{name} · {cell.id} was never run. Run: gemini-workshop notebooks build {lesson.id}"
+
+
+def orphans(lessons: Iterable[Lesson], notebooks: Path) -> list[str]:
+    """Notebooks that no source gives."""
+    built = {name for lesson in lessons for name in lesson.files.values()}
+    there = (path.relative_to(notebooks) for path in sorted(notebooks.rglob("*.ipynb")))
+    return [
+        str(path.as_posix())
+        for path in there
+        if ".ipynb_checkpoints" not in path.parts and path.as_posix() not in built
+    ]
+
+
+def compare(committed: NotebookNode, rebuilt: NotebookNode, *, exact_images: bool) -> list[str]:
+    """Where two notebooks differ: by lines if their texts do, else by cells."""
+    old, new = _lines(committed), _lines(rebuilt)
+    found = []
+    matcher = difflib.SequenceMatcher(a=[line for _, line in old], b=[line for _, line in new], autojunk=False)
+    for operation, a, a_end, b, b_end in matcher.get_opcodes():
+        if operation != "equal":
+            place = new[b] if b < b_end else old[a]
+            changed = [f"  - {line}" for _, line in old[a:a_end]] + [f"  + {line}" for _, line in new[b:b_end]]
+            found.append("\n".join([f"cell {place[0]} (- committed, + rebuilt)", *changed]))
+    if found:
+        return found
+    for before, after in zip(committed.cells, rebuilt.cells, strict=True):
+        if not _same_images(_images(before), _images(after), exact_images):
+            found.append(f"cell {after.id}: the image is {_sizes(before)}, rebuilt {_sizes(after)}")
+        elif _without_images(before) != _without_images(after):
+            found.append(f"cell {after.id}: the id, the tags or other metadata differ")
+    if committed.metadata != rebuilt.metadata:
+        found.append("the notebook's metadata differ")
+    return found
+
+
+def _cells_never_run(notebook: NotebookNode) -> list[NotebookNode]:
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not cell.execution_count and "gpu" not in cell.metadata.get("tags", ())
+    ]
+
+
+def _lines(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """All text of a notebook, each line with the id of its cell."""
+    lines = []
+    for cell in notebook.cells:
+        text = [f"[{cell.cell_type}]", *cell.source.splitlines()]
+        for output in cell.get("outputs", ()):
+            text.append(f"[{output.output_type}]")
+            text += output.get("text", "").splitlines()
+            for mime, value in sorted(output.get("data", {}).items()):
+                text.append(f"[{mime}]")
+                text += str(value).splitlines() if not mime.startswith("image/") else []
+        text += [f"[attachment {name}]" for name in cell.get("attachments", ())]
+        lines += [(cell.get("id", "without id"), line) for line in text]
+    return lines
+
+
+def _images(cell: NotebookNode) -> list[bytes]:
+    bundles = [output.get("data", {}) for output in cell.get("outputs", ())]
+    bundles += cell.get("attachments", {}).values()
+    return [base64.b64decode(bundle["image/png"]) for bundle in bundles if "image/png" in bundle]
+
+
+def _same_images(old: list[bytes], new: list[bytes], exact: bool) -> bool:
+    if len(old) != len(new) or exact:
+        return old == new
+    pairs = [(a, b) for x, y in zip(old, new, strict=True) for a, b in zip(_size(x), _size(y), strict=True)]
+    return all(abs(a - b) <= IMAGE_TOLERANCE * max(a, b) for a, b in pairs)
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    """Width and height from the header of a PNG file."""
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+def _sizes(cell: NotebookNode) -> str:
+    images = _images(cell)
+    return (
+        ", ".join(f"{w}x{h} ({hashlib.sha256(i).hexdigest()[:8]})" for i in images for w, h in [_size(i)]) or "absent"
+    )
+
+
+def _without_images(cell: NotebookNode) -> str:
+    bare = nbformat.from_dict(cell)
+    for bundle in [*(o.get("data", {}) for o in bare.get("outputs", ())), *bare.get("attachments", {}).values()]:
+        bundle.pop("image/png", None)
+    return json.dumps(bare, sort_keys=True)
