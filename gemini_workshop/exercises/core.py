@@ -1,10 +1,10 @@
 """Exercises and their checks: what a learner calls, and how an answer is judged.
 
 An answer is judged by what it computes, not by how it is written. The probes run from the outside in: can it be
-called, does it come back, are shape and type right, are the numbers finite, are the arguments left alone, does it say
-the same twice, do the invariants hold, do the values agree with an independent oracle. If it fails, and behaves on every
-case just like a known misconception, the verdict names that; otherwise the first failing probe speaks. Either way the
-smallest counterexample is shown.
+called, does it come back, are shape and type right, are the numbers finite, are the arguments left alone, does it
+say the same twice, do the invariants hold, do the values agree with an independent oracle. If it fails, and behaves on
+every case just like a known misconception, the verdict names that; otherwise the first failing probe speaks. Either
+way the smallest counterexample is shown.
 """
 
 import importlib
@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from IPython.core.getipython import get_ipython
+from IPython.display import display
 from torch import Tensor
 
 from gemini_workshop import exercises
@@ -29,6 +31,7 @@ from gemini_workshop.exercises.attempt import (
     within,
 )
 from gemini_workshop.exercises.comparison import finite_problem, same, shape_problem, value_problem
+from gemini_workshop.exercises.quiz import Quiz
 from gemini_workshop.exercises.verdict import Outcome, Verdict
 
 Arguments = tuple[Any, ...]
@@ -146,17 +149,33 @@ def solution(exercise_id: str) -> None:
     show("\n\n".join(inspect.getsource(shown) for shown in exercise.shown or (exercise.reference,)))
 
 
+def quiz(lesson: str) -> None:
+    """Show a lesson's checkpoint questions; click an option to read why it is right or wrong.
+
+    Raises:
+        WorkshopError: the lesson has no quiz.
+    """
+    known = {module.removeprefix("lesson_"): module for module in _lesson_modules()}
+    if lesson not in known:
+        raise WorkshopError(unknown_name("quiz of lesson", lesson, known))
+    show(importlib.import_module(f"{exercises.__name__}.{known[lesson]}").QUIZ)
+
+
 # --- The exercises ---------------------------------------------------------------------------------------------------
 
 
 def all_exercises() -> dict[str, Exercise]:
     """Every exercise of every lesson by id, in order."""
     found: dict[str, Exercise] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(exercises.__path__)):
-        if module.startswith("lesson_"):
-            lesson = importlib.import_module(f"{exercises.__name__}.{module}")
-            found |= {exercise.id: exercise for exercise in lesson.EXERCISES}
+    for module in _lesson_modules():
+        lesson = importlib.import_module(f"{exercises.__name__}.{module}")
+        found |= {exercise.id: exercise for exercise in lesson.EXERCISES}
     return found
+
+
+def _lesson_modules() -> list[str]:
+    names = (info.name for info in pkgutil.iter_modules(exercises.__path__))
+    return sorted(name for name in names if name.startswith("lesson_"))
 
 
 def find(exercise_id: str) -> Exercise:
@@ -345,15 +364,9 @@ def _axes(function: Callable[..., Any]) -> str:
     return getattr(inspect.signature(function).return_annotation, "dim_str", "")
 
 
-def show(what: Verdict | str) -> None:
+def show(what: Verdict | Quiz | str) -> None:
     """Display in a notebook, print elsewhere."""
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-
-        if get_ipython() is not None and isinstance(what, Verdict):
-            display(what)
-            return
-    except ImportError:
-        pass
-    print(what)  # noqa: T201 (this is the one place where the exercises speak)
+    if get_ipython() is not None and not isinstance(what, str):
+        display(what)
+    else:
+        print(what)  # noqa: T201 (this is the one place where the exercises speak)

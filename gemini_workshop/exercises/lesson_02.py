@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gemini_workshop.exercises.comparison import number, same
 from gemini_workshop.exercises.core import Exercise, Invariant, Misconception
+from gemini_workshop.exercises.quiz import Option, Question, Quiz
 from gemini_workshop.models.attention import scaled_dot_product_attention, softmax
 from gemini_workshop.models.masks import additive_mask, causal_mask
 
@@ -473,3 +474,84 @@ ADDITIVE_MASK = Exercise(
 )
 
 EXERCISES = (SOFTMAX, ATTENTION, CAUSAL_MASK, ADDITIVE_MASK)
+
+# --- Quiz ------------------------------------------------------------------------------------------------------------
+
+QUIZ = Quiz(
+    (
+        Question(
+            "Along which axis do the shares sum to one?",
+            (
+                Option("Over the keys: each row of the map.", "Each query hands out exactly one unit.", is_right=True),
+                Option(
+                    "Over the queries: each column of the map.",
+                    "Then a word could be ignored by everyone, or overheard by all, but each would always get one "
+                    "unit of attention. It is the query that asks, so the query's shares sum to one.",
+                ),
+                Option(
+                    "Over the channels.",
+                    "Channels are gone by then: a score is already a sum over channels, one number for each pair of "
+                    "tokens.",
+                ),
+            ),
+        ),
+        Question(
+            "Why are scores divided by √d, and not by d?",
+            (
+                Option(
+                    "A sum of d independent products has variance d; its spread grows like √d.",
+                    "Dividing by √d keeps the spread at one for every head size.",
+                    is_right=True,
+                ),
+                Option(
+                    "To bring every score between -1 and 1.",
+                    "Scores stay unbounded after the division. Only their typical size no longer depends on d.",
+                ),
+                Option(
+                    "It is the length of the vectors, so the division gives a cosine.",
+                    "The length of a random vector is about √d, but a cosine would divide by both lengths, about d "
+                    "in all. (Normalising queries and keys first is done too; Gemma 3 does it.)",
+                ),
+            ),
+        ),
+        Question(
+            "A model masks after the softmax by multiplying with 0 and 1. What goes wrong?",
+            (
+                Option(
+                    "The shares that remain no longer sum to one.",
+                    "The first token, which sees only itself, may be left with a few per cent of its own value.",
+                    is_right=True,
+                ),
+                Option(
+                    "Nothing: a share of zero is a share of zero.",
+                    "The hidden keys do end at zero. But their scores already took part in the softmax's sum, so "
+                    "the visible ones got less, by an amount that depends on the future.",
+                ),
+                Option(
+                    "The gradient becomes nan.",
+                    "Nothing here divides by zero. That happens when a whole row is hidden before the softmax.",
+                ),
+            ),
+        ),
+        Question(
+            "A head's map shows that “he” looks at “Tom” with a share of 0.6. What do you know?",
+            (
+                Option(
+                    "Where this head reads from. Whether the model needs it is another question, and can be measured.",
+                    "Take the head away and look at the loss, as you have just done.",
+                    is_right=True,
+                ),
+                Option(
+                    "That the model has understood the pronoun.",
+                    "The next layers may ignore what this head brings, or another head may bring it too. A map is a "
+                    "hint and no proof.",
+                ),
+                Option(
+                    "That 60 % of the next word's probability comes from “Tom”.",
+                    "The share weights a value vector inside one head of one layer. There is a long way from there "
+                    "to a probability.",
+                ),
+            ),
+        ),
+    )
+)

@@ -10,11 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gemini_workshop.exercises.verdict import Outcome, Verdict
-
-
-def home() -> Path:
-    """The learner's folder: progress and the functions that passed."""
-    return Path(os.environ.get("GEMINI_WORKSHOP_HOME", Path.home() / ".gemini_workshop"))
+from gemini_workshop.paths import home
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -128,16 +127,32 @@ def head_costs(focus: Float[Tensor, "L H"], cost: Float[Tensor, "L H"], named: S
     return figure
 
 
-def shares_of(scores: Float[Tensor, " S"], names: Sequence[str], title: str) -> Figure:
+def scores_and_shares(
+    scores: Float[Tensor, " S"], shares: Float[Tensor, " S"], names: Sequence[str], title: str
+) -> Figure:
     """Scores on the left, the shares that softmax makes of them on the right."""
-    shares = torch.softmax(scores, 0)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.9), sharey=True)
-    left.barh(names, scores.tolist(), color=GREY, height=0.6)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.0), sharey=True)
+    labels = [visible_token(name) for name in names]
+    left.barh(labels, scores.tolist(), color=GREY, height=0.6)
     left.axvline(0, color=BLACK, linewidth=1)
     left.set(xlabel="score", title=title)
-    right.barh(names, shares.tolist(), color=BLUE, height=0.6)
+    right.barh(labels, shares.tolist(), color=BLUE, height=0.6)
     for i, share in enumerate(shares.tolist()):
         right.annotate(f"{share:.2f}", (share, i), xytext=(5, 0), textcoords="offset points", va="center")
     right.set(xlabel="share", xlim=(0, 1.15))
     left.invert_yaxis()
+    return figure
+
+
+def leakage(leaked: dict[str, float]) -> Figure:
+    """How much attention still reaches tokens that should be hidden, for several ways of hiding them."""
+    figure, axes = plt.subplots(figsize=(7.5, 2.9))
+    names = list(leaked)
+    axes.barh(names, list(leaked.values()), color=[RED if share > 0 else GREEN for share in leaked.values()], height=0.6)
+    for i, share in enumerate(leaked.values()):
+        axes.annotate(f"{share:.2f}", (share, i), xytext=(5, 0), textcoords="offset points", va="center")
+    axes.set(
+        xlim=(0, 1), xlabel="share of the attention that reaches the future", title="Only minus infinity keeps it out"
+    )
+    axes.invert_yaxis()
     return figure
