@@ -1,0 +1,43 @@
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """Serves ``server.content``; can break off, ignore ranges, or say that there is nothing. Notes what was asked."""
+
+    def do_GET(self):
+        server = self.server
+        server.asked.append(self.headers.get("Range"))
+        if server.missing:
+            self.send_error(404)
+            return
+        asked_range = self.headers.get("Range") if server.knows_ranges else None
+        start = int(asked_range.removeprefix("bytes=").removesuffix("-")) if asked_range else 0
+        if start >= len(server.content):
+            self.send_error(416)
+            return
+        self.send_response(206 if asked_range else 200)
+        self.send_header("Content-Length", str(len(server.content) - start))
+        self.end_headers()
+        self.wfile.write(server.content[start : server.breaks_at])
+
+    def log_message(self, *args):
+        del args
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """An HTTP server on this machine; ``server.url`` is its one file."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as running:
+        running.content = bytes(range(256)) * 1000
+        running.asked = []
+        running.missing, running.knows_ranges, running.breaks_at = False, True, None
+        running.url = f"http://127.0.0.1:{running.server_port}/file.bin"
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
