@@ -5,12 +5,13 @@ A preset is a YAML file in ``gemini_workshop/configs`` with one section for each
 """
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -22,14 +23,19 @@ def option(help: str, **kwargs: Any) -> Any:
     return dataclasses.field(metadata={"help": help}, **kwargs)
 
 
+Section = TypeVar("Section", bound="_Section")
+
+
 class _Section:
     """What the three configurations share: type checks, and the way to and from plain data."""
 
     __slots__ = ()
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls: type[Section], values: Any) -> Section:
         """Build from plain data. Unknown and missing fields are errors that name them."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"{cls.__name__} is {values!r}, not a list of fields. Write each as field: value.")
         fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         for name in values:
             if name not in fields:
@@ -59,7 +65,8 @@ class _Section:
     def _need_positive(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            self._need(value > 0, f"{name}={value} is not positive.", f"Choose {name} >= 1.")
+            least = ">= 1" if isinstance(value, int) else "> 0"
+            self._need(value > 0, f"{name}={value} is not positive.", f"Choose {name} {least}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +95,7 @@ class ModelConfig(_Section):
         self._need(
             self.num_heads % self.num_kv_heads == 0,
             f"num_heads={self.num_heads} is not a multiple of num_kv_heads={self.num_kv_heads}.",
-            f"Each key/value head must serve the same number of query heads. Try num_kv_heads={' or '.join(divisors)}.",
+            f"Each key/value head must serve the same number of query heads. Try num_kv_heads={_either(divisors)}.",
         )
         self._need(
             self.head_dim % 2 == 0,
@@ -122,9 +129,14 @@ class TrainingConfig(_Section):
         self._check_types()
         self._need_positive("steps", "batch_size", "learning_rate", "clip_norm", "eval_every_steps")
         self._need_positive("eval_batches", "checkpoint_every_steps", "keep_checkpoints")
-        for name in ("beta1", "beta2", "final_rate_fraction"):
+        for name in ("beta1", "beta2"):
             value = getattr(self, name)
             self._need(0 <= value < 1, f"{name}={value} is outside [0, 1).", "Choose a value in that range.")
+        self._need(
+            0 <= self.final_rate_fraction <= 1,
+            f"final_rate_fraction={self.final_rate_fraction} is outside [0, 1].",
+            "Choose 1 to stay at the highest rate.",
+        )
         self._need(
             0 < self.validation_fraction < 1,
             f"validation_fraction={self.validation_fraction} is outside (0, 1).",
@@ -167,7 +179,7 @@ class WorkshopConfig:
     generation: GenerationConfig
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any]) -> "WorkshopConfig":
         """Build from plain data with the sections model, training and generation (which may be absent)."""
         for name in values:
             if name not in SECTIONS:
@@ -233,7 +245,7 @@ def override(config: WorkshopConfig, assignments: list[str]) -> WorkshopConfig:
         if not equals:
             raise ConfigError(f"{assignment!r} is not an assignment. Write it as field=value: training.steps=500.")
         section, name = _find_field(key.strip(), values)
-        values[section][name] = yaml.safe_load(text) if text else None
+        values[section][name] = _read_value(name, text)
     return WorkshopConfig.from_dict(values)
 
 
@@ -251,6 +263,13 @@ def _find_field(key: str, values: dict[str, dict[str, Any]]) -> tuple[str, str]:
     every = [f"{section}.{field}" for section, fields in values.items() for field in fields]
     plain = [field.partition(".")[2] for field in every]
     raise ConfigError(unknown_name("field called", key, plain))
+
+
+def _read_value(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{name}={text} cannot be read. Write one number, word, true, false or null.") from None
 
 
 def _as_type(kind: Any, value: Any) -> Any:
@@ -275,15 +294,15 @@ def _has_type(value: Any, kind: Any) -> bool:
     if kind in (None, types.NoneType):
         return value is None
     if kind is float:
-        return isinstance(value, float | int) and not isinstance(value, bool)
+        return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _type_in_words(kind: Any) -> str:
     if isinstance(kind, types.UnionType):
-        return " or ".join(_type_in_words(member) for member in typing.get_args(kind))
+        return _either([_type_in_words(member) for member in typing.get_args(kind)])
     if typing.get_origin(kind) is Literal:
-        return " or ".join(repr(choice) for choice in typing.get_args(kind))
+        return _either([repr(choice) for choice in typing.get_args(kind)])
     words = {
         int: "a whole number",
         float: "a number",
@@ -292,3 +311,8 @@ def _type_in_words(kind: Any) -> str:
         types.NoneType: "null",
     }
     return words[kind]
+
+
+def _either(choices: list[str]) -> str:
+    """In words: "1, 2 or 4"."""
+    return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else choices[0]

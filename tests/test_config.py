@@ -1,0 +1,264 @@
+import dataclasses
+from importlib import resources
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemini_workshop.config import (
+    GenerationConfig,
+    ModelConfig,
+    TrainingConfig,
+    WorkshopConfig,
+    load_config,
+    override,
+    preset_names,
+    to_yaml,
+)
+from gemini_workshop.errors import ConfigError, WorkshopError
+
+MODEL = {
+    "vocab_size": 13,
+    "context_tokens": 7,
+    "embed_dim": 10,
+    "num_layers": 3,
+    "num_heads": 6,
+    "num_kv_heads": 2,
+    "head_dim": 4,
+    "ffn_dim": 11,
+    "activation": "silu",
+    "rope_base": 500.0,
+    "norm_eps": 1e-5,
+    "qk_norm": True,
+    "tied_head": False,
+}
+TRAINING = {"steps": 50, "batch_size": 3, "learning_rate": 2e-3, "warmup_steps": 5, "seed": 17}
+GENERATION = {"max_new_tokens": 9, "temperature": 0.3, "top_k": 4, "top_p": None, "seed": 23}
+
+
+def everything(**changes: dict) -> dict:
+    """A configuration in which no field has its default or a preset's value; sections may be replaced."""
+    return {"model": MODEL, "training": TRAINING, "generation": GENERATION} | changes
+
+
+CONFIG = WorkshopConfig.from_dict(everything())
+
+
+def error_of(section: type, values: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        section.from_dict(values)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "base", "change", "says"),
+    [
+        (ModelConfig, MODEL, {"vocab_size": 0}, "vocab_size=0 is not positive. Choose vocab_size >= 1."),
+        (ModelConfig, MODEL, {"embed_dim": -5}, "embed_dim=-5 is not positive. Choose embed_dim >= 1."),
+        (ModelConfig, MODEL, {"num_kv_heads": 0}, "num_kv_heads=0 is not positive. Choose num_kv_heads >= 1."),
+        (ModelConfig, MODEL, {"norm_eps": 0}, "norm_eps=0.0 is not positive. Choose norm_eps > 0."),
+        (ModelConfig, MODEL, {"rope_base": -2.5}, "rope_base=-2.5 is not positive. Choose rope_base > 0."),
+        (ModelConfig, MODEL, {"num_kv_heads": 4}, "num_heads=6 is not a multiple of num_kv_heads=4."),
+        (ModelConfig, MODEL, {"num_kv_heads": 4}, "Try num_kv_heads=1, 2, 3 or 6."),
+        (ModelConfig, MODEL, {"num_heads": 1, "num_kv_heads": 2}, "Try num_kv_heads=1."),
+        (ModelConfig, MODEL, {"head_dim": 5}, "head_dim=5 is odd, but rotary positions turn channels in pairs."),
+        (ModelConfig, MODEL, {"head_dim": 5}, "Try head_dim=6."),
+        (ModelConfig, MODEL, {"embed_dim": "wide"}, "embed_dim='wide' is not a whole number. Width of"),
+        (ModelConfig, MODEL, {"embed_dim": 8.0}, "embed_dim=8.0 is not a whole number."),
+        (ModelConfig, MODEL, {"embed_dim": True}, "embed_dim=True is not a whole number."),
+        (ModelConfig, MODEL, {"embed_dim": None}, "embed_dim=None is not a whole number."),
+        (ModelConfig, MODEL, {"rope_base": "far"}, "rope_base='far' is not a number."),
+        (ModelConfig, MODEL, {"rope_base": True}, "rope_base=True is not a number."),
+        (ModelConfig, MODEL, {"rope_base": float("inf")}, "rope_base=inf is not a number."),
+        (ModelConfig, MODEL, {"norm_eps": float("nan")}, "norm_eps=nan is not a number."),
+        (ModelConfig, MODEL, {"qk_norm": 1}, "qk_norm=1 is not true or false."),
+        (ModelConfig, MODEL, {"activation": "relu"}, "activation='relu' is not 'silu' or 'gelu_tanh'."),
+        (ModelConfig, MODEL, {"head_dims": 5}, "no field of ModelConfig called 'head_dims'. Did you mean 'head_dim'?"),
+        (TrainingConfig, TRAINING, {"steps": 0}, "steps=0 is not positive."),
+        (TrainingConfig, TRAINING, {"learning_rate": 0}, "learning_rate=0.0 is not positive."),
+        (TrainingConfig, TRAINING, {"keep_checkpoints": 0}, "keep_checkpoints=0 is not positive."),
+        (TrainingConfig, TRAINING, {"beta1": 1}, "beta1=1.0 is outside [0, 1)."),
+        (TrainingConfig, TRAINING, {"beta2": -0.1}, "beta2=-0.1 is outside [0, 1)."),
+        (TrainingConfig, TRAINING, {"final_rate_fraction": 1.5}, "final_rate_fraction=1.5 is outside [0, 1]."),
+        (TrainingConfig, TRAINING, {"validation_fraction": 0}, "validation_fraction=0.0 is outside (0, 1)."),
+        (TrainingConfig, TRAINING, {"validation_fraction": 1}, "validation_fraction=1.0 is outside (0, 1)."),
+        (TrainingConfig, TRAINING, {"weight_decay": -1}, "weight_decay=-1.0 is negative. Choose 0 or more."),
+        (TrainingConfig, TRAINING, {"warmup_steps": 51}, "warmup_steps=51 does not fit into steps=50."),
+        (TrainingConfig, TRAINING, {"warmup_steps": -1}, "warmup_steps=-1 does not fit into steps=50."),
+        (TrainingConfig, TRAINING, {"precision": "fp16"}, "precision='fp16' is not 'fp32' or 'bf16'."),
+        (GenerationConfig, {}, {"max_new_tokens": 0}, "max_new_tokens=0 is not positive."),
+        (GenerationConfig, {}, {"temperature": -0.1}, "temperature=-0.1 is negative. Choose 0 or more."),
+        (GenerationConfig, {}, {"top_k": 0}, "top_k=0 is not positive."),
+        (GenerationConfig, {}, {"top_k": "many"}, "top_k='many' is not a whole number or null."),
+        (GenerationConfig, {}, {"top_p": 0}, "top_p=0.0 is outside (0, 1]."),
+        (GenerationConfig, {}, {"top_p": 1.1}, "top_p=1.1 is outside (0, 1]."),
+        (ModelConfig, {}, {"vocab_size": 3}, "ModelConfig lacks context_tokens, embed_dim, num_layers,"),
+        (TrainingConfig, {}, {}, "TrainingConfig lacks steps, batch_size, learning_rate."),
+    ],
+)
+def test_an_error_names_field_value_and_cure(section, base, change, says):
+    assert says in error_of(section, base | change)
+
+
+@pytest.mark.parametrize("values", [None, 3, "wide", ["steps"]])
+def test_a_section_that_holds_no_fields_is_an_error(values):
+    assert error_of(TrainingConfig, values) == (
+        f"TrainingConfig is {values!r}, not a list of fields. Write each as field: value."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (everything(modle={}), "There is no section called 'modle'. Did you mean 'model'?"),
+        ({"model": MODEL}, "The configuration has no section 'training'. It needs model and training."),
+        ({"training": TRAINING}, "The configuration has no section 'model'."),
+    ],
+)
+def test_a_missing_or_unknown_section_is_named(values, says):
+    assert says in error_of(WorkshopConfig, values)
+
+
+@pytest.mark.parametrize("change", [{"beta1": 0}, {"final_rate_fraction": 1}, {"warmup_steps": 50}])
+def test_the_ends_of_a_range_are_allowed(change):
+    assert TrainingConfig.from_dict(TRAINING | change)
+
+
+def test_a_configuration_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CONFIG.model.embed_dim = 12  # type: ignore[misc]
+
+
+def test_every_field_says_what_it_means():
+    for section in (ModelConfig, TrainingConfig, GenerationConfig):
+        for field in dataclasses.fields(section):
+            assert field.metadata["help"].endswith("."), field.name
+
+
+def test_yaml_round_trip_keeps_a_configuration_without_defaults(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(to_yaml(CONFIG), "utf-8")
+    assert load_config(file) == CONFIG
+    assert load_config(str(file)) == CONFIG
+
+
+@given(
+    learning_rate=st.floats(1e-9, 1e3),
+    rope_base=st.floats(1e-3, 1e9),
+    steps=st.integers(5, 10**9),
+    top_p=st.none() | st.floats(1e-6, 1),
+    seed=st.integers(-(2**31), 2**31),
+)
+def test_yaml_round_trip_keeps_every_number(learning_rate, rope_base, steps, top_p, seed):
+    config = WorkshopConfig(
+        model=dataclasses.replace(CONFIG.model, rope_base=rope_base),
+        training=dataclasses.replace(CONFIG.training, learning_rate=learning_rate, steps=steps, seed=seed),
+        generation=dataclasses.replace(CONFIG.generation, top_p=top_p),
+    )
+    assert WorkshopConfig.from_dict(yaml.safe_load(to_yaml(config))) == config
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_comes_back_from_its_own_yaml(name):
+    config = load_config(name)
+    assert WorkshopConfig.from_dict(yaml.safe_load(to_yaml(config))) == config
+
+
+def test_the_presets_are_the_files_that_ship():
+    files = resources.files("gemini_workshop").joinpath("configs").iterdir()
+    assert {file.name for file in files} == {f"{name}.yaml" for name in preset_names()}
+
+
+def test_presets_grow():
+    models = [load_config(name).model for name in preset_names()]
+    sizes = [model.num_layers * model.embed_dim**2 for model in models]
+    assert sizes == sorted(set(sizes))
+
+
+def test_a_file_with_generation_left_out_gets_its_defaults(tmp_path):
+    file = tmp_path / "mine.yml"
+    file.write_text(yaml.safe_dump({"model": MODEL, "training": TRAINING}), "utf-8")
+    assert load_config(file).generation == GenerationConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("model: [1", "is not valid YAML: "),
+        ("", "holds no sections. It needs model: and training:"),
+        ("- model", "holds no sections."),
+        ("model: 3\ntraining: {}", "ModelConfig is 3, not a list of fields."),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path, text, says):
+    file = tmp_path / "broken.yaml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("smal", "There is no preset 'smal'. Did you mean 'small'? Known: tiny, small, medium, large."),
+        ("nowhere/mine.yaml", "There is no file nowhere/mine.yaml. Give the path of a YAML file or a preset: tiny,"),
+    ],
+)
+def test_a_preset_or_file_that_is_not_there_is_an_error(name, says):
+    with pytest.raises(ConfigError) as caught:
+        load_config(name)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "section", "field", "value"),
+    [
+        ("steps=70", "training", "steps", 70),
+        ("training.steps=70", "training", "steps", 70),
+        ("learning_rate=1e-3", "training", "learning_rate", 0.001),
+        ("rope_base=3", "model", "rope_base", 3.0),
+        ("tied_head=true", "model", "tied_head", True),
+        ("activation=gelu_tanh", "model", "activation", "gelu_tanh"),
+        ("generation.seed=5", "generation", "seed", 5),
+        ("top_k=null", "generation", "top_k", None),
+        ("top_k=", "generation", "top_k", None),
+        (" steps = 70", "training", "steps", 70),
+    ],
+)
+def test_override_changes_one_field_and_nothing_else(assignment, section, field, value):
+    changed = override(CONFIG, [assignment]).to_dict()
+    assert changed[section].pop(field) == value
+    before = CONFIG.to_dict()
+    del before[section][field]
+    assert changed == before
+
+
+def test_later_overrides_win_and_are_judged_together():
+    changed = override(CONFIG, ["steps=10", "warmup_steps=8", "steps=9"])
+    assert (changed.training.steps, changed.training.warmup_steps) == (9, 8)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("steps", "'steps' is not an assignment. Write it as field=value: training.steps=500."),
+        ("stepps=3", "There is no field called 'stepps'. Did you mean 'steps'?"),
+        ("training.stepps=3", "There is no field of TrainingConfig called 'stepps'. Did you mean 'steps'?"),
+        ("trainng.steps=3", "There is no section called 'trainng'. Did you mean 'training'?"),
+        ("seed=3", "'seed' stands in several sections. Write training.seed or generation.seed."),
+        ("steps=[1", "steps=[1 cannot be read. Write one number, word, true, false or null."),
+        ("steps=1e3", "steps='1e3' is not a whole number."),
+        ("num_kv_heads=5", "num_heads=6 is not a multiple of num_kv_heads=5."),
+    ],
+)
+def test_an_override_that_cannot_work_says_why(assignment, says):
+    with pytest.raises(ConfigError) as caught:
+        override(CONFIG, [assignment])
+    assert says in str(caught.value)
+
+
+def test_a_configuration_error_is_a_workshop_error_and_a_value_error():
+    assert issubclass(ConfigError, WorkshopError)
+    assert issubclass(ConfigError, ValueError)
