@@ -8,6 +8,7 @@ def progress() -> None:
 
     Example: gemini-workshop progress
     """
+    from gemini_workshop import paths
     from gemini_workshop.exercises import progress as records
     from gemini_workshop.exercises.core import all_exercises
 
@@ -20,7 +21,7 @@ def progress() -> None:
             typer.echo(f"Lesson {lesson}")
         typer.echo(f"  {exercise.id}  {exercise.title:<32} {_standing(done.get(exercise.id, records.Record()))}")
     passed = [exercise for exercise in exercises if exercise.id in done and done[exercise.id].has_passed]
-    typer.echo(f"\n{len(passed)} of {len(exercises)} passed, kept in {records.home()}.")
+    typer.echo(f"\n{len(passed)} of {len(exercises)} passed, kept in {paths.home()}.")
     left = next((exercise for exercise in exercises if exercise not in passed), None)
     if left:
         typer.echo(f"Next: {left.id} {left.title}, about {left.minutes} minutes. gemini-workshop lab {left.lesson}")
