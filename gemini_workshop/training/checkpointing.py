@@ -1,0 +1,262 @@
+"""Checkpoints: folders that are either whole or not there.
+
+    CHECKPOINT/model.safetensors      weights
+               training.safetensors   optimizer state and random state   (absent in a model that ships)
+               state.json             step and metrics                   (absent in a model that ships)
+               config.yaml            the whole configuration
+               tokenizer.json
+               SHA256SUMS             one line for each of the others, as `sha256sum --check` reads it
+
+A checkpoint is written under a temporary name beside its place, flushed to the disk, and then renamed, which
+is one indivisible step. A kill at any moment leaves the old checkpoints, the new one, or a temporary folder
+that nothing reads; never half a checkpoint under a good name.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+
+from gemini_workshop.config import WorkshopConfig, load_config, to_yaml
+from gemini_workshop.data.tokenizer import Tokenizer, load_tokenizer
+from gemini_workshop.errors import CheckpointError, unknown_name
+from gemini_workshop.models.transformer import Transformer
+
+SUMS = "SHA256SUMS"
+SHIPPED = Path(__file__).parents[1] / "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """What a checkpoint folder holds, read and verified."""
+
+    path: Path
+    config: WorkshopConfig
+    tokenizer: Tokenizer
+    weights: dict[str, Tensor]
+    step: int
+    metrics: dict[str, float]
+
+
+def save_checkpoint(
+    folder: Path,
+    model: Transformer,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    metrics: dict[str, float],
+    config: WorkshopConfig,
+    tokenizer: Tokenizer,
+    keep: int = 2,
+) -> Path:
+    """Write ``folder/step-NNNNNN`` as a whole or not at all, then remove all but the newest ``keep``.
+
+    Raises:
+        CheckpointError: the folder cannot be written to.
+    """
+    target = folder / f"step-{step:06d}"
+    state = {"step": step, "metrics": metrics}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".writing-*"):
+            shutil.rmtree(leftover)
+        writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        save_file(model.state_dict(), writing / "model.safetensors")
+        save_file(optimizer_tensors(model, optimizer), writing / "training.safetensors")
+        (writing / "state.json").write_text(json.dumps(state, indent=1), "utf-8")
+        (writing / "config.yaml").write_text(to_yaml(config), "utf-8")
+        tokenizer.save(writing / "tokenizer.json")
+        write_sums(writing)
+        if target.exists():
+            shutil.rmtree(target)
+        writing.rename(target)
+        _flush(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"The checkpoint of step {step} cannot be written to {folder}: {error.strerror or error}. "
+            "Choose a folder that can be written to, with room for it: --out FOLDER."
+        ) from error
+    for old in checkpoint_paths(folder)[keep:]:
+        shutil.rmtree(old)
+    return target
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint folder after verifying the sha256 of every file in it.
+
+    Raises:
+        CheckpointError: a file is missing, was changed, or does not say what it should.
+    """
+    check_sums(path)
+    state: dict[str, Any] = {"step": 0, "metrics": {}}
+    try:
+        if (path / "state.json").exists():
+            state = json.loads((path / "state.json").read_text("utf-8"))
+        return Checkpoint(
+            path=path,
+            config=load_config(path / "config.yaml"),
+            tokenizer=load_tokenizer(path / "tokenizer.json"),
+            weights=load((path / "model.safetensors").read_bytes()),
+            step=state["step"],
+            metrics=state["metrics"],
+        )
+    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {error}. Take an earlier one.") from error
+
+
+def load_newest(folder: Path) -> Checkpoint:
+    """The newest checkpoint of a folder that is undamaged; a damaged one is passed over with a warning.
+
+    Raises:
+        CheckpointError: the folder holds none.
+    """
+    paths = checkpoint_paths(folder)
+    for path in paths:
+        try:
+            return load_checkpoint(path)
+        except CheckpointError as error:
+            warnings.warn(f"{error} Falling back to the checkpoint before it.", stacklevel=2)
+    found = f"{len(paths)} checkpoints, all damaged" if paths else "no checkpoint"
+    raise CheckpointError(f"There is {found} in {folder}. Start the training without --resume.")
+
+
+def checkpoint_paths(folder: Path) -> list[Path]:
+    """The checkpoints of a run, newest first."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def restore_weights(model: Transformer, checkpoint: Checkpoint) -> None:
+    """Copy the checkpoint's weights into the model, in the model's own number format.
+
+    Raises:
+        CheckpointError: names or shapes differ; all of them are listed.
+    """
+    have = {name: tuple(tensor.shape) for name, tensor in checkpoint.weights.items()}
+    need = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    differing = [
+        f"{name} is {have.get(name, 'missing')}, not {need.get(name, 'wanted')}"
+        for name in sorted(have.keys() | need.keys())
+        if have.get(name) != need.get(name)
+    ]
+    if differing:
+        raise CheckpointError(f"The weights in {checkpoint.path} do not fit the model: {'; '.join(differing)}.")
+    model.load_state_dict(checkpoint.weights)
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's memory as named tensors (``exp_avg/blocks.0...``), and the state of the random generator."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    tensors = {
+        f"{key}/{names[parameter]}": value
+        for parameter, memory in optimizer.state.items()
+        for key, value in memory.items()
+    }
+    return tensors | {"rng/cpu": torch.get_rng_state()}
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
+    """The way back from :func:`optimizer_tensors`, so that training goes on as if it had never stopped.
+
+    Raises:
+        CheckpointError: the checkpoint holds a model only, as those that ship do.
+    """
+    path = checkpoint.path / "training.safetensors"
+    if not path.exists():
+        raise CheckpointError(f"{checkpoint.path} holds a model without the optimizer's state: training cannot go on.")
+    parameters = dict(model.named_parameters())
+    for name, tensor in load(path.read_bytes()).items():
+        key, _, parameter = name.partition("/")
+        if key == "rng":
+            torch.set_rng_state(tensor)
+        else:
+            home = parameters[parameter]
+            optimizer.state[home][key] = tensor.to(home.device)
+
+
+def load_pretrained(
+    name_or_path: str | Path = "stories-small", device: str | torch.device = "cpu"
+) -> tuple[Transformer, Tokenizer]:
+    """A trained model, ready to generate, and its tokenizer.
+
+    Args:
+        name_or_path: a checkpoint that ships with the package, a checkpoint folder, or the folder of a run
+            (whose newest checkpoint is taken).
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+    """
+    checkpoint = find_checkpoint(name_or_path)
+    model = Transformer(checkpoint.config.model)
+    restore_weights(model, checkpoint)
+    return model.to(device).eval(), checkpoint.tokenizer
+
+
+def find_checkpoint(name_or_path: str | Path) -> Checkpoint:
+    """The checkpoint that :func:`load_pretrained` takes, as plain data."""
+    path = Path(name_or_path)
+    for place in (SHIPPED / path.name, path) if str(name_or_path) == path.name else (path,):
+        if (place / "model.safetensors").exists():
+            return load_checkpoint(place)
+        if (place / "checkpoints").is_dir():
+            return load_newest(place / "checkpoints")
+    raise CheckpointError(
+        unknown_name("checkpoint", str(name_or_path), shipped_names())
+        + " The folder of a run (runs/NAME) or of one of its checkpoints is right, too."
+    )
+
+
+def shipped_names() -> list[str]:
+    """The checkpoints that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/model.safetensors"))
+
+
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS over all files of the folder but Markdown, and flush everything to the disk."""
+    files = sorted(path for path in folder.iterdir() if path.suffix != ".md" and path.name != SUMS)
+    lines = [f"{_sha256(path)}  {path.name}\n" for path in files]
+    (folder / SUMS).write_text("".join(lines), "utf-8", newline="\n")
+    for path in [*files, folder / SUMS, folder]:
+        _flush(path)
+
+
+def check_sums(folder: Path) -> None:
+    """Compare every file with its line in SHA256SUMS.
+
+    Raises:
+        CheckpointError: one is missing or differs, or there is no list.
+    """
+    try:
+        lines = (folder / SUMS).read_text("utf-8").splitlines()
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        damaged = [name for name, digest in sums.items() if _sha256(folder / name) != digest]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"The checkpoint {folder} is damaged: {error}.") from error
+    if damaged or "model.safetensors" not in sums:
+        names = ", ".join(damaged) or SUMS
+        raise CheckpointError(f"The checkpoint {folder} is damaged: the sha256 of {names} differs from {SUMS}.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Make sure that a file or a folder's list of names is on the disk (Windows has no such call for folders)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
