@@ -1,0 +1,112 @@
+"""gemini-workshop train: from a corpus to a model that one can talk to."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gemini_workshop.training.run import Run
+
+SAMPLE_PROMPT = "Once upon a time"
+SAMPLE_TOKENS = 60
+
+
+def train(
+    preset: Annotated[str, typer.Option(help="tiny, small, medium, large, or the path of a YAML file.")] = "tiny",
+    corpus: Annotated[str, typer.Option(help="The text to learn from: stories, tinystories, ...")] = "stories",
+    size: Annotated[str, typer.Option(help="How much of the corpus, if it comes in several sizes.")] = "all",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one setting: --set steps=500. Can be repeated.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this time, the schedule unfinished.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/PRESET-CORPUS.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: what PyTorch chooses.")] = None,
+) -> None:
+    """Train a model on a corpus, with a loss curve, samples and checkpoints.
+
+    Ctrl-C ends the run after the step at hand and saves it. A run that was stopped, or killed, goes on with
+    --resume and ends with the same weights as one that was not.
+
+    Examples:
+
+        gemini-workshop train
+
+        gemini-workshop train --corpus tinystories --set steps=2000 --out runs/longer
+
+        gemini-workshop train --out runs/longer --resume
+    """
+    import torch
+
+    from gemini_workshop.config import load_config, override
+    from gemini_workshop.devices import pick_device
+    from gemini_workshop.errors import TrainingError
+    from gemini_workshop.training.run import resume_run, start_run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    folder = out or Path("runs") / f"{Path(preset).stem}-{corpus}"
+    if resume and settings:
+        raise TrainingError(f"--resume goes on with the settings of {folder}. Leave --set {settings[0]} away.")
+    if resume:
+        run = resume_run(folder, pick_device(device))
+    else:
+        config = override(load_config(preset), settings or [])
+        run = start_run(folder, config, corpus, size, pick_device(device))
+    train_and_tell(run, minutes)
+
+
+def train_and_tell(run: "Run", minutes: float | None) -> None:
+    """Train a prepared run, show what happens, and end with what to do next."""
+    from gemini_workshop.evaluation.floors import entropy_floors
+    from gemini_workshop.training import callbacks
+    from gemini_workshop.training.trainer import fit
+
+    floors = entropy_floors(run.text.validation_ids, run.config.model.vocab_size)
+    echo_start(run, floors)
+    bar = callbacks.ProgressBar(run.config.training.batch_size * run.config.model.context_tokens)
+    history = run.folder / "history.jsonl"
+    outcome = fit(
+        run.model,
+        run.optimizer,
+        run.train_windows,
+        run.validation_windows,
+        run.config.training,
+        first_step=run.first_step,
+        callbacks=[
+            callbacks.History(history),
+            callbacks.SaveCheckpoints(run.save, run.config.training.checkpoint_every_steps),
+            callbacks.LossCurve(history, run.folder / "loss.png", floors),
+            callbacks.Samples(lambda: write_sample(run), run.folder / "samples.txt", bar.write),
+            bar,
+        ],
+        minutes=minutes,
+    )
+    if outcome.ending == "finished":
+        typer.echo(f"Done: {outcome.step} steps. The loss curve is {run.folder / 'loss.png'}. Talk to the model:")
+    else:
+        why = "interrupted" if outcome.ending == "interrupted" else f"out of time after {minutes:g} minutes"
+        typer.echo(f"Saved at step {outcome.step}, {why}. Go on with it, or talk to it as it is:")
+        typer.echo(f"  gemini-workshop train --out {run.folder} --resume")
+    typer.echo(f'  gemini-workshop generate "{SAMPLE_PROMPT}" --checkpoint {run.folder}')
+
+
+def echo_start(run: "Run", floors: dict[str, float]) -> None:
+    """What is going to be trained on what, and the losses to beat."""
+    text, training = run.text, run.config.training
+    planned = (training.steps - run.first_step) * training.batch_size * run.config.model.context_tokens
+    typer.echo(f"{run.model.num_parameters():,} parameters on {next(run.model.parameters()).device}")
+    typer.echo(f"{len(text.train_ids):,} tokens to learn from, {len(text.validation_ids):,} to validate on")
+    typer.echo(f"{planned:,} tokens planned: {planned / len(text.train_ids):.1f} times through the text")
+    typer.echo("To beat, in nats a token: " + ", ".join(f"{name} {nats:.2f}" for name, nats in floors.items()))
+
+
+def write_sample(run: "Run") -> str:
+    """The start of a story by the model as it is now."""
+    from gemini_workshop.generation.decode import generate_text
+
+    generation = replace(run.config.generation, max_new_tokens=SAMPLE_TOKENS)
+    return SAMPLE_PROMPT + "".join(generate_text(run.model, run.text.tokenizer, SAMPLE_PROMPT, generation))
