@@ -6,18 +6,19 @@ functions.
 
 One letter means one axis in every signature of the project:
 
-====  =====================================================  ====================
-axis  means                                                  config field
-====  =====================================================  ====================
-B     sequences in the batch (``*B``: any leading axes)
-T     tokens in this call, the ones that ask (queries)       up to context_tokens
-S     tokens that can be looked at (keys): cache plus T
-D     width of the residual stream                           embed_dim
-H     query heads                                            num_heads
-K     key/value heads                                        num_kv_heads
-G     query heads that share one key/value head, H / K
-C     channels of one head                                   head_dim
-F     hidden width of the feed-forward                       ffn_dim
-V     vocabulary                                             vocab_size
-====  =====================================================  ====================
+=====  =====================================================  ====================
+axis   means                                                  config field
+=====  =====================================================  ====================
+B      sequences in the batch (``*B``: any leading axes)
+T      tokens in this call, the ones that ask (queries)       up to context_tokens
+S      tokens that can be looked at (keys): cache plus T
+D      width of the residual stream                           embed_dim
+H      query heads                                            num_heads
+K      key/value heads                                        num_kv_heads
+G      query heads that share one key/value head, H / K
+C      channels of one head                                   head_dim
+pairs  pairs of channels that rotary positions turn, C / 2
+F      hidden width of the feed-forward                       ffn_dim
+V      vocabulary                                             vocab_size
+=====  =====================================================  ====================
 """

@@ -9,7 +9,7 @@ Differs: masks are boolean and True means "may attend".
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +107,7 @@ def fused_causal_attention(
 AttentionFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+@runtime_checkable
 class KeyValueStore(Protocol):
     """What a layer needs from its cache; :mod:`gemini_workshop.generation.cache` provides it."""
 
@@ -139,7 +140,7 @@ class GroupedQueryAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        rotation: tuple[Float[Tensor, "T C/2"], Float[Tensor, "T C/2"]],
+        rotation: tuple[Float[Tensor, "T pairs"], Float[Tensor, "T pairs"]],
         cache: KeyValueStore | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Let every token gather from itself and the tokens before it, cached ones included."""

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " C/2"]:
+def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
     """Radians by which each pair of channels turns from one token to the next, fastest pair first.
 
     Example:
@@ -27,8 +27,8 @@ def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " C/2"]:
 
 
 def rotary_cos_sin(
-    positions: Int[Tensor, " T"], frequencies: Float[Tensor, " C/2"]
-) -> tuple[Float[Tensor, "T C/2"], Float[Tensor, "T C/2"]]:
+    positions: Int[Tensor, " T"], frequencies: Float[Tensor, " pairs"]
+) -> tuple[Float[Tensor, "T pairs"], Float[Tensor, "T pairs"]]:
     """Cosine and sine of the angle of every position and pair, shared by all layers and heads."""
     angles = torch.outer(positions.to(frequencies.dtype), frequencies)
     return angles.cos(), angles.sin()

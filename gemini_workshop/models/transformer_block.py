@@ -25,7 +25,7 @@ class TransformerBlock(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        rotation: tuple[Float[Tensor, "T C/2"], Float[Tensor, "T C/2"]],
+        rotation: tuple[Float[Tensor, "T pairs"], Float[Tensor, "T pairs"]],
         cache: KeyValueStore | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Add what each sublayer finds to the stream."""

@@ -1,0 +1,41 @@
+"""Sizes of which no two are equal, so that a swapped axis cannot pass unseen."""
+
+import pytest
+import torch
+
+from gemini_workshop.config import ModelConfig
+
+B, K, G, C, T, S, D, F, V = 9, 2, 3, 4, 5, 7, 10, 11, 13
+H = K * G
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def config() -> ModelConfig:
+    return ModelConfig(
+        vocab_size=V,
+        context_tokens=T,
+        embed_dim=D,
+        num_layers=3,
+        num_heads=H,
+        num_kv_heads=K,
+        head_dim=C,
+        ffn_dim=F,
+        activation="silu",
+        rope_base=100.0,
+        norm_eps=1e-6,
+        qk_norm=True,
+        tied_head=True,
+    )
+
+
+def randomize(module: torch.nn.Module, generator: torch.Generator) -> None:
+    """Make every weight count: a layer that starts at zero, or a norm at one, hides mistakes."""
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.normal_(generator=generator)
+            weight.mul_(1.2 * weight.shape[1] ** -0.5) if weight.ndim > 1 else weight.mul_(0.3).add_(1.0)
