@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from gemini_workshop.config import WorkshopConfig, load_config, to_yaml
@@ -70,9 +69,10 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".writing-*"):
             shutil.rmtree(leftover)
-        writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-        save_file(model.state_dict(), writing / "model.safetensors")
-        save_file(optimizer_tensors(model, optimizer), writing / "training.safetensors")
+        writing = folder / f".writing-{os.getpid()}"
+        writing.mkdir()
+        (writing / "model.safetensors").write_bytes(save(model.state_dict()))
+        (writing / "training.safetensors").write_bytes(save(optimizer_tensors(model, optimizer)))
         (writing / "state.json").write_text(json.dumps(state, indent=1), "utf-8")
         (writing / "config.yaml").write_text(to_yaml(config), "utf-8")
         tokenizer.save(writing / "tokenizer.json")
