@@ -1,0 +1,270 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+from gemini_workshop.config import ModelConfig, load_config
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.models.attention import causal_attention, fused_causal_attention
+from gemini_workshop.models.normalization import RMSNorm
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.models.transformer_block import TransformerBlock
+from tests.models.conftest import B, C, D, F, H, K, T, V, randomize
+
+# Where each of our weights lies in the models of transformers.
+THEIR_NAMES = {
+    "embedding.weight": "model.embed_tokens.weight",
+    "head.weight": "lm_head.weight",
+    "norm.weight": "model.norm.weight",
+    "attention_norm.weight": "input_layernorm.weight",
+    "attention.query.weight": "self_attn.q_proj.weight",
+    "attention.key.weight": "self_attn.k_proj.weight",
+    "attention.value.weight": "self_attn.v_proj.weight",
+    "attention.output.weight": "self_attn.o_proj.weight",
+    "attention.query_norm.weight": "self_attn.q_norm.weight",
+    "attention.key_norm.weight": "self_attn.k_norm.weight",
+    "feed_forward_norm.weight": "post_attention_layernorm.weight",
+    "feed_forward.gate.weight": "mlp.gate_proj.weight",
+    "feed_forward.up.weight": "mlp.up_proj.weight",
+    "feed_forward.down.weight": "mlp.down_proj.weight",
+}
+
+
+def their_name(name: str) -> str:
+    if name.startswith("blocks."):
+        _, number, rest = name.split(".", 2)
+        return f"model.layers.{number}.{THEIR_NAMES[rest]}"
+    return THEIR_NAMES[name]
+
+
+def their_model(config: ModelConfig) -> torch.nn.Module:
+    kinds = (Qwen3Config, Qwen3ForCausalLM) if config.qk_norm else (LlamaConfig, LlamaForCausalLM)
+    settings = kinds[0](
+        vocab_size=config.vocab_size,
+        hidden_size=config.embed_dim,
+        intermediate_size=config.ffn_dim,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        num_key_value_heads=config.num_kv_heads,
+        head_dim=config.head_dim,
+        hidden_act={"silu": "silu", "gelu_tanh": "gelu_pytorch_tanh"}[config.activation],
+        rms_norm_eps=config.norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
+        max_position_embeddings=64,
+        tie_word_embeddings=config.tied_head,
+        attention_bias=False,
+        attn_implementation="eager",
+    )
+    return kinds[1](settings).eval()
+
+
+@pytest.fixture
+def model(config, generator):
+    model = Transformer(config).double()
+    randomize(model, generator)
+    return model
+
+
+@pytest.fixture
+def token_ids(generator):
+    return torch.randint(V, (B, T), generator=generator)
+
+
+# --- The whole against transformers ---
+
+
+@pytest.mark.parametrize("tied_head", [True, False])
+@pytest.mark.parametrize("qk_norm", [True, False], ids=["Qwen3", "Llama"])
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
+def test_the_model_equals_transformers_with_the_same_weights(generator, qk_norm, tied_head, activation):
+    config = ModelConfig(
+        vocab_size=99,
+        context_tokens=40,
+        embed_dim=32,
+        num_layers=3,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=16,
+        ffn_dim=56,
+        activation=activation,
+        rope_base=500.0,
+        norm_eps=1e-5,
+        qk_norm=qk_norm,
+        tied_head=tied_head,
+    )
+    ours, theirs = Transformer(config), their_model(config)
+    randomize(ours, generator)
+    weights = {their_name(name): weight for name, weight in ours.state_dict().items()}
+    missing, unexpected = theirs.load_state_dict(weights, strict=False)
+    assert unexpected == []
+    assert missing == (["lm_head.weight"] if tied_head else [])
+
+    token_ids = torch.randint(99, (2, 40), generator=generator)
+    with torch.no_grad():
+        logits, expected = ours.double()(token_ids), theirs.double()(token_ids).logits
+    assert expected.std() > 0.5  # every layer has its say
+    # Both compute the angles in float32, so float64 agrees to its precision and no further.
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
+
+
+# --- What holds for every decoder ---
+
+
+def test_a_future_token_cannot_change_a_past_output_at_any_layer(model, token_ids):
+    def streams(token_ids: Tensor) -> list[Tensor]:
+        seen: list[Tensor] = []
+        hooks = [
+            module.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+            for module in model.modules()
+            if isinstance(module, TransformerBlock)
+        ]
+        seen.append(model(token_ids))
+        for hook in hooks:
+            hook.remove()
+        return seen
+
+    before = streams(token_ids)
+    assert len(before) == 3 + 1
+    for position in range(T):
+        changed = token_ids.clone()
+        changed[:, position] = (changed[:, position] + 1) % V
+        for old, new in zip(before, streams(changed), strict=True):
+            difference = (old - new).abs().amax(dim=(0, 2))
+            assert (difference[:position] == 0).all()
+            assert (difference[position:] > 1e-6).all()
+
+
+def test_the_fused_attention_equals_the_written_out_one(model, token_ids):
+    fused = model(token_ids)
+    with model.attention_by(causal_attention):
+        torch.testing.assert_close(model(token_ids), fused)
+
+
+def test_a_block_adds_what_its_sublayers_find(config, generator):
+    block = TransformerBlock(config).double()
+    randomize(block, generator)
+    x = torch.randn(B, T, D, generator=generator, dtype=torch.float64)
+    angles = torch.randn(T, C // 2, generator=generator, dtype=torch.float64)
+    rotation = (angles.cos(), angles.sin())
+    middle = x + block.attention(block.attention_norm(x), rotation)
+    expected = middle + block.feed_forward(block.feed_forward_norm(middle))
+    torch.testing.assert_close(block(x, rotation), expected)
+
+
+def test_sequences_of_a_batch_do_not_meet(model, token_ids):
+    torch.testing.assert_close(model(token_ids)[4], model(token_ids[4:5])[0])
+
+
+def test_a_tied_head_reads_with_the_embedding_table_itself(model, token_ids):
+    logits = model(token_ids)
+    torch.testing.assert_close(logits, model.hidden_states(token_ids) @ model.embedding.weight.T)
+    assert model.head is None
+
+
+# --- Other attention for a while ---
+
+
+def zero_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # noqa: ARG001
+    return torch.zeros_like(query)
+
+
+def test_one_function_takes_over_all_layers_and_leaves_again(model, token_ids):
+    before = model(token_ids)
+    with model.attention_by(zero_attention):
+        assert not torch.allclose(model(token_ids), before)
+    assert torch.equal(model(token_ids), before)
+
+
+def test_each_layer_can_have_its_own_function(model, token_ids):
+    calls = []
+
+    def noted(number: int):
+        def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            calls.append(number)
+            return fused_causal_attention(query, key, value)
+
+        return attend
+
+    with model.attention_by([noted(0), noted(1), noted(2)]):
+        model(token_ids)
+    assert calls == [0, 1, 2]
+
+
+def test_the_attention_comes_back_after_an_error(model, token_ids):
+    before = model(token_ids)
+    with pytest.raises(RuntimeError, match="inside"), model.attention_by(zero_attention):
+        raise RuntimeError("inside")
+    assert torch.equal(model(token_ids), before)
+
+
+def test_the_wrong_number_of_functions_is_an_error_and_changes_nothing(model):
+    with (
+        pytest.raises(WorkshopError, match=r"2 attention functions for 3 layers\. Give one, or one a layer\."),
+        model.attention_by([zero_attention, zero_attention]),
+    ):
+        pass
+    assert all(block.attention.attend is fused_causal_attention for block in model.blocks)
+
+
+# --- The beginning ---
+
+
+def small_config() -> ModelConfig:
+    return dataclasses.replace(load_config("tiny").model, vocab_size=299)
+
+
+def test_the_loss_at_the_beginning_is_that_of_guessing(generator):
+    model = Transformer(small_config(), generator)
+    token_ids, targets = torch.randint(299, (2, 8, 64), generator=generator)
+    loss = torch.nn.functional.cross_entropy(model(token_ids).flatten(0, 1), targets.flatten())
+    assert loss.item() == pytest.approx(math.log(299), abs=0.1)
+
+
+def test_every_block_is_the_identity_at_the_beginning(generator):
+    model = Transformer(small_config(), generator)
+    token_ids = torch.randint(299, (2, 16), generator=generator)
+    assert torch.equal(model.hidden_states(token_ids), model.norm(model.embedding(token_ids)))
+
+
+@pytest.mark.parametrize("tied_head", [True, False])
+def test_every_weight_starts_as_the_table_says(generator, tied_head):
+    config = dataclasses.replace(small_config(), tied_head=tied_head)
+    model = Transformer(config, generator)
+    norms = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, RMSNorm)}
+    for name, weight in model.named_parameters():
+        if name in norms:
+            expected, mean = 0.0, 1.0
+        elif name.endswith(("attention.output.weight", "feed_forward.down.weight")):
+            expected, mean = 0.0, 0.0
+        elif name in ("embedding.weight", "head.weight"):
+            expected, mean = 0.02, 0.0
+        else:
+            expected, mean = config.embed_dim**-0.5, 0.0
+        assert weight.std().item() == pytest.approx(expected, rel=0.05), name
+        assert weight.mean().item() == pytest.approx(mean, abs=0.005), name
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before():
+    def weights(seed: int) -> Tensor:
+        torch.rand(3)
+        model = Transformer(small_config(), torch.Generator().manual_seed(seed))
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    assert torch.equal(weights(5), weights(5))
+    assert not torch.equal(weights(5), weights(6))
+
+
+@pytest.mark.parametrize("tied_head", [True, False])
+def test_the_number_of_parameters_is_what_the_sizes_say(config, tied_head):
+    model = Transformer(dataclasses.replace(config, tied_head=tied_head))
+    attention = D * H * C + 2 * D * K * C + H * C * D + 2 * C
+    block = attention + 3 * D * F + 2 * D
+    assert model.num_parameters() == V * D * (1 if tied_head else 2) + 3 * block + D
+
+
+def test_nothing_but_weights_is_saved(config):
+    model = Transformer(config)
+    assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
