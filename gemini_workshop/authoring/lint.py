@@ -56,7 +56,7 @@ def _check_problems(cell: Cell, exercise_ids: Collection[str], owner: dict[str, 
         if call.exercise_id not in exercise_ids:
             yield cell.error(call.line, f"there is no exercise {call.exercise_id!r} in gemini_workshop.exercises.")
         first = owner.setdefault(call.exercise_id, cell)
-        if first is not cell:
+        if first.path != cell.path:
             place = f"{first.path.name}:{first.line}"
             yield cell.error(call.line, f"exercise {call.exercise_id!r} is already checked in {place}.")
 

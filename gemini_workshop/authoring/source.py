@@ -11,7 +11,7 @@ import tokenize
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import jupytext
 import nbformat
@@ -28,7 +28,7 @@ class SourceError(WorkshopError):
     """A lesson source that cannot be read; the message begins with its file and line."""
 
     @classmethod
-    def at(cls, path: Path, line: int, message: str) -> Self:
+    def at(cls, path: Path, line: int, message: str) -> "SourceError":
         """The error at one line of a source."""
         return cls(f"{path.name}:{line}: {message}")
 
@@ -190,7 +190,7 @@ class Header:
             raise WorkshopError(unknown_name("kind of lesson", self.kind, ["pair", "single"]))
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any]) -> "Header":
         """Read the mapping; unknown and missing keys are errors that name them."""
         known = [field.name for field in fields(cls)]
         for key in values:

@@ -26,12 +26,17 @@ def register(app: typer.Typer) -> None:
 def build(lessons: Lessons = None, execute: Execute = True, folder: Folder = None) -> None:
     """Write starters and solutions.
 
-    Example: gemini-workshop notebooks build 02
-    """
-    from gemini_workshop.authoring import build as authoring
+    Examples:
 
+      gemini-workshop notebooks build
+
+      gemini-workshop notebooks build 02 --no-execute
+    """
     notebooks = folder or _default_folder()
     sources = _read(notebooks, lessons)
+
+    from gemini_workshop.authoring import build as authoring
+
     with _progress(sources, execute) as bar:
         for lesson in sources:
             bar.set_description(f"lesson {lesson.id}")
@@ -43,12 +48,17 @@ def build(lessons: Lessons = None, execute: Execute = True, folder: Folder = Non
 def check(lessons: Lessons = None, execute: Execute = True, folder: Folder = None) -> None:
     """Rebuild without writing; fail if a committed notebook is not what its source gives.
 
-    Example: gemini-workshop notebooks check --no-execute
-    """
-    from gemini_workshop.authoring.check import differences, orphans
+    Examples:
 
+      gemini-workshop notebooks check
+
+      gemini-workshop notebooks check 02 --no-execute
+    """
     notebooks = folder or _default_folder()
     sources = _read(notebooks, lessons)
+
+    from gemini_workshop.authoring.check import differences, orphans
+
     found = [] if lessons else [f"{name} has no source. Delete it." for name in orphans(sources, notebooks)]
     with _progress(sources, execute) as bar:
         for lesson in sources:
@@ -63,8 +73,13 @@ def check(lessons: Lessons = None, execute: Execute = True, folder: Folder = Non
 
 def _read(notebooks: Path, lesson_ids: list[str] | None) -> "list[Lesson]":
     """The lessons asked for, after all sources have passed the lint."""
-    from gemini_workshop.authoring.lint import problems
-    from gemini_workshop.authoring.source import SourceError, find_sources, read_lesson
+    try:
+        from gemini_workshop.authoring.lint import problems
+        from gemini_workshop.authoring.source import SourceError, find_sources, read_lesson
+    except ModuleNotFoundError as error:
+        from gemini_workshop.errors import WorkshopError
+
+        raise WorkshopError(f"Building notebooks needs {error.name}. Run: pip install -e '.[dev]'") from None
     from gemini_workshop.exercises.core import all_exercises
 
     wanted = find_sources(notebooks, lesson_ids)
@@ -82,13 +97,13 @@ def _progress(lessons: "list[Lesson]", execute: bool) -> "tqdm":
 
 
 def _default_folder() -> Path:
-    import gemini_workshop
     from gemini_workshop.errors import WorkshopError
+    from gemini_workshop.paths import notebooks_folder
 
-    folder = Path(gemini_workshop.__file__).parents[1] / "notebooks"
-    if not (folder / "sources").is_dir():
+    folder = notebooks_folder()
+    if folder is None:
         raise WorkshopError(
             "The lesson sources are not here: they come with a clone of the repository, not with an installed package. "
-            "Clone it and run: pip install -e '.[dev]'"
+            "Clone it, and in its folder run: pip install -e '.[dev]'"
         )
     return folder

@@ -1,7 +1,7 @@
 """Who may look at whom. Masks are boolean and True means "may attend", PyTorch's own convention."""
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gemini_workshop.errors import WorkshopError
@@ -29,6 +29,6 @@ def causal_mask(num_queries: int, num_keys: int, *, device: torch.device | None 
     return torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(num_keys - num_queries)
 
 
-def additive_mask(mask: Bool[Tensor, "*B T S"], dtype: torch.dtype = torch.float32) -> Tensor:
+def additive_mask(mask: Bool[Tensor, "*B T S"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "*B T S"]:
     """The same mask as numbers to add to the scores: 0 where a query may attend, else minus infinity."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))

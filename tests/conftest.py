@@ -1,0 +1,20 @@
+"""Every test: one thread, no windows, and a learner's folder of its own."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two busy threads on shared cores are slower than one
+os.environ["MPLBACKEND"] = "agg"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="DIR", help="where the browser tests leave their pictures")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def learners_folder(tmp_path_factory: pytest.TempPathFactory):
+    """No test reads or writes the progress of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
