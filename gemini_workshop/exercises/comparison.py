@@ -90,13 +90,20 @@ def value_problem(got: Any, expected: Any) -> str:
         index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
         where = f"Element {list(index)}" if index else "The result"
         return f"{where} is {number(got[index])}; {number(expected[index])} is needed."
-    return f"It returned {got!r}; {expected!r} is needed."
+    return f"It returned {written(got)}; {written(expected)} is needed."
 
 
 def number(value: Any) -> str:
     """A number as a person would write it: four digits at most, True and False as they are."""
     value = value.item() if isinstance(value, Tensor) else value
     return str(value) if isinstance(value, bool | int) else f"{value:.4g}"
+
+
+def written(value: Any) -> str:
+    """A result as a person would write it; lists of numbers, too."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    return number(value) if isinstance(value, int | float) else repr(value)
 
 
 def _family(dtype: torch.dtype) -> str:

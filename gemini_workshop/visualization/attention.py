@@ -43,11 +43,11 @@ def score_spread(
         share_axes.semilogx(head_dims, share, marker="o", color=colour, base=2)
         label_line(spread_axes, head_dims[-1], spread[-1], name, colour)
         label_line(share_axes, head_dims[-1], share[-1], name, colour)
-    ticks = list(head_dims)[:: max(1, len(head_dims) // 5)]
     for axes in (spread_axes, share_axes):
-        axes.set_xticks(ticks, [str(n) for n in ticks])
+        axes.set_xticks(head_dims[::2], [str(n) for n in head_dims[::2]])
         axes.set_xlim(head_dims[0] * 0.8, head_dims[-1] * 6)
         axes.set_xlabel("head size (channels)")
+    spread_axes.set_yticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
     spread_axes.set(ylabel="standard deviation of a score", title="Scores spread like √d …")
     share_axes.set(ylabel="largest of 16 shares (mean)", ylim=(0, 1.05), title="… and one key takes all")
     return figure
@@ -59,8 +59,8 @@ def surviving_gradient(head_dims: Sequence[int], gradients: dict[str, Sequence[f
     for (name, gradient), colour in zip(gradients.items(), (RED, BLUE), strict=False):
         axes.loglog(head_dims, gradient, marker="o", color=colour, base=2)
         label_line(axes, head_dims[-1], gradient[-1], name, colour)
-    ticks = list(head_dims)[:: max(1, len(head_dims) // 5)]
-    axes.set_xticks(ticks, [str(n) for n in ticks])
+    axes.set_xticks(head_dims[::2], [str(n) for n in head_dims[::2]])
+    axes.set_yticks([1, 0.5, 0.25, 0.125, 0.0625], ["1", "1/2", "1/4", "1/8", "1/16"])
     axes.set_xlim(head_dims[0] * 0.8, head_dims[-1] * 5)
     axes.set(
         xlabel="head size (channels)",
@@ -148,7 +148,9 @@ def leakage(leaked: dict[str, float]) -> Figure:
     """How much attention still reaches tokens that should be hidden, for several ways of hiding them."""
     figure, axes = plt.subplots(figsize=(7.5, 2.9))
     names = list(leaked)
-    axes.barh(names, list(leaked.values()), color=[RED if share > 0 else GREEN for share in leaked.values()], height=0.6)
+    axes.barh(
+        names, list(leaked.values()), color=[RED if share > 0 else GREEN for share in leaked.values()], height=0.6
+    )
     for i, share in enumerate(leaked.values()):
         axes.annotate(f"{share:.2f}", (share, i), xytext=(5, 0), textcoords="offset points", va="center")
     axes.set(

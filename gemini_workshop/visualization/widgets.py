@@ -19,7 +19,8 @@ def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> None:
         explore(draw_head, layer=IntSlider(max=5), head=IntSlider(max=7))
     """
     first = png(draw(**{name: control.value for name, control in controls.items()}))
-    picture = ipywidgets.Image(value=first, format="png", layout=ipywidgets.Layout(max_width="100%"))
+    width = int.from_bytes(first[16:20], "big")  # a PNG begins with its signature and its width in pixels
+    picture = ipywidgets.Image(value=first, format="png", layout=ipywidgets.Layout(width=f"{width}px"))
 
     def redraw(_: Any) -> None:
         picture.value = png(draw(**{name: control.value for name, control in controls.items()}))
