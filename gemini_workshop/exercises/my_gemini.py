@@ -85,8 +85,7 @@ def _collect(function: FunctionType, parts: dict[str, str]) -> bool:
         if name == function.__name__ or name in parts or name not in known:
             continue
         value = known[name]
-        own = isinstance(value, FunctionType) and not _is_importable(value)
-        if own:
+        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
             if not _collect(value, parts):
                 return False
             if value.__name__ != name:

@@ -1,0 +1,85 @@
+"""What passes is kept so that it can be imported again, alone."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.exercises import my_gemini
+from gemini_workshop.exercises.core import check, find, judge
+from gemini_workshop.exercises.verdict import Outcome
+
+ROOT_POWER = 0.5
+
+
+@pytest.fixture(autouse=True)
+def learner_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path))
+    return tmp_path
+
+
+def shifted(scores: Tensor, dim: int) -> Tensor:
+    return scores - scores.amax(dim, keepdim=True)
+
+
+def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
+    e = shifted(scores, dim).exp()
+    return e / e.sum(dim, keepdim=True)
+
+
+def scaled_dot_product_attention(query, key, value, mask=None):
+    scores = query @ key.transpose(-2, -1) / query.shape[-1] ** ROOT_POWER
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return softmax(scores) @ value
+
+
+def test_a_kept_function_is_loaded_and_passes_again():
+    check("02.1", softmax)
+    loaded = my_gemini.load("02.1", "softmax")
+    assert loaded is not softmax
+    assert judge(find("02.1"), loaded).outcome == Outcome.PASSED
+
+
+def test_a_kept_function_stands_alone_with_its_helpers_constants_and_imports(learner_home):
+    path = my_gemini.keep("02.2", "scaled_dot_product_attention", scaled_dot_product_attention)
+    code = (
+        "import runpy, torch\n"
+        f"f = runpy.run_path({str(path)!r})['scaled_dot_product_attention']\n"
+        "x = torch.eye(3)\n"
+        "print(torch.allclose(f(x, x, x), torch.nn.functional.scaled_dot_product_attention(x, x, x)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=learner_home, check=True)
+    assert result.stdout == "True\n"
+
+
+def test_a_function_of_another_name_is_kept_under_the_exercises_name():
+    def my_own(scores, dim=-1):
+        return F.softmax(scores, dim)
+
+    check("02.1", my_own)
+    x = torch.randn(3, 4)
+    assert torch.equal(my_gemini.load("02.1", "softmax")(x), F.softmax(x, -1))
+
+
+def test_what_has_no_source_of_its_own_is_not_kept():
+    assert my_gemini.keep("02.1", "softmax", torch.softmax) is None
+    assert my_gemini.keep("02.1", "softmax", find("02.1").reference) is None
+    assert my_gemini.keep("02.1", "softmax", lambda scores, dim=-1: F.softmax(scores, dim)) is None
+    assert my_gemini.kept() == []
+
+
+def test_what_was_kept_is_listed_by_exercise():
+    check("02.1", softmax)
+    assert my_gemini.kept() == ["02.1"]
+
+
+def test_loading_what_was_never_passed_says_so():
+    with pytest.raises(WorkshopError, match=r"Exercise 02\.4 has not been passed here yet"):
+        my_gemini.load("02.4", "additive_mask")
