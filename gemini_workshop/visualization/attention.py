@@ -41,8 +41,8 @@ def score_spread(
     for (name, spread), share, colour in zip(spreads.items(), largest_shares.values(), (RED, BLUE), strict=False):
         spread_axes.loglog(head_dims, spread, marker="o", color=colour, base=2)
         share_axes.semilogx(head_dims, share, marker="o", color=colour, base=2)
-        label_line(spread_axes, head_dims[-1], spread[-1], name, colour)
-        label_line(share_axes, head_dims[-1], share[-1], name, colour)
+        label_line(spread_axes, float(head_dims[-1]), spread[-1], name, colour)
+        label_line(share_axes, float(head_dims[-1]), share[-1], name, colour)
     for axes in (spread_axes, share_axes):
         axes.set_xticks(head_dims[::2], [str(n) for n in head_dims[::2]])
         axes.set_xlim(head_dims[0] * 0.8, head_dims[-1] * 6)
@@ -58,7 +58,7 @@ def surviving_gradient(head_dims: Sequence[int], gradients: dict[str, Sequence[f
     figure, axes = plt.subplots(figsize=(7, 3.6))
     for (name, gradient), colour in zip(gradients.items(), (RED, BLUE), strict=False):
         axes.loglog(head_dims, gradient, marker="o", color=colour, base=2)
-        label_line(axes, head_dims[-1], gradient[-1], name, colour)
+        label_line(axes, float(head_dims[-1]), gradient[-1], name, colour)
     axes.set_xticks(head_dims[::2], [str(n) for n in head_dims[::2]])
     axes.set_yticks([1, 0.5, 0.25, 0.125, 0.0625], ["1", "1/2", "1/4", "1/8", "1/16"])
     axes.set_xlim(head_dims[0] * 0.8, head_dims[-1] * 5)
