@@ -126,13 +126,13 @@ def load_newest(folder: Path) -> Checkpoint:
             return load_checkpoint(path)
         except CheckpointError as error:
             warnings.warn(f"{error} Falling back to the checkpoint before it.", stacklevel=2)
-    found = f"{len(paths)} checkpoints, all damaged" if paths else "no checkpoint"
+    found = f"no undamaged checkpoint among the {len(paths)}" if paths else "no checkpoint"
     raise CheckpointError(f"There is {found} in {folder}. Start the training without --resume.")
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
     """The checkpoints of a run, newest first."""
-    return sorted(folder.glob("step-*"), reverse=True)
+    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
 def restore_weights(model: Transformer, checkpoint: Checkpoint) -> None:
