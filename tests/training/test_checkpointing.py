@@ -1,0 +1,211 @@
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from gemini_workshop.data.tokenizer import BPETokenizer
+from gemini_workshop.errors import CheckpointError
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training import checkpointing
+from gemini_workshop.training.checkpointing import (
+    checkpoint_paths,
+    load_checkpoint,
+    load_newest,
+    load_pretrained,
+    restore_optimizer,
+    restore_weights,
+    save_checkpoint,
+    write_sums,
+)
+from gemini_workshop.training.optimizer import make_optimizer
+from tests.training import stories
+
+CONFIG = stories.CONFIG
+TOKENIZER = BPETokenizer.train(stories.documents(), CONFIG.model.vocab_size)
+
+
+@pytest.fixture
+def model():
+    return Transformer(CONFIG.model, torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def optimizer(model):
+    optimizer = make_optimizer(model, CONFIG.training)
+    for weight in model.parameters():
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    optimizer.step()
+    return optimizer
+
+
+@pytest.fixture
+def keep(tmp_path, model, optimizer):
+    def keep(step, **more):
+        metrics = {"loss_nats": step / 10}
+        return save_checkpoint(
+            tmp_path, model, optimizer, step=step, metrics=metrics, config=CONFIG, tokenizer=TOKENIZER, **more
+        )
+
+    return keep
+
+
+def test_what_is_saved_comes_back(model, optimizer, keep):
+    checkpoint = load_checkpoint(keep(7))
+    assert (checkpoint.step, checkpoint.metrics, checkpoint.config) == (7, {"loss_nats": 0.7}, CONFIG)
+    assert checkpoint.tokenizer.encode("The cat saw") == TOKENIZER.encode("The cat saw")
+    other = Transformer(CONFIG.model)
+    restore_weights(other, checkpoint)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    memory = make_optimizer(other, CONFIG.training)
+    restore_optimizer(other, memory, checkpoint)
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        assert optimizer.state[ours].keys() == memory.state[theirs].keys()
+        assert all(torch.equal(optimizer.state[ours][key], memory.state[theirs][key]) for key in memory.state[theirs])
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path, keep):
+    for step in (90, 100, 200_000, 1_000_000):
+        keep(step, keep=2)
+    assert [load_checkpoint(path).step for path in checkpoint_paths(tmp_path)] == [1_000_000, 200_000]
+
+
+def test_a_write_that_breaks_off_leaves_the_old_checkpoints_and_nothing_that_is_read(tmp_path, keep, monkeypatch):
+    keep(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpointing, "write_sums", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            keep(2)
+    assert list(tmp_path.glob(".writing-*"))
+    assert load_newest(tmp_path).step == 1
+    keep(3)
+    assert not list(tmp_path.glob(".writing-*"))
+
+
+def test_everything_is_on_the_disk_before_the_name_is_given(keep, monkeypatch):
+    flushed, real = [], checkpointing._flush
+    monkeypatch.setattr(checkpointing, "_flush", lambda path: (flushed.append(path.name), real(path)))
+    path = keep(1)
+    files = {file.name for file in path.iterdir()}
+    assert len(files) == 6
+    assert files <= set(flushed)
+    assert flushed[-1] == path.parent.name
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "training.safetensors", "state.json", "config.yaml", "tokenizer.json"]
+)
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_damage_to_any_file_is_noticed_by_its_name(keep, name, damage):
+    path = keep(1) / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1] if damage == "cut" else bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(CheckpointError, match=rf"step-000001 is damaged: .*{name}"):
+        load_checkpoint(path.parent)
+
+
+@pytest.mark.parametrize("sums", ["", "no sums at all\n"])
+def test_an_empty_or_strange_list_of_sums_is_damage(keep, sums):
+    path = keep(1)
+    (path / "SHA256SUMS").write_text(sums)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_checkpoint(path)
+
+
+def test_the_list_of_sums_is_what_sha256sum_reads(keep):
+    lines = (keep(1) / "SHA256SUMS").read_text().splitlines()
+    assert all(len(digest) == 64 and name for digest, name in (line.split("  ") for line in lines))
+
+
+def test_state_that_lacks_the_step_is_refused(keep):
+    path = keep(1)
+    (path / "state.json").write_text(json.dumps({"metrics": {}}))
+    write_sums(path)
+    with pytest.raises(CheckpointError, match="cannot be read: 'step'"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_shape_are_listed_by_name(model, keep):
+    path = keep(1)
+    weights = load((path / "model.safetensors").read_bytes())
+    del weights["blocks.1.attention.key.weight"]
+    weights["extra"] = torch.ones(2)
+    weights["norm.weight"] = torch.ones(3)
+    (path / "model.safetensors").write_bytes(save(weights))
+    write_sums(path)
+    with pytest.raises(CheckpointError) as caught:
+        restore_weights(model, load_checkpoint(path))
+    for part in (
+        "blocks.1.attention.key.weight is missing, not (8, 10)",
+        "extra is (2,), not wanted",
+        "norm.weight is (3,), not (10,)",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_with_the_step(tmp_path, model, optimizer):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(CheckpointError, match=r"of step 5 cannot be written to .*file.*: .*--out FOLDER"):
+        save_checkpoint(blocked / "run", model, optimizer, step=5, metrics={}, config=CONFIG, tokenizer=TOKENIZER)
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_read_only_folder_is_refused(tmp_path, keep):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(CheckpointError, match="Permission denied"):
+            keep(5)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_read_only_folder_is_refused_as_the_system_reports_it(keep, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpointing.Path, "mkdir", refuse)
+    with pytest.raises(CheckpointError, match=r"step 5 cannot be written to .*: Permission denied\. Choose a folder"):
+        keep(5)
+
+
+def test_a_model_that_ships_cannot_go_on_training(model, optimizer, keep):
+    path = keep(1)
+    (path / "training.safetensors").unlink()
+    (path / "state.json").unlink()
+    write_sums(path)
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.step == 0
+    with pytest.raises(CheckpointError, match="step-000001 holds a model without the optimizer's state"):
+        restore_optimizer(model, optimizer, checkpoint)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'stories-smal'\. Did you mean 'stories-small'\?"):
+        load_pretrained("stories-smal")
+
+
+def test_a_folder_without_a_checkpoint_is_refused_by_its_name(tmp_path):
+    with pytest.raises(CheckpointError, match=tmp_path.name):
+        load_pretrained(tmp_path)
+
+
+def test_a_checkpoint_and_the_folder_of_its_run_load_alike(tmp_path, model, optimizer):
+    folder = tmp_path / "checkpoints"
+    path = save_checkpoint(folder, model, optimizer, step=1, metrics={}, config=CONFIG, tokenizer=TOKENIZER)
+    ids = torch.tensor([[1, 2, 3]])
+    for place in (path, str(path), tmp_path, str(tmp_path)):
+        loaded, tokenizer = load_pretrained(place)
+        assert not loaded.training
+        assert tokenizer.vocab_size == CONFIG.model.vocab_size
+        torch.testing.assert_close(loaded(ids), model(ids))
+
+
+def test_the_model_that_ships_loads_and_fits_its_tokenizer():
+    model, tokenizer = load_pretrained()
+    assert tokenizer.vocab_size == model.config.vocab_size
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
