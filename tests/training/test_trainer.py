@@ -60,13 +60,13 @@ def test_at_initialisation_every_token_is_about_equally_likely(model, windows, t
 
 
 def test_a_tiny_model_memorises_one_batch(model, training):
-    inputs = torch.tensor([[1, 4, 7, 2, 9, 3, 0], [2, 2, 8, 5, 11, 12, 6], [10, 3, 1, 1, 5, 7, 7]])
+    inputs = torch.tensor([[1, 4, 7, 2, 9, 3, 0], [2, 8, 8, 5, 11, 12, 6], [10, 3, 1, 1, 5, 7, 7]])
     targets = inputs.roll(-1, dims=1)
     training = replace(training, weight_decay=0.0)
     optimizer = make_optimizer(model, training)
-    losses = [train_step(model, optimizer, inputs, targets, 0.02, training).loss_nats for _ in range(150)]
+    losses = [train_step(model, optimizer, inputs, targets, 0.02, training).loss_nats for _ in range(80)]
     assert losses[0] > 2.4
-    assert losses[-1] < 0.05
+    assert losses[-1] < 0.02
 
 
 def test_gradients_equal_finite_differences(model):
