@@ -1,6 +1,7 @@
 """Right answers in many styles pass the checks of lesson 02."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,3 +221,9 @@ def test_shares_that_do_not_sum_to_one_are_reported_with_their_axis():
     broken = find("02.1").invariants[0].broken
     assert broken(torch.softmax) is None
     assert "dim=1 the shares along that axis add up to" in broken(lambda scores, dim=-1: torch.softmax(scores, -1))
+
+
+def test_the_verdict_that_readme_shows_is_a_real_one():
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    mistake = next(mistake for mistake in ATTENTION.misconceptions if mistake.name == "not scaled")
+    assert str(judge(ATTENTION, mistake.wrong)) in readme
