@@ -25,9 +25,9 @@ def generate(
 
         gemini-workshop generate "Once upon a time"
 
-        gemini-workshop generate "The dragon was sad because" --temperature 0.5 --samples 3
+        gemini-workshop generate "The dragon" --temperature 0.5 --samples 3
 
-        gemini-workshop generate "Once upon a time" --checkpoint runs/tiny-stories
+        gemini-workshop generate "A red ball" --checkpoint runs/tiny-stories
     """
     from gemini_workshop.config import GenerationConfig
     from gemini_workshop.devices import pick_device

@@ -33,11 +33,11 @@ def train(
 
     Examples:
 
-        gemini-workshop train
+        gemini-workshop train --minutes 2
 
-        gemini-workshop train --corpus tinystories --set steps=2000 --out runs/longer
+        gemini-workshop train --corpus tinystories --out runs/tales
 
-        gemini-workshop train --out runs/longer --resume
+        gemini-workshop train --out runs/tales --resume
     """
     import torch
 

@@ -90,16 +90,16 @@ def start_run(folder: Path, config: WorkshopConfig, corpus: str, size: str, devi
         raise TrainingError(
             f"{folder} holds a run already, saved at {step}. Go on with it by --resume, or choose another --out."
         )
+    text = load_text(config, corpus, size)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(to_yaml(config), "utf-8")
         (folder / "run.json").write_text(json.dumps({"corpus": corpus, "size": size}), "utf-8")
+        text.tokenizer.save(folder / "tokenizer.json")
     except OSError as error:
         raise TrainingError(
             f"The run cannot be written to {folder}: {error.strerror}. Choose a folder that can: --out FOLDER."
         ) from error
-    text = load_text(config, corpus, size)
-    text.tokenizer.save(folder / "tokenizer.json")
     generator = torch.Generator().manual_seed(config.training.seed)
     model = Transformer(config.model, generator).to(device)
     optimizer = make_optimizer(model, config.training)
