@@ -1,0 +1,154 @@
+"""The commands train and generate, from the command line to the files they leave."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gemini_workshop.errors import CheckpointError, ConfigError, DataError, TrainingError, WorkshopError
+from gemini_workshop.training import run as runs
+from tests.training import stories
+
+typer_testing = pytest.importorskip("typer.testing")
+SMALL = [
+    *("embed_dim=10", "num_layers=2", "ffn_dim=11", "vocab_size=270", "context_tokens=16", "warmup_steps=1"),
+    *("batch_size=3", "eval_batches=2", "eval_every_steps=2", "checkpoint_every_steps=3", "validation_fraction=0.3"),
+]
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Call the program in this process, on the corpus of the training tests."""
+    from gemini_workshop.cli.main import app
+
+    monkeypatch.setattr(runs, "load_documents", stories.documents)
+    runner = typer_testing.CliRunner()
+
+    def command(*arguments):
+        result = runner.invoke(app, [str(argument) for argument in arguments])
+        if isinstance(result.exception, WorkshopError):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return command
+
+
+def settings(*more):
+    return [part for assignment in (*SMALL, *more) for part in ("--set", assignment)]
+
+
+@pytest.fixture
+def run(command, tmp_path):
+    folder = tmp_path / "run"
+    return folder, command("train", "--device", "cpu", *settings("steps=5"), "--out", folder)
+
+
+def test_training_leaves_a_run_with_everything_in_it(run):
+    folder, _ = run
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("config.yaml", "run.json", "tokenizer.json", "checkpoints", "history.jsonl", "loss.png", "samples.txt"),
+    }
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-000003", "step-000005"]
+
+
+def test_training_tells_the_floors_and_ends_with_what_to_do_next(run):
+    folder, output = run
+    assert "To beat, in nats a token: uniform 5.60, unigram" in output
+    assert output.rstrip().endswith(f'gemini-workshop generate "Once upon a time" --checkpoint {folder}')
+
+
+def test_samples_show_the_step_and_the_loss(run):
+    folder, output = run
+    text = (folder / "samples.txt").read_text("utf-8")
+    assert text.count("nats a token:\nOnce upon a time") == 3  # at steps 2, 4 and 5
+    assert "step 4, validation" in output
+
+
+def test_a_run_goes_on_from_the_command_line(command, run, tmp_path):
+    undisturbed, _ = run
+    folder = tmp_path / "stopped"
+    first = command("train", "--device", "cpu", *settings("steps=5"), "--out", folder, "--minutes", "0")
+    assert "Saved at step 1, out of time after 0 minutes" in first
+    assert f"gemini-workshop train --out {folder} --resume" in first
+    command("train", "--device", "cpu", "--out", folder, "--resume")
+    ours, theirs = (
+        (place / "checkpoints" / "step-000005" / "model.safetensors").read_bytes() for place in (folder, undisturbed)
+    )
+    assert ours == theirs
+
+
+def test_a_run_can_be_talked_to(command, run):
+    folder, _ = run
+    output = command("generate", "The cat", "--checkpoint", folder, "--max-new-tokens", 5, "--samples", 2)
+    assert output.startswith("The cat")
+    assert output.count("The cat") >= 2
+    assert "\n---\n" in output
+
+
+def test_a_seed_writes_the_same_text_again(command):
+    arguments = ["generate", "The cat", "--max-new-tokens", 12]
+    assert command(*arguments, "--seed", 3) == command(*arguments, "--seed", 3)
+
+
+def test_temperature_zero_needs_no_seed(command):
+    arguments = ["generate", "The cat", "--max-new-tokens", 12, "--temperature", 0]
+    assert command(*arguments, "--seed", 3) == command(*arguments, "--seed", 4)
+
+
+def test_settings_cannot_be_changed_on_the_way(command, run):
+    folder, _ = run
+    with pytest.raises(TrainingError, match="Leave --set steps=9 away"):
+        command("train", "--out", folder, "--resume", "--set", "steps=9")
+
+
+def test_resuming_nothing_is_refused(command, tmp_path):
+    with pytest.raises(CheckpointError, match="There is no run in"):
+        command("train", "--out", tmp_path, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--preset", "tyni"], ConfigError, "no preset 'tyni'.*'tiny'"),
+        (["--set", "stepz=5"], ConfigError, "'stepz'.*'steps'"),
+        (["--set", "steps=0"], ConfigError, "steps=0 is not positive"),
+        (["--device", "abacus"], ConfigError, "device='abacus'"),
+    ],
+)
+def test_a_slip_on_the_command_line_is_answered_by_its_value(command, tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        command("train", "--out", tmp_path / "run", *arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_corpus_leaves_no_folder_behind(monkeypatch, tmp_path, command):
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"no corpus 'tinystorys'.*'tinystories'"):
+        command("train", "--corpus", "tinystorys", "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["train", "generate"])
+def test_help_shows_examples_that_can_be_copied(command, name):
+    """Each stands on a line of its own, unbroken."""
+    from gemini_workshop.cli import generate, train
+
+    documented = {"train": train.train, "generate": generate.generate}[name].__doc__.splitlines()
+    examples = [line.strip() for line in documented if line.strip().startswith("gemini-workshop ")]
+    assert len(examples) == 3
+    assert set(examples) <= {line.strip() for line in command(name, "--help").splitlines()}
+
+
+def test_an_error_is_one_message_and_no_traceback():
+    process = subprocess.run(
+        [sys.executable, "-c", "from gemini_workshop.cli.main import main; main()", "generate", "--checkpoint", "x"],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith("There is no checkpoint 'x'.")
+    assert "Traceback" not in process.stderr
