@@ -179,7 +179,8 @@ def draw_loss_curve(entries: list[dict[str, Any]], picture: Path, floors: Mappin
     axes.plot(*zip(*training, strict=True), color=TRAINING_COLOR, linewidth=0.8)
     axes.plot(*zip(*validation, strict=True), color=VALIDATION_COLOR, marker="o", markersize=3)
     label = partial(axes.annotate, textcoords="offset points")
-    label("training", training[0], xytext=(6, 4), color=TRAINING_COLOR)
+    middle = training[math.isqrt(len(training)) - 1]  # halfway along the logarithmic axis
+    label("training", middle, xytext=(8, 8), color=TRAINING_COLOR)
     label(
         f"validation {last_nats:.2f}",
         (last_step, last_nats),
