@@ -91,7 +91,7 @@ def test_the_model_equals_transformers_with_the_same_weights(generator, qk_norm,
         ffn_dim=56,
         activation=activation,
         rope_base=500.0,
-        norm_eps=1e-5,
+        norm_eps=0.03,  # large enough to matter in every norm
         qk_norm=qk_norm,
         tied_head=tied_head,
     )
