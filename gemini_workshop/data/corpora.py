@@ -52,6 +52,7 @@ class Corpus:
         sizes: for each size, the editions that serve, the preferred one first. Editions of one size need not hold the
             same text: results of two machines are comparable when both read the same edition.
         split: cuts the text of a file into documents.
+        is_embedded: part of the installation; needs neither mirror nor download.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Corpus:
     source: str
     sizes: dict[str, tuple[Edition, ...]]
     split: Callable[[str], list[str]]
+    is_embedded: bool = False
 
 
 def split_at_end_of_text(text: str) -> list[str]:
@@ -83,6 +85,7 @@ STORIES = Corpus(
     source="gemini_workshop.data.stories",
     sizes={"all": (Edition(files=(CorpusFile(path="stories.txt"),)),)},
     split=split_at_end_of_text,
+    is_embedded=True,
 )
 
 # The mirror's files are slices of the published ones, so their sums are their own. The file to download is the
@@ -211,7 +214,7 @@ def _locate(corpus: Corpus, size: str) -> tuple[Edition, list[Path]]:
     if size not in corpus.sizes:
         raise DataError(unknown_name(f"size of {corpus.name} called", size, corpus.sizes))
     editions = corpus.sizes[size]
-    if corpus is STORIES:
+    if corpus.is_embedded:
         return editions[0], [samples_folder() / file.path for file in editions[0].files]
     for root in _roots():
         for edition in editions:
