@@ -29,7 +29,7 @@ def problems(lessons: Collection[Lesson], exercise_ids: Collection[str]) -> list
                 found += _check_problems(cell, exercise_ids, owner)
             except SourceError as error:
                 found.append(error)
-    return [str(error) for error in found]
+    return [str(error) for error in sorted(found, key=lambda error: error.place)]
 
 
 def _cell_problems(lesson: Lesson, cell: Cell) -> Iterator[SourceError]:

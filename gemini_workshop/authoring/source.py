@@ -27,10 +27,9 @@ STEP = re.compile(r"\s*# \d+\. ")
 class SourceError(WorkshopError):
     """A lesson source that cannot be read; the message begins with its file and line."""
 
-    @classmethod
-    def at(cls, path: Path, line: int, message: str) -> "SourceError":
-        """The error at one line of a source."""
-        return cls(f"{path.name}:{line}: {message}")
+    def __init__(self, message: str, path: Path, line: int) -> None:
+        super().__init__(f"{path.name}:{line}: {message}")
+        self.place = (path.name, line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +134,7 @@ class Cell:
 
     def error(self, index: int, message: str) -> SourceError:
         """The error at the line of that index within the cell."""
-        return SourceError.at(self.path, self.line + index, message)
+        return SourceError(message, self.path, self.line + index)
 
     def belongs_to(self, flavour: Flavour) -> bool:
         """Whether the starter, or the solution, has this cell."""
@@ -275,17 +274,17 @@ def read_lesson(path: Path) -> Lesson:
     try:
         ast.parse(text)
     except SyntaxError as error:
-        raise SourceError.at(path, error.lineno or 1, f"not plain Python: {error.msg}.") from None
+        raise SourceError(f"not plain Python: {error.msg}.", path, error.lineno or 1) from None
     notebook = jupytext.reads(text, fmt="py:percent")
     try:
         header = Header.from_dict(notebook.metadata.get("workshop", {}))
     except WorkshopError as error:
-        raise SourceError.at(path, 1, str(error)) from None
+        raise SourceError(str(error), path, 1) from None
     if path.name[:3] != f"{header.lesson}_":
-        raise SourceError.at(path, 1, f"the header says lesson {header.lesson!r}; the file's name must begin so.")
+        raise SourceError(f"the header says lesson {header.lesson!r}; the file's name must begin so.", path, 1)
     markers = _marker_lines(text)
     if len(markers) != len(notebook.cells):
-        raise SourceError.at(path, 1, "every cell must begin with a line `# %%`.")
+        raise SourceError("every cell must begin with a line `# %%`.", path, 1)
     cells = [
         _cell(path, header.lesson, i, cell, line)
         for i, (cell, line) in enumerate(zip(notebook.cells, markers, strict=True))
@@ -295,7 +294,7 @@ def read_lesson(path: Path) -> Lesson:
 
 def _cell(path: Path, lesson_id: str, position: int, cell: nbformat.NotebookNode, marker_line: int) -> Cell:
     if cell.cell_type not in ("code", "markdown"):
-        raise SourceError.at(path, marker_line, f"a {cell.cell_type} cell; only code and markdown cells are used.")
+        raise SourceError(f"a {cell.cell_type} cell; only code and markdown cells are used.", path, marker_line)
     return Cell(
         id=f"{lesson_id}-{position:03d}",
         kind=cell.cell_type,

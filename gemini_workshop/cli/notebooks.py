@@ -73,19 +73,19 @@ def check(lessons: Lessons = None, execute: Execute = True, folder: Folder = Non
 
 def _read(notebooks: Path, lesson_ids: list[str] | None) -> "list[Lesson]":
     """The lessons asked for, after all sources have passed the lint."""
+    from gemini_workshop.errors import WorkshopError
+
     try:
         from gemini_workshop.authoring.lint import problems
-        from gemini_workshop.authoring.source import SourceError, find_sources, read_lesson
+        from gemini_workshop.authoring.source import find_sources, read_lesson
     except ModuleNotFoundError as error:
-        from gemini_workshop.errors import WorkshopError
-
         raise WorkshopError(f"Building notebooks needs {error.name}. Run: pip install -e '.[dev]'") from None
     from gemini_workshop.exercises.core import all_exercises
 
     wanted = find_sources(notebooks, lesson_ids)
     every = [read_lesson(path) for path in find_sources(notebooks)]
     if found := problems(every, all_exercises()):
-        raise SourceError("\n".join(found))
+        raise WorkshopError("\n".join(found))
     return [lesson for lesson in every if lesson.path in wanted]
 
 

@@ -22,7 +22,6 @@ def test_the_lesson_for_tests_is_clean(tmp_path):
         ("# %%\n# SOLUTION\nx = 1\n", 2, "never closed"),
         ("# %%\ndef f():\n    # SOLUTION\n    return 1\n    # END SOLUTION\n", 3, "no check follows this gap in f"),
         (CHECKED.replace("90.1", "90.8"), 7, "no exercise '90.8'"),
-        (CHECKED + '\n# %% tags=["check"]\nf = check("90.1", f)\n', 10, "'90.1' is already checked in 90_tests.py:19"),
         (CHECKED.replace(' tags=["check"]', ""), 6, "carry the tag check"),
         ('# %% tags=["check"]\nx = 1\n', 1, "carry the tag check"),
         ('# %% tags=["expcted"]\nx = 1\n', 1, "unknown tag 'expcted'"),
@@ -61,3 +60,12 @@ def test_a_problem_is_found_at_its_line(tmp_path, body, line, message):
 )
 def test_what_is_allowed_is_not_reported(tmp_path, body):
     assert found(tmp_path, body) == []
+
+
+def test_an_exercise_belongs_to_one_lesson_which_may_check_it_twice(tmp_path):
+    twice = lesson_with(tmp_path / "one", CHECKED + '\n# %% tags=["check"]\nf = check("90.1", f)\n')
+    other = lesson_with(tmp_path / "two", CHECKED, stem="90_others")
+    assert problems([twice], ["90.1"]) == []
+    assert problems([twice, other], ["90.1"]) == [
+        f"90_others.py:{HEADER_LINES + 7}: exercise '90.1' is already checked in 90_tests.py:{HEADER_LINES + 7}."
+    ]
