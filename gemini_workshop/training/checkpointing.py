@@ -12,7 +12,6 @@ is one indivisible step. A kill at any moment leaves the old checkpoints, the ne
 that nothing reads; never half a checkpoint under a good name.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -27,6 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from gemini_workshop.config import WorkshopConfig, load_config, to_yaml
+from gemini_workshop.data.files import sha256_of
 from gemini_workshop.data.tokenizer import Tokenizer, load_tokenizer
 from gemini_workshop.errors import CheckpointError, unknown_name
 from gemini_workshop.models.transformer import Transformer
@@ -223,7 +223,7 @@ def shipped_names() -> list[str]:
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS over all files of the folder but Markdown, and flush everything to the disk."""
     files = sorted(path for path in folder.iterdir() if path.suffix != ".md" and path.name != SUMS)
-    lines = [f"{_sha256(path)}  {path.name}\n" for path in files]
+    lines = [f"{sha256_of(path)}  {path.name}\n" for path in files]
     (folder / SUMS).write_text("".join(lines), "utf-8", newline="\n")
     for path in [*files, folder / SUMS, folder]:
         _flush(path)
@@ -238,17 +238,12 @@ def check_sums(folder: Path) -> None:
     try:
         lines = (folder / SUMS).read_text("utf-8").splitlines()
         sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-        damaged = [name for name, digest in sums.items() if _sha256(folder / name) != digest]
+        damaged = [name for name, digest in sums.items() if sha256_of(folder / name) != digest]
     except (OSError, ValueError) as error:
         raise CheckpointError(f"The checkpoint {folder} is damaged: {error}.") from error
     if damaged or "model.safetensors" not in sums:
         names = ", ".join(damaged) or SUMS
         raise CheckpointError(f"The checkpoint {folder} is damaged: the sha256 of {names} differs from {SUMS}.")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:
