@@ -49,13 +49,14 @@ def orphans(lessons: Iterable[Lesson], notebooks: Path) -> list[str]:
 def compare(committed: NotebookNode, rebuilt: NotebookNode, *, exact_images: bool) -> list[str]:
     """Where two notebooks differ: by lines if their texts do, else by cells."""
     old, new = _lines(committed), _lines(rebuilt)
-    found = []
+    changed: dict[str, list[str]] = {}
     matcher = difflib.SequenceMatcher(a=[line for _, line in old], b=[line for _, line in new], autojunk=False)
     for operation, a, a_end, b, b_end in matcher.get_opcodes():
         if operation != "equal":
-            place = new[b] if b < b_end else old[a]
-            changed = [f"  - {line}" for _, line in old[a:a_end]] + [f"  + {line}" for _, line in new[b:b_end]]
-            found.append("\n".join([f"cell {place[0]} (- committed, + rebuilt)", *changed]))
+            cell_id = (new[b] if b < b_end else old[a])[0]
+            lines = [f"  - {line}" for _, line in old[a:a_end]] + [f"  + {line}" for _, line in new[b:b_end]]
+            changed.setdefault(cell_id, []).extend(lines)
+    found = ["\n".join([f"cell {key} (- committed, + rebuilt)", *lines]) for key, lines in changed.items()]
     if found:
         return found
     for before, after in zip(committed.cells, rebuilt.cells, strict=True):

@@ -103,22 +103,47 @@ def test_without_execution_unchanged_cells_keep_their_outputs_and_changed_ones_l
     assert (cells["90-005"].outputs, cells["90-005"].execution_count) == ([], None)
 
 
-def test_printing_in_pieces_is_stored_as_one_output(tmp_path):
-    notebook = built_from(
-        tmp_path, "import sys, time\nfor i in range(3):\n    print(i); sys.stdout.flush(); time.sleep(.1)\n"
-    )
-    assert [output.text for output in notebook.cells[0].outputs] == ["0\n1\n2\n"]
+# Cells whose outputs need care, built together: one kernel for all of them.
+CAREFUL = {
+    "pieces": "import sys, time\nfor i in range(3):\n    print(i); sys.stdout.flush(); time.sleep(.1)",
+    "stderr": "print('50 %', file=sys.stderr)\nprint('done')",
+    "widget": "import ipywidgets\nipywidgets.IntSlider()",
+    "network": "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 80), timeout=1)\n"
+    "except Exception as error:\n    print(type(error).__name__)",
+    "environment": "import os\nprint(os.environ['GEMINI_WORKSHOP_HOME'] == 'mine', os.environ['OMP_NUM_THREADS'])",
+    "folder": "print(os.path.basename(os.getcwd()))",
+    "names": "print([name for name in dir() if 'work' in name or 'offline' in name])",
+}
 
 
-def test_what_goes_to_stderr_is_dropped(tmp_path):
-    notebook = built_from(tmp_path, "import sys\nprint('50 %', file=sys.stderr)\nprint('done')\n")
-    assert [output.text for output in notebook.cells[0].outputs] == ["done\n"]
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEMINI_WORKSHOP_HOME", "mine")
+        patch.setenv("OMP_NUM_THREADS", "3")
+        notebook = built_from(tmp_path_factory.mktemp("careful"), "\n\n# %%\n".join(CAREFUL.values()))
+    return dict(zip(CAREFUL, notebook.cells, strict=True)), notebook.metadata
 
 
-def test_a_widget_leaves_a_sentence_behind_and_no_state(tmp_path):
-    notebook = built_from(tmp_path, "import ipywidgets\nipywidgets.IntSlider()\n")
-    assert notebook.cells[0].outputs[0].data == {"text/plain": WIDGET_FALLBACK}
-    assert "widgets" not in notebook.metadata
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("pieces", "0\n1\n2\n"),
+        ("stderr", "done\n"),
+        ("network", "NetworkClosedError\n"),
+        ("environment", "False 1\n"),
+        ("folder", "notebooks\n"),
+        ("names", "[]\n"),
+    ],
+)
+def test_what_a_cell_prints_is_stored_whole_and_without_what_differs_elsewhere(careful, cell, text):
+    assert [output.text for output in careful[0][cell].outputs] == [text]
+
+
+def test_a_widget_leaves_a_sentence_behind_and_no_state(careful):
+    cells, metadata = careful
+    assert cells["widget"].outputs[0].data == {"text/plain": WIDGET_FALLBACK}
+    assert "widgets" not in metadata
 
 
 def test_a_widget_that_brings_a_picture_leaves_the_picture():
@@ -141,22 +166,6 @@ def test_a_widget_that_brings_a_picture_leaves_the_picture():
 def test_an_output_that_must_not_be_stored_stops_the_build(tmp_path, code, message):
     with pytest.raises(BuildError, match=message):
         built_from(tmp_path, code)
-
-
-def test_the_kernel_has_no_network_and_a_home_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("GEMINI_WORKSHOP_HOME", "not this one")
-    code = (
-        "import os, socket\n"
-        "try:\n    socket.create_connection(('192.0.2.1', 80), timeout=1)\n"
-        "except Exception as error:\n    print(type(error).__name__)\n"
-        "print(os.environ['GEMINI_WORKSHOP_HOME'] == 'not this one', os.environ['OMP_NUM_THREADS'])\n"
-    )
-    assert built_from(tmp_path, code).cells[0].outputs[0].text == "NetworkClosedError\nFalse 1\n"
-
-
-def test_a_notebook_runs_in_its_own_folder_with_nothing_hidden_in_its_namespace(tmp_path):
-    code = "import os\nprint(os.path.basename(os.getcwd()), [n for n in dir() if 'work' in n or 'offline' in n])\n"
-    assert built_from(tmp_path, code).cells[0].outputs[0].text == "notebooks []\n"
 
 
 def test_notebooks_are_written_with_unix_line_ends_and_a_last_newline(notebooks):

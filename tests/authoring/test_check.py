@@ -1,5 +1,6 @@
 import base64
 import io
+import shutil
 
 import nbformat
 import pytest
@@ -36,6 +37,11 @@ def test_equal_notebooks_have_no_differences():
 
 def test_a_changed_line_is_shown_with_its_cell():
     assert compared(notebook(text="print(1)\nx = 3")) == ["cell 02-001 (- committed, + rebuilt)\n  - x = 2\n  + x = 3"]
+
+
+def test_all_changes_of_a_cell_stand_under_one_heading():
+    [found] = compared(notebook(text="print(2)\nx = 2", printed="2\n"))
+    assert found.splitlines()[1:] == ["  - print(1)", "  + print(2)", "  - 1", "  + 2"]
 
 
 def test_a_changed_output_is_shown():
@@ -80,12 +86,18 @@ def test_the_sizes_of_images_that_differ_are_named():
     assert "300x100" in line
 
 
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory):
+    notebooks = notebooks_with(tmp_path_factory.mktemp("built"))
+    write(build(read_lesson(notebooks / "sources" / "90_tests.py"), notebooks), notebooks)
+    return notebooks
+
+
 @pytest.fixture
-def built(tmp_path):
-    notebooks = notebooks_with(tmp_path)
-    lesson = read_lesson(notebooks / "sources" / "90_tests.py")
-    write(build(lesson, notebooks), notebooks)
-    return notebooks, lesson
+def built(built_once, tmp_path):
+    """A built lesson to spoil."""
+    notebooks = shutil.copytree(built_once, tmp_path / "notebooks")
+    return notebooks, read_lesson(notebooks / "sources" / "90_tests.py")
 
 
 def test_a_built_lesson_has_no_differences_and_any_edit_of_it_has(built):
