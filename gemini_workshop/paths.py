@@ -26,5 +26,8 @@ def notebooks_folder() -> Path | None:
 
 def samples_folder() -> Path:
     """The embedded corpora: ``data/samples`` of the clone, or where a wheel puts them."""
-    top = clone_folder()
-    return top / "data" / "samples" if top else Path(sysconfig.get_path("data"), "share/gemini_workshop/samples")
+    if top := clone_folder():
+        return top / "data" / "samples"
+    schemes = [sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")]
+    places = [Path(sysconfig.get_path("data", scheme), "share", "gemini_workshop", "samples") for scheme in schemes]
+    return next((place for place in places if place.is_dir()), places[0])

@@ -143,6 +143,10 @@ def test_yaml_round_trip_keeps_a_configuration_without_defaults(tmp_path):
     assert load_config(str(file)) == CONFIG
 
 
+def test_yaml_keeps_the_order_in_which_the_fields_are_explained():
+    assert list(yaml.safe_load(to_yaml(CONFIG))["model"]) == [field.name for field in dataclasses.fields(ModelConfig)]
+
+
 @given(
     learning_rate=st.floats(1e-9, 1e3),
     rope_base=st.floats(1e-3, 1e9),
