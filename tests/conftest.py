@@ -1,9 +1,12 @@
 """Every test: one thread, no windows, and a learner's folder of its own."""
 
 import os
+import signal
 
 import pytest
 
+# A shell that runs pytest in the background has it ignore Ctrl-C, and its children after it; some tests send one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two busy threads on shared cores are slower than one
 os.environ["MPLBACKEND"] = "agg"
 
