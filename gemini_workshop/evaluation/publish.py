@@ -16,8 +16,9 @@ import torch
 from safetensors.torch import save
 
 from gemini_workshop.config import to_yaml
-from gemini_workshop.data.corpora import find_corpus
+from gemini_workshop.data.corpora import corpus_files, find_corpus
 from gemini_workshop.data.dataset import TokenWindows
+from gemini_workshop.data.files import sha256_of
 from gemini_workshop.evaluation.floors import bits_per_byte, entropy_floors
 from gemini_workshop.generation.decode import generate_text
 from gemini_workshop.models.transformer import Transformer
@@ -44,7 +45,7 @@ def publish(run: Path, folder: Path, command: str) -> None:
     source = json.loads((run / "run.json").read_text("utf-8"))
     text = load_text(checkpoint.config, source["corpus"], source["size"], checkpoint.tokenizer)
     export(checkpoint, folder)
-    card = model_card(checkpoint, folder, text, source["corpus"], command)
+    card = model_card(checkpoint, folder, text, source["corpus"], source["size"], command)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8", newline="\n")
 
 
@@ -58,7 +59,7 @@ def export(checkpoint: Checkpoint, folder: Path) -> None:
     write_sums(folder)
 
 
-def model_card(checkpoint: Checkpoint, folder: Path, text: Text, corpus_name: str, command: str) -> str:
+def model_card(checkpoint: Checkpoint, folder: Path, text: Text, corpus_name: str, size: str, command: str) -> str:
     """The card of an exported checkpoint in Markdown."""
     corpus, config = find_corpus(corpus_name), checkpoint.config
     model, _ = load_pretrained(folder)
@@ -82,6 +83,10 @@ def model_card(checkpoint: Checkpoint, folder: Path, text: Text, corpus_name: st
             f"{corpus.title} ({corpus.source}), licence {corpus.licence}. {corpus.about} Trained on "
             f"{len(text.train_ids):,} tokens; {len(text.validation_ids):,} tokens ({text.validation_bytes:,} bytes) of "
             "other documents were kept for validation, chosen by a hash of each document's text.",
+            "",
+            "The files, with their sha256:",
+            "",
+            *(f"- `{path.name}` `{sha256_of(path)}`" for path in corpus_files(corpus_name, size)),
             "",
             "## Recipe",
             "",

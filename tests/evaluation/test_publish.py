@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 from safetensors.torch import load
@@ -16,6 +18,8 @@ def shipped(tmp_path, monkeypatch):
     run = stories.start(tmp_path / "run")
     stories.finish(run)
     monkeypatch.setattr(publish, "find_corpus", lambda _: find_corpus("stories"))
+    (tmp_path / "few.txt").write_bytes(b"The cat saw 3 birds.")
+    monkeypatch.setattr(publish, "corpus_files", lambda *_: [tmp_path / "few.txt"])
     folder = tmp_path / "shipped" / "few-small"
     publish.publish(tmp_path / "run", folder, "gemini-workshop train --corpus few")
     return run, folder
@@ -52,6 +56,7 @@ def test_the_card_names_data_licence_recipe_and_numbers(shipped):
         "# few-small",
         f"{run.model.num_parameters():,} parameters",
         "CC BY 4.0",
+        f"- `few.txt` `{hashlib.sha256(b'The cat saw 3 birds.').hexdigest()}`",
         "`gemini-workshop train --corpus few`",
         "120 steps of 3 windows of 7 tokens: 2,520 tokens",
         f"**{nats:.3f}**",
