@@ -24,13 +24,19 @@ def progress() -> None:
     typer.echo(f"\n{len(passed)} of {len(exercises)} passed, kept in {paths.home()}.")
     left = next((exercise for exercise in exercises if exercise not in passed), None)
     if left:
-        typer.echo(f"Next: {left.id} {left.title}, about {left.minutes} minutes. gemini-workshop lab {left.lesson}")
+        typer.echo(
+            f"Next: {left.id} {left.title}, about {_counted(left.minutes, 'minute')}. gemini-workshop lab {left.lesson}"
+        )
 
 
 def _standing(record) -> str:  # type: ignore[no-untyped-def]
     parts = ["passed" if record.has_passed else record.outcome]
     if record.attempts:
-        parts.append(f"{record.attempts} attempt{'s' if record.attempts > 1 else ''}")
+        parts.append(_counted(record.attempts, "attempt"))
     if record.hints:
-        parts.append(f"{record.hints} hint{'s' if record.hints > 1 else ''}")
+        parts.append(_counted(record.hints, "hint"))
     return ", ".join(parts)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
