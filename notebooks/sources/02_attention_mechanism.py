@@ -516,7 +516,7 @@ costliest = divmod(int(costs.argmax()), num_heads)
 pointed = focus >= focus.flatten().quantile(0.75)
 idle = divmod(int(costs.masked_fill(~pointed, math.inf).argmin()), num_heads)
 for what, which in {"most needed": costliest, "pointed, hardly used": idle}.items():
-    print(f"{what:20s} layer {which[0]}, head {which[1]}: {costs[which]:+.3f} nats per token")
+    print(f"{what:20s} layer {which[0]}, head {which[1]}: {costs[which]:+.2f} nats per token")
 figure = figures.head_costs(focus, costs, [costliest, idle])
 
 assert costs[idle] < 0.1 * costs[costliest]
