@@ -47,7 +47,7 @@ class Hidden:
             if not any(canonicalize_name(home) in allowed for home in homes)
         }
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"{name} is not part of a learner's installation", name=name)
 

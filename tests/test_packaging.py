@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import gemini_workshop
+from tests.clone import TOP, tracked_files
 
-TOP = Path(__file__).parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
 AT_THE_TOP = {"README.md", "LICENSE", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"}
 AT_THE_TOP |= {"pyproject.toml", "setup.py", "environment.yml", ".gitignore", ".pre-commit-config.yaml"}
@@ -32,12 +32,6 @@ def names(requirements: list[str]) -> set[str]:
 
 CORE = names(PROJECT["project"]["dependencies"])
 DEV = names(PROJECT["project"]["optional-dependencies"]["dev"])
-
-
-def tracked_files() -> list[str]:
-    if not (TOP / ".git").exists():
-        pytest.skip("not a clone")
-    return subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 # --- Dependencies ---

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from typer.testing import CliRunner
 import gemini_workshop
 from gemini_workshop.cli.main import app
 from gemini_workshop.exercises.verdict import SYMBOLS
+from tests.clone import TOP, tracked_files
 
-TOP = Path(__file__).parents[1]
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")])
 README = (TOP / "README.md").read_text("utf-8")
 OPTIONS_OF_PYTEST = {"-n", "2", "--dist", "loadscope", "-m", "browser", "-q", "-x"}
@@ -222,9 +221,7 @@ def test_the_map_and_the_tree_agree():
         parents[depth + 1] = path
         shown.add(path.as_posix())
         assert len(line.split()) > 1, f"{line} says nothing"
-    tracked = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
+    tracked = tracked_files()
     places = {Path(name).parts[0] for name in tracked if "/" in name and not name.startswith(".")}
     package = {"/".join(Path(name).parts[:2]) for name in tracked if name.startswith("gemini_workshop/")}
     package = {name for name in package if (TOP / name).is_dir()}

@@ -1,6 +1,11 @@
 """gemini-workshop progress: what the learner has done."""
 
+from typing import TYPE_CHECKING
+
 import typer
+
+if TYPE_CHECKING:
+    from gemini_workshop.exercises.progress import Record
 
 
 def progress() -> None:
@@ -29,7 +34,7 @@ def progress() -> None:
         )
 
 
-def _standing(record) -> str:  # type: ignore[no-untyped-def]
+def _standing(record: "Record") -> str:
     parts = ["passed" if record.has_passed else record.outcome]
     if record.attempts:
         parts.append(_counted(record.attempts, "attempt"))

@@ -167,7 +167,7 @@ def test_a_tied_head_reads_with_the_embedding_table_itself(model, token_ids):
 # --- Other attention for a while ---
 
 
-def zero_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # noqa: ARG001
+def zero_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return torch.zeros_like(query)
 
 
