@@ -6,11 +6,11 @@ if it has them, else from the folder of downloads, else they are downloaded. Eac
 
 import gzip
 import os
-import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import gemini_workshop.paths
 from gemini_workshop.data.download import download
 from gemini_workshop.data.files import sha256_of, write_atomically
 from gemini_workshop.data.tokenizer import END_OF_TEXT
@@ -189,25 +189,16 @@ def corpus_files(name: str, size: str = "all") -> list[Path]:
 
 def samples_folder() -> Path:
     """Where the embedded samples lie: in the repository, or where a wheel puts them."""
-    candidates = [
-        Path(__file__).parents[2] / "data" / "samples",
-        Path(sysconfig.get_path("data")) / "share" / "gemini_workshop" / "samples",
-        Path(sysconfig.get_path("data", sysconfig.get_preferred_scheme("user"))) / "share/gemini_workshop/samples",
-    ]
-    for folder in candidates:
-        if (folder / "stories.txt").is_file():
-            return folder
-    places = ", ".join(str(folder) for folder in candidates)
-    raise DataError(f"The embedded samples are in none of {places}. Install the package again.")
+    folder = gemini_workshop.paths.samples_folder()
+    if not (folder / "stories.txt").is_file():
+        raise DataError(f"The embedded samples are not in {folder}. Install the package again.")
+    return folder
 
 
 def download_folder() -> Path:
-    """Where downloads are kept: ``data/raw`` of the repository, or below ``GEMINI_WORKSHOP_HOME`` for a wheel."""
-    repository = Path(__file__).parents[2]
-    if (repository / "pyproject.toml").is_file():
-        return repository / "data" / "raw"
-    home = os.environ.get("GEMINI_WORKSHOP_HOME")
-    return (Path(home) if home else Path.home() / ".gemini_workshop") / "data"
+    """Where downloads are kept: ``data/raw`` of the repository, or below the learner's folder for a wheel."""
+    repository = gemini_workshop.paths.clone_folder()
+    return repository / "data" / "raw" if repository else gemini_workshop.paths.home() / "data"
 
 
 def _locate(corpus: Corpus, size: str) -> tuple[Edition, list[Path]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gemini_workshop import paths
 from gemini_workshop.data import corpora
 from gemini_workshop.data.corpora import (
     MIRROR_VARIABLE,
@@ -134,19 +135,15 @@ def test_the_folder_of_downloads_is_ignored_by_git():
 
 
 def test_an_installed_wheel_downloads_below_its_home(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        corpora, "__file__", str(tmp_path / "site-packages" / "gemini_workshop" / "data" / "corpora.py")
-    )
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site-packages" / "gemini_workshop")
     monkeypatch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path / "home"))
     assert corpora.download_folder() == tmp_path / "home" / "data"
 
 
 def test_an_installed_wheel_finds_the_samples_it_brought(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        corpora, "__file__", str(tmp_path / "site-packages" / "gemini_workshop" / "data" / "corpora.py")
-    )
-    monkeypatch.setattr(corpora.sysconfig, "get_path", lambda *names: str(tmp_path / "-".join(names)))
-    with pytest.raises(DataError, match=r"embedded samples are in none of .*Install the package again"):
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site-packages" / "gemini_workshop")
+    monkeypatch.setattr(paths.sysconfig, "get_path", lambda name, _scheme: str(tmp_path / name))
+    with pytest.raises(DataError, match=r"embedded samples are not in .*Install the package again"):
         samples_folder()
     folder = tmp_path / "data" / "share" / "gemini_workshop" / "samples"
     folder.mkdir(parents=True)
