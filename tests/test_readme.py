@@ -67,11 +67,11 @@ def commands(text: str) -> list[list[str]]:
 def judge_workshop(words: list[str]) -> None:
     """Parse as the command line does, run nothing."""
     command = typer.main.get_command(app)
-    context = command.make_context("gemini-workshop", list(words))
     while hasattr(command, "commands"):
-        name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert command is not None, name
-        context = command.make_context(name, list(words), parent=context)
+        name, *words = words
+        assert name in command.commands, name
+        command = command.commands[name]
+    command.make_context(command.name, words)
 
 
 def judge_pip(words: list[str]) -> None:
