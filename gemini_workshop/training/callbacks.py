@@ -181,18 +181,13 @@ def draw_loss_curve(entries: list[dict[str, Any]], picture: Path, floors: Mappin
     label = partial(axes.annotate, textcoords="offset points")
     middle = training[math.isqrt(len(training)) - 1]  # halfway along the logarithmic axis
     label("training", middle, xytext=(8, 8), color=TRAINING_COLOR)
-    label(
-        f"validation {last_nats:.2f}",
-        (last_step, last_nats),
-        xytext=(-4, -14),
-        horizontalalignment="right",
-        color=VALIDATION_COLOR,
-    )
+    label(f"validation {last_nats:.2f}", (last_step, last_nats), xytext=(8, -4), color=VALIDATION_COLOR)
     for name, nats in floors.items():
         axes.axhline(nats, color=FLOOR_COLOR, linestyle=":", linewidth=1)
         place = (0.01, nats)
         label(f"{name} {nats:.2f}", place, xycoords=("axes fraction", "data"), xytext=(0, 3), color=FLOOR_COLOR)
     axes.set_xscale("log")
+    axes.set_xlim(right=4 * last_step)  # room for the label
     axes.set_ylim(bottom=0)
     axes.set_xlabel("optimizer step (log scale)")
     axes.set_ylabel("loss (nats per token)")

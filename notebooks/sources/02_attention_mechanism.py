@@ -148,21 +148,21 @@ softmax = check("02.1", softmax)
 
 # %% [markdown]
 # Your function at work, at the very end of a language model: the model that came with this workshop reads
-# "Once upon a" and scores every token it knows as the next one. `softmax` turns those scores into probabilities.
+# "Tom was very" and scores every token it knows as the next one. `softmax` turns those scores into probabilities.
 
 # %% tags=["expected"]
-ids = torch.tensor([tokenizer.encode("Once upon a")], device=device)
+ids = torch.tensor([tokenizer.encode("Tom was very")], device=device)
 with torch.no_grad():
     scores = model(ids)[0, -1].cpu()
 probabilities = softmax(scores)
 likeliest = probabilities.topk(6).indices
 names = [tokenizer.decode([int(i)]) for i in likeliest]
 figure = figures.scores_and_shares(
-    scores[likeliest], probabilities[likeliest], names, 'After "Once upon a"'
+    scores[likeliest], probabilities[likeliest], names, 'After "Tom was very"'
 )
 
 assert math.isclose(float(probabilities.sum()), 1.0, abs_tol=1e-4)
-assert names[0] == " time"
+assert {" happy", " sad"} <= set(names)
 
 # %% [markdown]
 # ## 2 · Why √d
