@@ -10,7 +10,8 @@ import typer
 from gemini_workshop import __version__
 from gemini_workshop.cli.main import app
 
-COMMANDS = ["doctor", "lab", "progress", "train", "generate", "notebooks"]
+COMMANDS = ["doctor", "lab", "progress", "train", "generate", "data", "notebooks"]
+A_COMMAND_OF_GROUP = {"data": "get", "notebooks": "build"}
 
 
 def program(*arguments: str, source: str = "", **options: object) -> subprocess.Popen[str]:
@@ -42,8 +43,8 @@ def test_no_command_at_all_shows_the_help(run):
 def test_the_help_of_a_command_shows_how_to_call_it(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0
-    if command == "notebooks":
-        result = run(command, "build", "--help")
+    if command in A_COMMAND_OF_GROUP:
+        result = run(command, A_COMMAND_OF_GROUP[command], "--help")
     assert f"gemini-workshop {command}" in result.output.split("Example", 1)[1]
 
 
