@@ -1,31 +1,19 @@
 """Maps and costs of single heads."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.config import ModelConfig
 from gemini_workshop.evaluation.heads import attention_maps, head_costs
 from gemini_workshop.models.transformer import Transformer
+from tests import tiny
 
 
 @pytest.fixture
 def model():
-    config = ModelConfig(
-        vocab_size=13,
-        context_tokens=16,
-        embed_dim=12,
-        num_layers=3,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=6,
-        ffn_dim=10,
-        activation="silu",
-        rope_base=100.0,
-        norm_eps=1e-6,
-        qk_norm=True,
-        tied_head=False,
-    )
+    config = replace(tiny.MODEL, num_layers=3, num_heads=4, head_dim=6, tied_head=False)
     generator = torch.Generator().manual_seed(0)
     model = Transformer(config, generator)
     for weight in model.parameters():

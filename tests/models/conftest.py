@@ -1,9 +1,12 @@
 """Sizes of which no two are equal, so that a swapped axis cannot pass unseen."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from gemini_workshop.config import ModelConfig
+from tests import tiny
 
 B, K, G, C, T, S, D, F, V = 9, 2, 3, 4, 5, 7, 10, 11, 13
 H = K * G
@@ -16,21 +19,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture
 def config() -> ModelConfig:
-    return ModelConfig(
-        vocab_size=V,
-        context_tokens=T,
-        embed_dim=D,
-        num_layers=3,
-        num_heads=H,
-        num_kv_heads=K,
-        head_dim=C,
-        ffn_dim=F,
-        activation="silu",
-        rope_base=100.0,
-        norm_eps=1e-6,
-        qk_norm=True,
-        tied_head=True,
-    )
+    return replace(tiny.MODEL, context_tokens=T, num_layers=3, activation="silu")
 
 
 def randomize(module: torch.nn.Module, generator: torch.Generator) -> None:

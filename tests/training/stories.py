@@ -6,32 +6,20 @@ python -m tests.training.stories FOLDER
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from gemini_workshop.config import GenerationConfig, ModelConfig, TrainingConfig, WorkshopConfig
+from gemini_workshop.config import GenerationConfig, TrainingConfig, WorkshopConfig
 from gemini_workshop.training import run as runs
 from gemini_workshop.training.callbacks import Callback, History, SaveCheckpoints, StepMetrics
 from gemini_workshop.training.trainer import fit
+from tests import tiny
 
 CONFIG = WorkshopConfig(
-    model=ModelConfig(
-        vocab_size=270,
-        context_tokens=7,
-        embed_dim=10,
-        num_layers=2,
-        num_heads=6,
-        num_kv_heads=2,
-        head_dim=4,
-        ffn_dim=11,
-        activation="silu",
-        rope_base=100.0,
-        norm_eps=1e-6,
-        qk_norm=True,
-        tied_head=True,
-    ),
+    model=replace(tiny.MODEL, vocab_size=270, activation="silu"),
     training=TrainingConfig(
         steps=120,
         batch_size=3,
