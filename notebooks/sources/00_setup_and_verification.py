@@ -75,7 +75,7 @@ for piece in generate_text(model, tokenizer, prompt, settings):
     print(piece, end="", flush=True)
 
 # %% [markdown]
-# It knows how a sentence goes, how a story begins and that people say things in quotation marks. Give it another
+# It knows how a sentence goes and how a story begins, and soon forgets what it was about. Give it another
 # beginning, another `seed` or another `temperature` (0 always takes the likeliest word, 1.5 is wild) and run the cell
 # again. Lesson 12 is about what these numbers do.
 
