@@ -18,6 +18,7 @@ import torch
 from gemini_workshop.exercises.comparison import same
 
 LIMIT_SECONDS = 10.0
+PRINTED_LINES = 20
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
 _PACKAGE = str(Path(__file__).resolve().parent)
 
@@ -29,7 +30,7 @@ class NotStarted(Exception):
 class CrashedError(Exception):
     """The learner's function raised; ``lines`` say where and why."""
 
-    def __init__(self, lines: tuple[str, ...], cause: Exception) -> None:
+    def __init__(self, lines: tuple[str, ...], cause: BaseException) -> None:
         super().__init__(*lines)
         self.lines = lines
         self.cause = cause
@@ -71,13 +72,13 @@ class Attempt:
                 None,
             )
             return result
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if _is_gap(error):
                 raise NotStarted from None
             raise CrashedError(describe_crash(error), error) from None
         finally:
             if self.printed is None:
-                self.printed = output.getvalue()
+                self.printed = _first_lines(output.getvalue())
 
 
 def within(seconds: float, work: Callable[[], Any]) -> Any:
@@ -112,7 +113,7 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
     return result[0]
 
 
-def describe_crash(error: Exception) -> tuple[str, ...]:
+def describe_crash(error: BaseException) -> tuple[str, ...]:
     """The learner's own line that led to an error, the error, and the shapes of the tensors on that line."""
     frames = [
         (frame, line)
@@ -130,7 +131,13 @@ def describe_crash(error: Exception) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _is_gap(error: Exception) -> bool:
+def _first_lines(text: str) -> str:
+    lines = text.splitlines()
+    more = len(lines) - PRINTED_LINES
+    return text if more <= 0 else "\n".join([*lines[:PRINTED_LINES], f"... and {more} lines more"])
+
+
+def _is_gap(error: BaseException) -> bool:
     """Whether the learner's own ``raise NotImplementedError`` speaks; torch raises that error too."""
     if not isinstance(error, NotImplementedError):
         return False

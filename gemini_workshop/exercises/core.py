@@ -301,7 +301,7 @@ def _recognise(exercise: Exercise, function: Callable[..., Any], cases: list[Arg
 class _Crash:
     """A call that ended in an error of this type."""
 
-    kind: type[Exception]
+    kind: type[BaseException]
 
 
 def _behaviour(function: Callable[..., Any], case: Arguments) -> Any:

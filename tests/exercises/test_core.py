@@ -162,6 +162,42 @@ def test_only_what_the_first_call_prints_is_shown(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_of_much_printing_only_the_beginning_is_shown():
+    def chatty(x, by=2):
+        for i in range(500):
+            print(i)
+        return by * x
+
+    printed = judge(exercise(), chatty).printed.splitlines()
+    assert printed[:2] == ["0", "1"]
+    assert printed[-1] == "... and 480 lines more"
+    assert len(printed) == 21
+
+
+def test_leaving_python_is_an_error_like_any_other():
+    def leaves(x, by=2):
+        raise SystemExit(3)
+
+    verdict = judge(exercise(), leaves)
+    assert verdict.outcome == Outcome.ERROR
+    assert verdict.lines[1] == "SystemExit: 3"
+
+
+def test_a_parameter_without_its_default_is_told_how_it_is_called():
+    verdict = judge(exercise(), lambda x, by: by * x)
+    assert "It takes (x, by), but it is called with (x)." in verdict.lines[0]
+
+
+def test_endless_recursion_is_an_error_at_the_learners_line():
+    def recurses(x, by=2):
+        return recurses(x, by)
+
+    verdict = judge(exercise(), recurses)
+    assert verdict.outcome == Outcome.ERROR
+    assert "return recurses(x, by)" in verdict.lines[0]
+    assert verdict.lines[1].startswith("RecursionError")
+
+
 def test_the_verdict_reads_well_as_text_and_as_html():
     verdict = judge(exercise(), lambda x, by=2: x**by)
     assert str(verdict).splitlines()[0] == "✗ 99.1 double · wrong answer"
