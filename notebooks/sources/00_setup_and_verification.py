@@ -57,9 +57,9 @@ assert all(finding.verdict == "ok" for finding in findings), (
 # %% [markdown]
 # ## 2 · First sentences
 #
-# A small language model came with the workshop. It has read nothing but children's stories, about one and a half million
-# words of them, and has fewer than three million numbers to remember them by; the large models that you may have talked
-# to have many thousand times as many. Its architecture is the one that you build in lessons 02 to 06.
+# A small language model came with the workshop. It has read nothing but short stories for children, and has fewer than
+# three million numbers to remember them by; the large models that you may have talked to have many thousand times as
+# many. Its architecture is the one that you build in lessons 02 to 06.
 
 # %%
 model, tokenizer = load_pretrained(device=device)
