@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gemini_workshop import __version__
-from gemini_workshop.cli import data, doctor, generate, lab, notebooks, progress, train
+from gemini_workshop.cli import benchmark, data, doctor, generate, lab, notebooks, progress, train
 from gemini_workshop.errors import WorkshopError
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ app.command()(progress.progress)
 app.command()(train.train)
 app.command()(generate.generate)
 app.add_typer(data.app, name="data")
+app.add_typer(benchmark.app, name="benchmark")
 notebooks.register(app)
 
 

@@ -1,0 +1,88 @@
+"""How the benchmarks measure: contestants take turns in one process, on one thread, by the CPU's clock.
+
+Absolute times say more about the machine and its neighbours than about the code. A ratio of CPU seconds, taken while
+the contestants alternate, is good to about a tenth even on a busy machine.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """How many times as fast as a peer we are, and what we promised."""
+
+    setting: str
+    ours_seconds: float
+    peer_seconds: float
+    must: float | None = None
+    aim: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Above one: faster than the peer."""
+        return self.peer_seconds / self.ours_seconds
+
+
+def cpu_seconds(
+    contestants: Mapping[str, Callable[[], object]], *, rounds: int = 7, warmups: int = 1, title: str = "measuring"
+) -> dict[str, float]:
+    """Median CPU seconds of each contestant; they take turns, on one thread, so that a busy moment hits them alike.
+
+    Args:
+        warmups: uncounted rounds at the beginning, for caches and allocators.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for round_number in tqdm(range(warmups + rounds), desc=title, leave=False):
+            for name, run in contestants.items():
+                start = time.process_time()
+                run()
+                taken = time.process_time() - start
+                if round_number >= warmups:
+                    seconds[name].append(taken)
+    finally:
+        torch.set_num_threads(threads)
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def comparison_table(title: str, comparisons: Iterable[Comparison]) -> str:
+    """One line a comparison: CPU milliseconds of both, the ratio, and whether it keeps the promise."""
+    rows = [
+        [
+            c.setting,
+            f"{c.ours_seconds * 1e3:.2f}",
+            f"{c.peer_seconds * 1e3:.2f}",
+            f"{c.ratio:.2f}",
+            "" if c.must is None else f"{c.must:g}",
+            "" if c.aim is None else f"{c.aim:g}",
+            "" if c.must is None else "aim reached" if c.aim and c.ratio >= c.aim else _kept(c.ratio >= c.must),
+        ]
+        for c in comparisons
+    ]
+    return format_table(title, ["", "ours, ms", "peer, ms", "times as fast", "must", "aim", ""], rows)
+
+
+def format_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Plain text: the first column flush left, the others flush right."""
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+
+    def text(line: Sequence[str]) -> str:
+        cells = [
+            line[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+        ]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([title, text(header), *(text(row) for row in rows)])
+
+
+def _kept(is_kept: bool) -> str:
+    return "kept" if is_kept else "MISSED"
