@@ -1,0 +1,82 @@
+"""Make texts regular without changing what they say: characters that nobody sees, wrong decodings, white space."""
+
+import unicodedata
+from typing import Literal
+
+import regex
+
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+# What is not text: control characters but tab and line ends, halves of characters, marks that show nothing (soft
+# hyphen, zero-width space, byte order mark) and those that turn the direction of writing round. The joiners U+200C and
+# U+200D stay: emoji, Persian and the scripts of India are spelled with them.
+INVISIBLE = regex.compile(r"[\p{Cc}\p{Cs}\xad\u200b\ufeff\u202a-\u202e\u2066-\u2069--[\t\n\v\f\r\x85]]", flags=regex.V1)
+LINE_ENDS = regex.compile(r"\r\n|[\v\f\r\x85\u2028\u2029]")
+OTHER_SPACES = regex.compile(r"[\p{Zs}--[ ]]", flags=regex.V1)
+SPACE_AT_LINE_END = regex.compile(r"[ \t]+(?=\n|\Z)")
+EMPTY_LINES = regex.compile(r"\n{3,}")
+NOT_ASCII = regex.compile(r"[^\x00-\x7f]{2,}")
+
+
+def remove_invisible(text: str) -> str:
+    r"""Drop control characters and marks that show nothing.
+
+    Example:
+        >>> remove_invisible("so\xadft\x00\tnew\n")
+        'soft\tnew\n'
+    """
+    return INVISIBLE.sub("", text)
+
+
+def repair_mojibake(text: str) -> str:
+    r"""Undo the commonest wrong decoding: UTF-8 that was read as Windows-1252.
+
+    A run of characters is repaired only if its bytes are UTF-8 as a whole, which text meant as it stands hardly ever
+    is. What was read wrongly twice is repaired once.
+
+    Example:
+        >>> repair_mojibake("â€œYes,â€\x9d he said in the cafÃ©. Ça va, naïve.")
+        '“Yes,” he said in the café. Ça va, naïve.'
+    """
+    return NOT_ASCII.sub(lambda run: _read_again(run[0]), text)
+
+
+def _read_again(run: str) -> str:
+    try:
+        return b"".join(_windows_1252(character) for character in run).decode("utf-8")
+    except UnicodeError:
+        return run
+
+
+def _windows_1252(character: str) -> bytes:
+    """The byte that was read as this character; the five that Windows-1252 leaves open are read as Latin-1."""
+    try:
+        return character.encode("cp1252")
+    except UnicodeEncodeError:
+        return character.encode("latin-1")
+
+
+def normalize_unicode(text: str, form: Form = "NFC") -> str:
+    """One spelling for what looks the same.
+
+    NFC and NFD lose nothing that a reader sees. NFKC and NFKD also write ﬁ as fi, ② as 2, x² as x2: good for search,
+    a loss for training.
+
+    Example:
+        >>> normalize_unicode("e\N{COMBINING ACUTE ACCENT}") == "é", normalize_unicode("x²", "NFKC")
+        (True, 'x2')
+    """
+    return unicodedata.normalize(form, text)
+
+
+def regular_whitespace(text: str) -> str:
+    r"""One kind of line end and of space, none at the end of a line, one empty line at most.
+
+    Spaces and tabs before and between words stay: in code and tables they mean something.
+
+    Example:
+        >>> regular_whitespace("one  two \r\n\tthree\n\n\n\nfour\n")
+        'one  two\n\tthree\n\nfour'
+    """
+    text = OTHER_SPACES.sub(" ", LINE_ENDS.sub("\n", text))
+    return EMPTY_LINES.sub("\n\n", SPACE_AT_LINE_END.sub("", text)).strip("\n")

@@ -1,0 +1,140 @@
+"""The whole way of a document, as a stream: one comes in, is cleaned and judged, and goes out or does not.
+
+What is remembered of earlier documents is their hashes, so the corpus may be larger than memory.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from gemini_workshop.data.preprocessing.cleaning import (
+    Form,
+    normalize_unicode,
+    regular_whitespace,
+    remove_invisible,
+    repair_mojibake,
+)
+from gemini_workshop.data.preprocessing.deduplication import MinHash, NearDuplicateIndex
+from gemini_workshop.data.preprocessing.privacy import scrub_emails, scrub_phone_numbers
+from gemini_workshop.data.preprocessing.quality import QualityLimits, quality_fault
+from gemini_workshop.data.preprocessing.report import Report
+from gemini_workshop.data.preprocessing.splitting import Split, SplitFractions, choose_split
+from gemini_workshop.data.tokenizer import check_documents
+from gemini_workshop.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How to treat the documents.
+
+    Args:
+        duplicate_similarity: a document this similar (Jaccard, 0 to 1) to an earlier one is dropped.
+        related_similarity: one this similar to an earlier one shares its split. Lower, since a wrong guess costs
+            nothing here: where dropping needs certainty, parting needs caution.
+    """
+
+    form: Form = "NFC"
+    scrubs_private_data: bool = True
+    quality: QualityLimits = field(default_factory=QualityLimits)
+    duplicate_similarity: float = 0.8
+    related_similarity: float = 0.5
+    fractions: SplitFractions = field(default_factory=SplitFractions)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.related_similarity <= self.duplicate_similarity:
+            raise DataError(
+                f"related_similarity={self.related_similarity} and duplicate_similarity={self.duplicate_similarity}: "
+                "what is a duplicate must be related too. Choose 0 < related_similarity <= duplicate_similarity."
+            )
+
+
+class CleanDocument(NamedTuple):
+    """A document that goes out; ``sha256`` is that of its text, in hexadecimal."""
+
+    text: str
+    split: Split
+    sha256: str
+
+
+def preprocess(documents: Iterable[str], recipe: Recipe, report: Report) -> Iterator[CleanDocument]:
+    """The documents worth keeping, cleaned and each with its split; the report counts the others too."""
+    gate = _Gate(recipe)
+    for raw in check_documents(documents):
+        report.read(raw)
+        text = clean(raw, recipe, report)
+        split, fault = gate.judge(text)
+        if split is None:
+            report.drop(text, fault)
+        else:
+            report.keep(text, split)
+            yield CleanDocument(text, split, hashlib.sha256(text.encode("utf-8")).hexdigest())
+
+
+def clean(text: str, recipe: Recipe, report: Report) -> str:
+    """Mend what can be mended within a document; the report counts what was."""
+    for what, step in _steps(recipe):
+        changed = step(text)
+        if changed != text:
+            report.change(text, changed, what)
+        text = changed
+    return text
+
+
+def _steps(recipe: Recipe) -> Iterator[tuple[str, Callable[[str], str]]]:
+    yield "mojibake repaired", repair_mojibake
+    yield "invisible characters removed", remove_invisible
+    yield f"normalised to {recipe.form}", lambda text: normalize_unicode(text, recipe.form)
+    yield "white space made regular", regular_whitespace
+    if recipe.scrubs_private_data:
+        yield "e-mail addresses scrubbed", lambda text: scrub_emails(text)[0]
+        yield "phone numbers scrubbed", lambda text: scrub_phone_numbers(text)[0]
+
+
+class _Judgement(NamedTuple):
+    split: Split | None
+    fault: str = ""
+
+
+class _Gate:
+    """Lets a document through or says why not; remembers the hash, signature and split of those it let through."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._minhash = MinHash()
+        self._index = NearDuplicateIndex()
+        self._digests: set[bytes] = set()
+        self._splits: list[Split] = []
+
+    def judge(self, text: str) -> _Judgement:
+        """The split of a document that may pass, or what is wrong with it."""
+        if fault := quality_fault(text, self.recipe.quality):
+            return _Judgement(None, fault)
+        digest = hashlib.sha256(text.encode("utf-8")).digest()
+        if digest in self._digests:
+            return _Judgement(None, "exact duplicate")
+        signature = self._minhash.signature(text)
+        relatives = self._index.neighbours(signature, self.recipe.related_similarity)
+        if relatives and relatives[0].similarity >= self.recipe.duplicate_similarity:
+            return _Judgement(None, "near-duplicate")
+        split = choose_split(text, [self._splits[relative.number] for relative in relatives], self.recipe.fractions)
+        if split is None:
+            return _Judgement(None, "between two splits")
+        self._digests.add(digest)
+        self._index.add(signature)
+        self._splits.append(split)
+        return _Judgement(split)
+
+
+def preprocess_dataset(dataset: "IterableDataset", recipe: Recipe, column: str = "text") -> "IterableDataset":
+    """:func:`preprocess` for a stream of the library ``datasets``, lazily; the rows have text, split and sha256."""
+    from datasets import IterableDataset
+
+    def rows() -> Iterator[dict[str, str]]:
+        for document in preprocess((row[column] for row in dataset), recipe, Report()):
+            yield document._asdict()
+
+    return IterableDataset.from_generator(rows)

@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemini_workshop.data.preprocessing.cleaning import (
+    normalize_unicode,
+    regular_whitespace,
+    remove_invisible,
+    repair_mojibake,
+)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9f", "\ufeff", "\u200b", "\xad", "\u202e", "\ud800"])
+def test_what_shows_nothing_is_removed(character):
+    assert remove_invisible(f"a{character}b") == "ab"
+
+
+@pytest.mark.parametrize("text", ["a\tb\nc", "👨\u200d👩\u200d👧", "می\u200cخواهم", "é ß 東京 𝒳", "e\u0301"])
+def test_what_can_be_seen_or_spells_a_word_stays(text):
+    assert remove_invisible(text) == text
+
+
+@pytest.mark.parametrize("text", ["naïve café", "“quoted” — and more…", "Ça va? Ãéß", "東京", "100 € £", "Â", "emoji 🙂", "½²"])
+def test_text_decoded_rightly_is_left_alone(text):
+    assert repair_mojibake(text) == text
+
+
+@pytest.mark.parametrize("text", ["café", "“quoted”", "It’s — well…", "東京", "🙂", "Größe", "Привет мир"])
+def test_a_wrong_decoding_is_undone(text):
+    """As programs do it: the five bytes that Windows-1252 leaves open are read as Latin-1."""
+    damaged = "".join(bytes([b]).decode("cp1252" if b not in b"\x81\x8d\x8f\x90\x9d" else "latin-1") for b in text.encode())
+    assert damaged != text
+    assert repair_mojibake(damaged) == text
+
+
+def test_nfc_joins_what_nfd_parts_and_nfkc_loses_the_difference():
+    assert normalize_unicode("e\u0301") == "é"
+    assert normalize_unicode("é", "NFD") == "e\u0301"
+    assert normalize_unicode("x² ﬁ ②") == "x² ﬁ ②"
+    assert normalize_unicode("x² ﬁ ②", "NFKC") == "x2 fi 2"
+
+
+def test_every_kind_of_line_end_becomes_one():
+    assert regular_whitespace("a\r\nb\rc\u2028d\x85e\x0cf") == "a\nb\nc\nd\ne\nf"
+
+
+def test_indentation_and_columns_stay_while_ends_of_lines_are_trimmed():
+    code = "def f():\n    if x:\n\t\treturn  1   # two"
+    assert regular_whitespace(code.replace("\n", "  \t\n") + " \n\n") == code
+
+
+def test_every_space_is_the_plain_one():
+    assert regular_whitespace("a\u00a0b\u2003c\u3000d") == "a b c d"
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_regular_white_space_is_left_as_it_is(text):
+    once = regular_whitespace(text)
+    assert regular_whitespace(once) == once
+    assert "\n\n\n" not in once
