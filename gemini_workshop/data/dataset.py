@@ -33,12 +33,10 @@ def split_documents(documents: Iterable[str], validation_fraction: float) -> tup
     Raises:
         DataError: the fraction is out of range, or one side would be empty.
     """
-    if not 0 < validation_fraction < 1:
-        raise DataError(f"validation_fraction={validation_fraction} is outside (0, 1). Choose for example 0.05.")
     train: list[str] = []
     validation: list[str] = []
     for document in check_documents(documents):
-        (validation if _hash_fraction(document) < validation_fraction else train).append(document)
+        (validation if is_for_validation(document, validation_fraction) else train).append(document)
     if not train or not validation:
         raise DataError(
             f"{len(train)} documents for training and {len(validation)} for validation came out of "
@@ -48,10 +46,16 @@ def split_documents(documents: Iterable[str], validation_fraction: float) -> tup
     return train, validation
 
 
-def _hash_fraction(text: str) -> float:
-    """A number in [0, 1) that the text decides, evenly spread over texts."""
-    digest = hashlib.sha256(text.encode("utf-8", errors="replace")).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32
+def is_for_validation(document: str, validation_fraction: float) -> bool:
+    """Which side of the split a document is on; its text alone decides.
+
+    Raises:
+        DataError: the fraction is out of range.
+    """
+    if not 0 < validation_fraction < 1:
+        raise DataError(f"validation_fraction={validation_fraction} is outside (0, 1). Choose for example 0.05.")
+    digest = hashlib.sha256(document.encode("utf-8", errors="replace")).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < validation_fraction
 
 
 def encode_documents(documents: Iterable[str], tokenizer: Tokenizer) -> Int[Tensor, " N"]:
