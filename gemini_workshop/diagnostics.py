@@ -188,7 +188,7 @@ def learner_folder() -> Finding:
     return Finding("learner's folder", "ok", str(folder))
 
 
-def configs(folder: Path = paths.PACKAGE / "configs") -> Finding:
+def configs(folder: Path = paths.PACKAGE / "config" / "presets") -> Finding:
     """Are the presets here, and do they load?"""
     from gemini_workshop.config import load_config, preset_names
     from gemini_workshop.errors import ConfigError

@@ -170,7 +170,7 @@ def test_every_preset_loads_and_comes_back_from_its_own_yaml(name):
 
 
 def test_the_presets_are_the_files_that_ship():
-    files = resources.files("gemini_workshop").joinpath("configs").iterdir()
+    files = resources.files("gemini_workshop").joinpath("config", "presets").iterdir()
     assert {file.name for file in files} == {f"{name}.yaml" for name in preset_names()}
 
 

@@ -149,7 +149,7 @@ def test_the_learners_folder_is_made_and_left_empty(home):
 
 
 def test_a_missing_preset_fails(tmp_path):
-    shutil.copytree(paths.PACKAGE / "configs", tmp_path / "configs")
+    shutil.copytree(paths.PACKAGE / "config" / "presets", tmp_path / "configs")
     assert diagnostics.configs(tmp_path / "configs").verdict == "ok"
     (tmp_path / "configs" / "small.yaml").unlink()
     finding = diagnostics.configs(tmp_path / "configs")

@@ -1,6 +1,6 @@
 """The smallest model in which no two axes have the same size, so that a swapped axis cannot pass unseen."""
 
-from gemini_workshop.config import ModelConfig
+from gemini_workshop.config import ModelConfig, RotaryConfig
 
 MODEL = ModelConfig(
     vocab_size=13,
@@ -12,8 +12,8 @@ MODEL = ModelConfig(
     head_dim=4,
     ffn_dim=11,
     activation="gelu_tanh",
-    rope_base=100.0,
+    rope=RotaryConfig(base=100.0),
     norm_eps=1e-6,
-    qk_norm=True,
+    qk_norm="head",
     tied_head=True,
 )

@@ -7,17 +7,11 @@ ablation: let one head average over everything that it may see, and count how mu
 from collections.abc import Callable
 
 import torch
-from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gemini_workshop.models.attention import (
-    AttentionFunction,
-    attention_weights,
-    causal_attention,
-    fused_causal_attention,
-)
-from gemini_workshop.models.masks import causal_mask
+from gemini_workshop.models.attention import AttentionFunction, AttentionRule, causal_attention_weights
+from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.transformer import Transformer
 
 
@@ -26,11 +20,9 @@ def attention_maps(model: Transformer, token_ids: Int[Tensor, " T"]) -> Float[Te
     """The attention of every layer L and head H of a model on one text."""
     maps: list[Tensor] = []
 
-    def attend_and_record(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        shared = repeat(key, "b k s c -> b (k g) s c", g=query.shape[1] // key.shape[1])
-        mask = causal_mask(query.shape[2], key.shape[2], device=query.device)
-        maps.append(attention_weights(query, shared, mask)[0].cpu())
-        return causal_attention(query, key, value)
+    def attend_and_record(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
+        maps.append(causal_attention_weights(query, key, rule)[0].cpu())
+        return fused_causal_attention(query, key, value, rule)
 
     with model.attention_by(attend_and_record):
         model(token_ids[None])
@@ -60,12 +52,12 @@ def head_costs(
     return costs
 
 
-def _averaging(head: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def _averaging(head: int) -> AttentionFunction:
     """Attention in which one head gives an equal share to every key that it may see: all its scores are equal."""
 
-    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attend(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
         query = query.clone()
         query[:, head] = 0.0
-        return fused_causal_attention(query, key, value)
+        return fused_causal_attention(query, key, value, rule)
 
     return attend

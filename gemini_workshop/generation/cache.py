@@ -14,12 +14,13 @@ from torch import Tensor
 
 from gemini_workshop.config import ModelConfig
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.models.attention_layers import stored_shapes
 
 
 class LayerCache:
     """The keys and values of one layer."""
 
-    def __init__(self, keys: Float[Tensor, "B K max_tokens C"], values: Float[Tensor, "B K max_tokens C"]) -> None:
+    def __init__(self, keys: Float[Tensor, "B K max_tokens C"], values: Float[Tensor, "B K max_tokens Cv"]) -> None:
         self.keys, self.values = keys, values
         self.num_tokens = 0
 
@@ -27,8 +28,8 @@ class LayerCache:
         return self.num_tokens
 
     def append(
-        self, key: Float[Tensor, "B K T C"], value: Float[Tensor, "B K T C"]
-    ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
+        self, key: Float[Tensor, "B K T C"], value: Float[Tensor, "B K T Cv"]
+    ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S Cv"]]:
         """Store the new keys and values; return views of all that are stored, oldest first.
 
         Raises:
@@ -43,11 +44,15 @@ class LayerCache:
         self.keys[:, :, start:end] = key
         self.values[:, :, start:end] = value
         self.num_tokens = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.stored()
+
+    def stored(self) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S Cv"]]:
+        """Views of all that is stored, oldest first."""
+        return self.keys[:, :, : self.num_tokens], self.values[:, :, : self.num_tokens]
 
 
 class KVCache(Sequence[LayerCache]):
-    """One :class:`LayerCache` for each layer of a model."""
+    """One :class:`LayerCache` for each layer of a model; a layer that borrows keys and values has the lender's."""
 
     def __init__(
         self,
@@ -57,11 +62,16 @@ class KVCache(Sequence[LayerCache]):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        shape = (batch_size, config.num_kv_heads, max_tokens, config.head_dim)
-        self.layers = [
-            LayerCache(torch.empty(shape, dtype=dtype, device=device), torch.empty(shape, dtype=dtype, device=device))
-            for _ in range(config.num_layers)
-        ]
+        def places(heads: int, channels: int) -> Tensor:
+            return torch.empty(batch_size, heads, max_tokens, channels, dtype=dtype, device=device)
+
+        self.layers: list[LayerCache] = []
+        for layer in config.layers:
+            if layer.borrows_kv:
+                self.layers.append(self.layers[layer.kv_source])
+            else:
+                keys, values = stored_shapes(config, layer)
+                self.layers.append(LayerCache(places(*keys), places(*values)))
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -74,5 +84,5 @@ class KVCache(Sequence[LayerCache]):
         return self.layers[index]
 
     def num_bytes(self) -> int:
-        """Memory set aside, whether used or not."""
-        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
+        """Memory set aside, whether used or not; what layers share counts once."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in set(self.layers))

@@ -9,18 +9,12 @@ Differs: masks are boolean and True means "may attend".
 
 import math
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-
-from gemini_workshop.config import ModelConfig
-from gemini_workshop.models.embeddings import apply_rotary
-from gemini_workshop.models.masks import causal_mask
-from gemini_workshop.models.normalization import RMSNorm
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 
 def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
@@ -85,71 +79,88 @@ def grouped_query_attention(
     return rearrange(mixed, "b k g t c -> b (k g) t c")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttentionRule:
+    """What a layer adds to plain causal attention. Everything is off unless it is given.
+
+    Args:
+        scale: factor of the scores; 1 / sqrt(C) if left out.
+        softcap: scores are bent towards this bound, ``cap * tanh(score / cap)`` (Gemma 2).
+        window_tokens: keys that a query sees, its own included.
+        sinks: one score for each head that takes a share of the attention and gives nothing for it (gpt-oss).
+        slopes: fall of each head's scores with every token of distance (ALiBi).
+        segment_ids: tokens see only tokens of their own segment: documents packed into one row, or padding.
+    """
+
+    scale: float | None = None
+    softcap: float | None = None
+    window_tokens: int | None = None
+    sinks: Float[Tensor, " H"] | None = None
+    slopes: Float[Tensor, " H"] | None = None
+    segment_ids: Int[Tensor, "B S"] | None = None
+
+
+PLAIN = AttentionRule()
+AttentionFunction = Callable[[Tensor, Tensor, Tensor, AttentionRule], Tensor]
+
+
 def causal_attention(
-    query: Float[Tensor, "B H T C"], key: Float[Tensor, "B K S C"], value: Float[Tensor, "B K S C"]
-) -> Float[Tensor, "B H T C"]:
-    """What a decoder layer does, written out: no query looks past its own position."""
-    mask = causal_mask(query.shape[2], key.shape[2], device=query.device)
-    return grouped_query_attention(query, key, value, mask)
+    query: Float[Tensor, "B H T C"],
+    key: Float[Tensor, "B K S C"],
+    value: Float[Tensor, "B K S Cv"],
+    rule: AttentionRule = PLAIN,
+) -> Float[Tensor, "B H T Cv"]:
+    """What a decoder layer does, written out: no query looks past its own position.
+
+    The queries are the last T of the S tokens. Every backend in :mod:`.fused_attention` equals this function.
+    """
+    weights = causal_attention_weights(query, key, rule)
+    shared = rearrange(weights, "b (k g) t s -> b k g t s", k=key.shape[1])
+    return rearrange(shared @ value.unsqueeze(2), "b k g t c -> b (k g) t c")
 
 
-def fused_causal_attention(
-    query: Float[Tensor, "B H T C"], key: Float[Tensor, "B K S C"], value: Float[Tensor, "B K S C"]
-) -> Float[Tensor, "B H T C"]:
-    """:func:`causal_attention` by PyTorch's fused kernels: equal results, far less memory traffic."""
+def causal_attention_weights(
+    query: Float[Tensor, "B H T C"], key: Float[Tensor, "B K S C"], rule: AttentionRule = PLAIN
+) -> Float[Tensor, "B H T S"]:
+    """The share of its attention that each query of a decoder layer gives to each key.
+
+    Rows sum to one, or to less where a sink takes its part.
+    """
     T, S = query.shape[2], key.shape[2]
-    mask = causal_mask(T, S, device=query.device) if 1 < T < S else None
-    return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, is_causal=1 < T == S, enable_gqa=query.shape[1] != key.shape[1]
-    )
+    scale = query.shape[-1] ** -0.5 if rule.scale is None else rule.scale
+    grouped = rearrange(query, "b (k g) t c -> b k g t c", k=key.shape[1])
+    scores = rearrange(grouped @ key.unsqueeze(2).transpose(-2, -1), "b k g t s -> b (k g) t s") * scale
+    if rule.softcap is not None:
+        scores = softcap(scores, rule.softcap)
+    if rule.slopes is not None:
+        scores = scores - rule.slopes.to(scores.dtype)[:, None, None] * distances(T, S, query.device)
+    scores = scores.masked_fill(~visible_keys(T, S, rule, query.device), float("-inf"))
+    if rule.sinks is None:
+        return softmax(scores)
+    sinks = rule.sinks.to(scores.dtype)[:, None, None].expand(*scores.shape[:3], 1)
+    return softmax(torch.cat([scores, sinks], dim=-1))[..., :-1]
 
 
-AttentionFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+def softcap(x: Float[Tensor, "..."], cap: float) -> Float[Tensor, "..."]:
+    """Bend numbers towards a bound: small ones pass unchanged, none gets beyond ``cap``."""
+    return cap * torch.tanh(x / cap)
 
 
-@runtime_checkable
-class KeyValueStore(Protocol):
-    """What a layer needs from its cache; :mod:`gemini_workshop.generation.cache` provides it."""
-
-    def __len__(self) -> int:
-        """Tokens stored so far."""
-        ...
-
-    def append(
-        self, key: Float[Tensor, "B K T C"], value: Float[Tensor, "B K T C"]
-    ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
-        """Store the new keys and values; return all of them, oldest first."""
-        ...
+def distances(num_queries: int, num_keys: int, device: torch.device | None = None) -> Int[Tensor, "T S"]:
+    """How many tokens each key lies before each query; negative for keys that come later."""
+    keys = torch.arange(num_keys, device=device)
+    return keys[num_keys - num_queries :, None] - keys
 
 
-class GroupedQueryAttention(nn.Module):
-    """Causal self-attention with rotary positions, grouped heads and, if asked, normed queries and keys."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        D, C = config.embed_dim, config.head_dim
-        self.head_dim = C
-        self.query = nn.Linear(D, config.num_heads * C, bias=False)
-        self.key = nn.Linear(D, config.num_kv_heads * C, bias=False)
-        self.value = nn.Linear(D, config.num_kv_heads * C, bias=False)
-        self.output = nn.Linear(config.num_heads * C, D, bias=False)
-        self.query_norm = RMSNorm(C, config.norm_eps) if config.qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(C, config.norm_eps) if config.qk_norm else nn.Identity()
-        self.attend: AttentionFunction = fused_causal_attention
-
-    def forward(
-        self,
-        x: Float[Tensor, "B T D"],
-        rotation: tuple[Float[Tensor, "T pairs"], Float[Tensor, "T pairs"]],
-        cache: KeyValueStore | None = None,
-    ) -> Float[Tensor, "B T D"]:
-        """Let every token gather from itself and the tokens before it, cached ones included."""
-        query = rearrange(self.query(x), "b t (h c) -> b h t c", c=self.head_dim)
-        key = rearrange(self.key(x), "b t (k c) -> b k t c", c=self.head_dim)
-        value = rearrange(self.value(x), "b t (k c) -> b k t c", c=self.head_dim)
-        query = apply_rotary(self.query_norm(query), *rotation)
-        key = apply_rotary(self.key_norm(key), *rotation)
-        if cache is not None:
-            key, value = cache.append(key, value)
-        mixed = self.attend(query, key, value)
-        return self.output(rearrange(mixed, "b h t c -> b t (h c)"))
+def visible_keys(
+    num_queries: int, num_keys: int, rule: AttentionRule = PLAIN, device: torch.device | None = None
+) -> Bool[Tensor, "#B 1 T S"]:
+    """True where a query may attend: not ahead, not beyond the window, not in another segment."""
+    before = distances(num_queries, num_keys, device)
+    visible = before >= 0
+    if rule.window_tokens is not None:
+        visible = visible & (before < rule.window_tokens)
+    if rule.segment_ids is None:
+        return visible[None, None]
+    asking = rule.segment_ids[:, num_keys - num_queries :]
+    return (visible & (asking[:, :, None] == rule.segment_ids[:, None, :])).unsqueeze(1)

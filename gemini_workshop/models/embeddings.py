@@ -1,4 +1,6 @@
-"""Rotary positions: turn each pair of channels by an angle that grows with the position.
+"""Positions: how a model knows the order of its tokens.
+
+Rotary positions turn each pair of channels by an angle that grows with the position:
 
     (x1, x2) at position t  ->  (x1 cos a - x2 sin a,  x2 cos a + x1 sin a)
     where a = t * base^(-2i/C) for pair i
@@ -6,9 +8,13 @@
 A query and a key that were both turned meet at the *difference* of their angles, so their score depends on
 how far apart they are and not on where they stand.
 
-Source: Su et al. 2021, arXiv:2104.09864, section 3.2.
-Differs: pair i is channels (i, i + C/2), as in Llama and Gemma, not (2i, 2i + 1) as in the paper.
+Source: Su et al. 2021, arXiv:2104.09864, section 3.2; sinusoids: Vaswani et al. 2017, arXiv:1706.03762, section 3.5;
+ALiBi: Press et al. 2021, arXiv:2108.12409, section 3. How rotary positions are stretched: :mod:`.rotary_scaling`.
+Differs: pair i is channels (i, i + C/2), as in Llama and Gemma, not (2i, 2i + 1) as in the paper;
+:func:`apply_rotary_interleaved` is the paper's layout.
 """
+
+import math
 
 import torch
 from jaxtyping import Float, Int
@@ -23,21 +29,74 @@ def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
         tensor([1.0000, 0.1000])
     """
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
-    return base**-exponents
+    return 1.0 / base**exponents
 
 
 def rotary_cos_sin(
-    positions: Int[Tensor, " T"], frequencies: Float[Tensor, " pairs"]
-) -> tuple[Float[Tensor, "T pairs"], Float[Tensor, "T pairs"]]:
-    """Cosine and sine of the angle of every position and pair, shared by all layers and heads."""
-    angles = torch.outer(positions.to(frequencies.dtype), frequencies)
+    positions: Int[Tensor, "*B T"], frequencies: Float[Tensor, " pairs"]
+) -> tuple[Float[Tensor, "*B T pairs"], Float[Tensor, "*B T pairs"]]:
+    """Cosine and sine of the angle of every position and pair, shared by all layers and heads.
+
+    Angles are computed in float32 at least: in bfloat16 the positions 256 and 257 are one and the same.
+    """
+    wide = torch.promote_types(frequencies.dtype, torch.float32)
+    angles = positions.unsqueeze(-1).to(wide) * frequencies.to(wide)
     return angles.cos(), angles.sin()
 
 
 def apply_rotary(
-    x: Float[Tensor, "*B T C"], cos: Float[Tensor, "T C/2"], sin: Float[Tensor, "T C/2"]
+    x: Float[Tensor, "*B T C"], cos: Float[Tensor, "*#B T C/2"], sin: Float[Tensor, "*#B T C/2"]
 ) -> Float[Tensor, "*B T C"]:
     """Turn the channel pairs (i, i + C/2) of each token by the angle of its position; lengths are kept."""
     first, second = x.chunk(2, dim=-1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def apply_rotary_interleaved(
+    x: Float[Tensor, "*B T C"], cos: Float[Tensor, "*#B T C/2"], sin: Float[Tensor, "*#B T C/2"]
+) -> Float[Tensor, "*B T C"]:
+    """Turn the channel pairs (2i, 2i + 1): the same rotation with the channels in another order."""
+    first, second = x[..., 0::2], x[..., 1::2]
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2)
+
+
+def sinusoidal_positions(positions: Int[Tensor, "*B T"], embed_dim: int) -> Float[Tensor, "*B T D"]:
+    """A vector for each position, to be added to the token's: sines and cosines of ever slower waves.
+
+    Example:
+        >>> sinusoidal_positions(torch.tensor([0]), embed_dim=4)
+        tensor([[0., 1., 0., 1.]])
+    """
+    cos, sin = rotary_cos_sin(positions, rotary_frequencies(embed_dim, base=10_000.0).to(positions.device))
+    return torch.stack([sin, cos], dim=-1).flatten(-2)
+
+
+def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
+    """How much a head's scores fall with each token of distance: ALiBi's geometric series.
+
+    For a number of heads that is no power of two, the series of the next lower power is filled up with every
+    other member of the next higher one, as the authors do.
+
+    Example:
+        >>> alibi_slopes(4)
+        tensor([0.2500, 0.0625, 0.0156, 0.0039])
+    """
+    lower = 2 ** math.floor(math.log2(num_heads))
+    series = [2 ** (-8 * i / lower) for i in range(1, lower + 1)]
+    between = [2 ** (-8 * i / (2 * lower)) for i in range(1, 2 * lower, 2)]
+    return torch.tensor((series + between)[:num_heads])
+
+
+def segment_positions(segment_ids: Int[Tensor, "B S"]) -> Int[Tensor, "B S"]:
+    """Position of each token within its own segment, where a segment is a run of equal ids.
+
+    Example:
+        >>> segment_positions(torch.tensor([[0, 0, 1, 1, 1]]))
+        tensor([[0, 1, 0, 1, 2]])
+    """
+    index = torch.arange(segment_ids.shape[1], device=segment_ids.device)
+    is_first = torch.ones_like(segment_ids, dtype=torch.bool)
+    is_first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+    return index - (index * is_first).cummax(dim=1).values

@@ -1,13 +1,22 @@
 """Keep the residual stream at a steady size.
 
-    rms_norm(x) = x / sqrt(mean(x^2) + eps) * weight
+    rms_norm(x)   = x / sqrt(mean(x^2) + eps) * weight
+    layer_norm(x) = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias
 
-Source: Zhang and Sennrich 2019, arXiv:1910.07467, equation 4.
+Source: Zhang and Sennrich 2019, arXiv:1910.07467, equation 4; Ba et al. 2016, arXiv:1607.06450, equation 4.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from gemini_workshop.config import ModelConfig
+
+
+def unit_rms(x: Float[Tensor, "*B D"], eps: float) -> Float[Tensor, "*B D"]:
+    """Divide each vector by its root mean square: :func:`rms_norm` without weights."""
+    wide = _wide(x)
+    return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + eps)).to(x.dtype)
 
 
 def rms_norm(x: Float[Tensor, "*B D"], weight: Float[Tensor, " D"], eps: float) -> Float[Tensor, "*B D"]:
@@ -22,9 +31,24 @@ def rms_norm(x: Float[Tensor, "*B D"], weight: Float[Tensor, " D"], eps: float) 
         >>> rms_norm(torch.tensor([3.0, 4.0]), torch.ones(2), eps=0.0)
         tensor([0.8485, 1.1314])
     """
-    wide = x if x.dtype == torch.float64 else x.float()
-    mean_square = wide.square().mean(dim=-1, keepdim=True)
-    return (wide * torch.rsqrt(mean_square + eps)).to(x.dtype) * weight
+    return unit_rms(x, eps) * weight
+
+
+def layer_norm(
+    x: Float[Tensor, "*B D"], weight: Float[Tensor, " D"], bias: Float[Tensor, " D"], eps: float
+) -> Float[Tensor, "*B D"]:
+    """Shift each vector to mean 0, divide by its standard deviation, then scale and shift every channel.
+
+    Example:
+        >>> layer_norm(torch.tensor([3.0, 5.0]), torch.ones(2), torch.zeros(2), eps=0.0)
+        tensor([-1.,  1.])
+    """
+    wide = _wide(x)
+    return unit_rms(wide - wide.mean(dim=-1, keepdim=True), eps).to(x.dtype) * weight + bias
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class RMSNorm(nn.Module):
@@ -38,3 +62,47 @@ class RMSNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Normalise the last axis."""
         return rms_norm(x, self.weight, self.eps)
+
+
+class OffsetRMSNorm(RMSNorm):
+    """RMSNorm whose stored weight is the distance from 1, as in Gemma 1 to 3: weight decay then pulls towards 1."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__(dim, eps)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+        """Normalise the last axis; scale in float32, then round once."""
+        return rms_norm(_wide(x), 1.0 + _wide(self.weight), self.eps).to(x.dtype)
+
+
+class LayerNorm(RMSNorm):
+    """:func:`layer_norm` with a learned scale and shift for each channel."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__(dim, eps)
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+        """Normalise the last axis."""
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class UnitRMS(nn.Module):
+    """:func:`unit_rms` as a module: a norm without weights."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+        """Normalise the last axis."""
+        return unit_rms(x, self.eps)
+
+
+NORMS: dict[str, type[RMSNorm]] = {"rms": RMSNorm, "rms_offset": OffsetRMSNorm, "layer": LayerNorm}
+
+
+def make_norm(config: ModelConfig, dim: int) -> RMSNorm:
+    """The kind of norm that a model of this configuration uses."""
+    return NORMS[config.norm](dim, config.norm_eps)

@@ -2,40 +2,92 @@
 
     x = embedding(ids);   x = block(x) for each block;   logits = head(norm(x))
 
-What is special about it: rotary positions, RMSNorm before each sublayer, grouped key/value heads, a gated
-feed-forward, no biases, and a head that reads with the embedding table itself.
+One class is every published family: what a layer is stands in :attr:`ModelConfig.layers`, and nothing here asks for
+a family's name. :mod:`.families` holds their configurations.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from gemini_workshop.config import ModelConfig
+from gemini_workshop.config import ModelConfig, RotaryConfig
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.models.attention import AttentionFunction, GroupedQueryAttention, KeyValueStore
-from gemini_workshop.models.embeddings import rotary_cos_sin, rotary_frequencies
-from gemini_workshop.models.normalization import RMSNorm
+from gemini_workshop.models.attention import AttentionFunction, softcap
+from gemini_workshop.models.attention_layers import (
+    GroupedQueryAttention,
+    KeyValueStore,
+    LatentAttention,
+    PassedOn,
+    Rotation,
+)
+from gemini_workshop.models.embeddings import rotary_cos_sin, segment_positions, sinusoidal_positions
+from gemini_workshop.models.normalization import OffsetRMSNorm, make_norm
+from gemini_workshop.models.rotary_scaling import rotary_magnitude, scaled_rotary_frequencies
 from gemini_workshop.models.transformer_block import TransformerBlock
 
 EMBEDDING_STD = 0.02
-# Where each kind of weight starts, by the end of its name. The matrices that write to the residual stream
-# start at zero, so that every block is the identity at first and learns how much to add.
+# Where each kind of matrix starts, by the end of its name. The matrices that write to the residual stream
+# start at zero, so that every block is the identity at first and learns how much to add. All others, and the
+# stacked matrices of experts, start so that they keep the size of what they read.
 INITIAL_STD = {
     "embedding.weight": lambda _: EMBEDDING_STD,
     "head.weight": lambda _: EMBEDDING_STD,
-    "attention.query.weight": lambda fan_in: fan_in**-0.5,
-    "attention.key.weight": lambda fan_in: fan_in**-0.5,
-    "attention.value.weight": lambda fan_in: fan_in**-0.5,
+    "router.weight": lambda _: EMBEDDING_STD,
     "attention.output.weight": lambda _: 0.0,
-    "feed_forward.gate.weight": lambda fan_in: fan_in**-0.5,
-    "feed_forward.up.weight": lambda fan_in: fan_in**-0.5,
-    "feed_forward.down.weight": lambda _: 0.0,
+    "per_layer_input.output.weight": lambda _: 0.0,
+    "down.weight": lambda _: 0.0,
+    "experts.down": lambda _: 0.0,
+    "": lambda fan_in: fan_in**-0.5,
 }
+
+
+class Rotary(nn.Module):
+    """The angles of one kind of layer, for any positions."""
+
+    frequencies: Tensor
+
+    def __init__(self, channels: int, rope: RotaryConfig) -> None:
+        super().__init__()
+        self.magnitude, self.layout = rotary_magnitude(rope), rope.layout
+        self.register_buffer("frequencies", scaled_rotary_frequencies(channels, rope), persistent=False)
+
+    def forward(self, positions: Int[Tensor, "*B T"]) -> Rotation:
+        """Cosines and sines, with an axis for the heads where each sequence has its own positions."""
+        cos, sin = rotary_cos_sin(positions, self.frequencies)
+        if self.magnitude != 1.0:
+            cos, sin = self.magnitude * cos, self.magnitude * sin
+        return Rotation(cos.unsqueeze(-3), sin.unsqueeze(-3), self.layout)
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> "Rotary":
+        """Follow the model to another device, but never round the frequencies to 16 bits."""
+        before = self.frequencies
+        super()._apply(function, recurse)
+        if self.frequencies.itemsize < before.itemsize:
+            self.frequencies = before.to(self.frequencies.device)
+        return self
+
+
+class PerLayerEmbedding(nn.Module):
+    """A small vector for each layer and token, from the token itself and from its embedding (Gemma 4 E2B)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        L, D, P = config.num_layers, config.embed_dim, config.per_layer_embed_dim or 0
+        self.num_layers = L
+        self.embedding = nn.Embedding(config.vocab_size, L * P)
+        self.projection = nn.Linear(D, L * P, bias=False)
+        self.norm = make_norm(config, P)
+
+    def forward(self, token_ids: Int[Tensor, "B T"], x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T L P"]:
+        """The mean of both, scaled so that it has the size of one."""
+        own = self.embedding(token_ids).unflatten(-1, (self.num_layers, -1))
+        seen = self.projection(x).unflatten(-1, (self.num_layers, -1)) * x.shape[-1] ** -0.5
+        return (self.norm(seen) + own * own.shape[-1] ** 0.5) * 0.5**0.5
 
 
 class Transformer(nn.Module):
@@ -43,51 +95,113 @@ class Transformer(nn.Module):
 
     Args:
         generator: where the initial weights are drawn from; the same seed gives the same model.
+
+    Attributes:
+        recompute_blocks: while training, keep only what goes into each block and compute its inside again in the
+            backward pass: less memory for a third more time.
     """
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.embed_dim)
-        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_layers))
-        self.norm = RMSNorm(config.embed_dim, config.norm_eps)
-        self.head = None if config.tied_head else nn.Linear(config.embed_dim, config.vocab_size, bias=False)
-        frequencies = rotary_frequencies(config.head_dim, config.rope_base)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.layers = config.layers
+        self.recompute_blocks = False
+        D = config.embed_dim
+        self.embedding = nn.Embedding(config.vocab_size, D)
+        self.position_embedding = nn.Embedding(config.context_tokens, D) if config.positions == "learned" else None
+        self.per_layer_inputs = PerLayerEmbedding(config) if config.per_layer_embed_dim is not None else None
+        self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in self.layers)
+        self.norm = make_norm(config, D) if config.norm_placement != "post" else nn.Identity()
+        self.head = None if config.tied_head else nn.Linear(D, config.vocab_size, bias=False)
+        turns = [(config.turning_channels(layer), layer.rope) for layer in self.layers if layer.rope is not None]
+        self.rotary = nn.ModuleList(Rotary(*kind) for kind in dict.fromkeys(turns))
+        self.rotary_of = [list(dict.fromkeys(turns)).index(kind) for kind in turns]  # which of them a layer uses
+        self.register_buffer("embedding_scale", torch.tensor(config.embedding_scale), persistent=False)
         self.reset_parameters(generator)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw all weights afresh by the table ``INITIAL_STD``; norm weights become one."""
-        for name, weight in self.named_parameters():
-            rule = next((rule for ending, rule in INITIAL_STD.items() if name.endswith(ending)), None)
-            if rule is None:
-                weight.fill_(1.0)
-            else:
-                weight.normal_(0.0, 1.0, generator=generator).mul_(rule(weight.shape[1]))
+        """Draw all weights afresh: matrices by the table ``INITIAL_STD``, biases zero, other vectors one."""
+        for module_name, module in self.named_modules():
+            for name, weight in module.named_parameters(module_name, recurse=False):
+                if name.endswith(("bias", "sinks")) or isinstance(module, OffsetRMSNorm):
+                    weight.zero_()
+                elif weight.ndim == 1:
+                    weight.fill_(1.0)
+                else:
+                    std = next(std for ending, std in INITIAL_STD.items() if name.endswith(ending))
+                    weight.normal_(0.0, 1.0, generator=generator).mul_(std(weight.shape[-1]))
 
     def forward(
-        self, token_ids: Int[Tensor, "B T"], cache: Sequence[KeyValueStore] | None = None
+        self,
+        token_ids: Int[Tensor, "B T"],
+        cache: Sequence[KeyValueStore] | None = None,
+        segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Score every token of the vocabulary as the successor of every token given.
 
         Args:
             cache: one store a layer. With it, ``token_ids`` go on where the cached tokens end.
+            segment_ids: which document each token belongs to, cached tokens included: tokens see only their own,
+                and positions count from its first token. Padding is a segment of its own.
         """
-        x = self.hidden_states(token_ids, cache)
-        return F.linear(x, self.embedding.weight if self.head is None else self.head.weight)
+        x = self.hidden_states(token_ids, cache, segment_ids)
+        logits = F.linear(x, self.embedding.weight if self.head is None else self.head.weight)
+        return logits if self.config.final_softcap is None else softcap(logits, self.config.final_softcap)
 
     def hidden_states(
-        self, token_ids: Int[Tensor, "B T"], cache: Sequence[KeyValueStore] | None = None
+        self,
+        token_ids: Int[Tensor, "B T"],
+        cache: Sequence[KeyValueStore] | None = None,
+        segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """The normalised residual stream after the last block: what the head reads."""
-        start = 0 if cache is None else len(cache[0])
-        positions = torch.arange(start, start + token_ids.shape[1], device=token_ids.device)
-        rotation = rotary_cos_sin(positions, cast(Tensor, self.frequencies))
-        x = self.embedding(token_ids)
+        positions = self._positions(token_ids, 0 if cache is None else len(cache[0]), segment_ids)
+        rotations = [rotary(positions) for rotary in self.rotary]
+        x = self._embed(token_ids, positions)
+        per_layer = None if self.per_layer_inputs is None else self.per_layer_inputs(token_ids, x)
+        stores = self._stores() if cache is None else cache
         for i, block in enumerate(self.blocks):
-            x = block(x, rotation, None if cache is None else cache[i])
+            rotation = rotations[self.rotary_of[i]] if rotations else None
+            inputs = (x, rotation, stores[i], segment_ids, None if per_layer is None else per_layer[:, :, i])
+            x = checkpoint(block, *inputs, use_reentrant=False) if self._recomputes() else block(*inputs)
         return self.norm(x)
+
+    def _embed(self, token_ids: Tensor, positions: Tensor) -> Tensor:
+        x = self.embedding(token_ids)
+        if self.config.embedding_scale != 1.0:
+            x = x * self.embedding_scale
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(positions)
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal_positions(positions, self.config.embed_dim).to(x.dtype)
+        return x
+
+    def _positions(self, token_ids: Tensor, start: int, segment_ids: Tensor | None) -> Tensor:
+        T, longest = token_ids.shape[1], self.config.context_tokens
+        if self.position_embedding is not None and start + T > longest:
+            raise WorkshopError(
+                f"{start + T} tokens are more than context_tokens={longest}, and learned positions end there. "
+                f"Give at most {longest} tokens."
+            )
+        if segment_ids is None:
+            positions = torch.arange(start, start + T, device=token_ids.device)
+        elif segment_ids.shape[1] == start + T:
+            positions = segment_positions(segment_ids)[:, start:]
+        else:
+            raise WorkshopError(
+                f"segment_ids name {segment_ids.shape[1]} tokens, but there are {start} in the cache and {T} new ones. "
+                "Give the segment of every token, cached ones included."
+            )
+        return positions
+
+    def _stores(self) -> list[PassedOn | None]:
+        """Without a cache, only layers whose keys and values others read need a place for them."""
+        passed_on = {layer.kv_source: PassedOn() for layer in self.layers if layer.borrows_kv}
+        return [passed_on.get(layer.kv_source) for layer in self.layers]
+
+    def _recomputes(self) -> bool:
+        return self.recompute_blocks and self.training and torch.is_grad_enabled()
 
     @contextmanager
     def attention_by(self, functions: AttentionFunction | Sequence[AttentionFunction]) -> Iterator[None]:
@@ -97,7 +211,7 @@ class Transformer(nn.Module):
             functions: one for all layers, or one for each, with the signature of
                 :func:`~gemini_workshop.models.attention.causal_attention`.
         """
-        layers = [module for module in self.modules() if isinstance(module, GroupedQueryAttention)]
+        layers = [module for module in self.modules() if isinstance(module, GroupedQueryAttention | LatentAttention)]
         each = list(functions) if isinstance(functions, Sequence) else [functions] * len(layers)
         if len(each) != len(layers):
             raise WorkshopError(f"{len(each)} attention functions for {len(layers)} layers. Give one, or one a layer.")

@@ -1,33 +1,101 @@
 """One transformer block: gather from other tokens, then think it over; add both to the residual stream.
 
-Source: Xiong et al. 2020, arXiv:2002.04745, section 3 (normalise before each sublayer, "pre-norm").
+Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.1 (norm after each addition, "post"); Xiong et al. 2020,
+arXiv:2002.04745, section 3 (norm before each sublayer, "pre"); Gemma Team 2024, arXiv:2408.00118, section 2 (before
+and after each sublayer, "sandwich").
 """
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gemini_workshop.config import ModelConfig
-from gemini_workshop.models.attention import GroupedQueryAttention, KeyValueStore
-from gemini_workshop.models.feedforward import GatedFeedForward
-from gemini_workshop.models.normalization import RMSNorm
+from gemini_workshop.config import LayerConfig, ModelConfig
+from gemini_workshop.models.attention_layers import KeyValueStore, Rotation, make_attention
+from gemini_workshop.models.feedforward import ACTIVATIONS, dense_feed_forward, gate_units
+
+from gemini_workshop.models.moe import MixtureOfExperts
+from gemini_workshop.models.normalization import make_norm
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm attention and feed-forward on a residual stream."""
+    """Attention and feed-forward on a residual stream. Norms that a placement leaves out pass everything through."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: LayerConfig) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.embed_dim, config.norm_eps)
-        self.attention = GroupedQueryAttention(config)
-        self.feed_forward_norm = RMSNorm(config.embed_dim, config.norm_eps)
-        self.feed_forward = GatedFeedForward.from_config(config)
+        is_before, is_after = config.norm_placement != "post", config.norm_placement == "sandwich"
+
+        def norm(is_used: bool) -> nn.Module:
+            return make_norm(config, config.embed_dim) if is_used else nn.Identity()
+
+        self.attention_norm = norm(is_before)
+        self.attention = make_attention(config, layer)
+        self.attention_output_norm = norm(is_after)
+        self.attention_stream_norm = norm(not is_before)
+        self.feed_forward_norm = norm(is_before)
+        self.feed_forward = make_feed_forward(config, layer)
+        self.reads_stream = isinstance(self.feed_forward, DenseBesideExperts)
+        self.feed_forward_output_norm = norm(is_after)
+        self.feed_forward_stream_norm = norm(not is_before)
+        self.per_layer_input = PerLayerInput(config) if config.per_layer_embed_dim is not None else None
+        self.scale = nn.Parameter(torch.ones(1)) if config.layer_scale else None
 
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        rotation: tuple[Float[Tensor, "T pairs"], Float[Tensor, "T pairs"]],
-        cache: KeyValueStore | None = None,
+        rotation: Rotation | None = None,
+        store: KeyValueStore | None = None,
+        segment_ids: Int[Tensor, "B S"] | None = None,
+        per_layer: Float[Tensor, "B T P"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Add what each sublayer finds to the stream."""
-        x = x + self.attention(self.attention_norm(x), rotation, cache)
-        return x + self.feed_forward(self.feed_forward_norm(x))
+        gathered = self.attention(self.attention_norm(x), rotation, store, segment_ids)
+        x = self.attention_stream_norm(x + self.attention_output_norm(gathered))
+        normed = self.feed_forward_norm(x)
+        thought = self.feed_forward(normed, x) if self.reads_stream else self.feed_forward(normed)
+        x = self.feed_forward_stream_norm(x + self.feed_forward_output_norm(thought))
+        if self.per_layer_input is not None:
+            x = x + self.per_layer_input(x, per_layer)
+        return x if self.scale is None else x * self.scale
+
+
+class DenseBesideExperts(nn.Module):
+    """A dense feed-forward and a mixture of experts side by side (Gemma 4): each has its own norms."""
+
+    def __init__(self, config: ModelConfig, layer: LayerConfig) -> None:
+        super().__init__()
+        assert config.moe is not None
+        self.dense = dense_feed_forward(config, layer)
+        self.dense_output_norm = make_norm(config, config.embed_dim)
+        self.experts_norm = make_norm(config, config.embed_dim)
+        self.experts = MixtureOfExperts(config.embed_dim, config.moe, config.activation)
+        self.experts_output_norm = make_norm(config, config.embed_dim)
+
+    def forward(self, normed: Float[Tensor, "B T D"], x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """The router reads the stream itself, the experts what their own norm makes of it."""
+        dense = self.dense_output_norm(self.dense(normed))
+        return dense + self.experts_output_norm(self.experts(self.experts_norm(x), router_input=x))
+
+
+class PerLayerInput(nn.Module):
+    """Let a small embedding of the token, different in each layer, join the stream through a gate (Gemma 4 E2B)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        D, P = config.embed_dim, config.per_layer_embed_dim or 0
+        self.activation = ACTIVATIONS[config.activation]
+        self.gate = nn.Linear(D, P, bias=False)
+        self.output = nn.Linear(P, D, bias=False)
+        self.output_norm = make_norm(config, D)
+
+    def forward(self, x: Float[Tensor, "B T D"], per_layer: Float[Tensor, "B T P"]) -> Float[Tensor, "B T D"]:
+        """What joins the stream."""
+        return self.output_norm(self.output(gate_units(self.gate(x), per_layer, self.activation)))
+
+
+def make_feed_forward(config: ModelConfig, layer: LayerConfig) -> nn.Module:
+    """The feed-forward that a layer of this configuration uses: dense, experts, or both side by side."""
+    if config.moe is None or not layer.has_experts:
+        return dense_feed_forward(config, layer)
+    if config.moe.beside_dense:
+        return DenseBesideExperts(config, layer)
+    return MixtureOfExperts(config.embed_dim, config.moe, config.activation)

@@ -22,7 +22,8 @@ from torch import Tensor
 from gemini_workshop.config import TrainingConfig
 from gemini_workshop.data.dataset import TokenWindows
 from gemini_workshop.errors import TrainingError
-from gemini_workshop.models.attention import fused_causal_attention
+from gemini_workshop.models.attention import AttentionRule
+from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.callbacks import Callback, StepMetrics
 from gemini_workshop.training.losses import cross_entropy
@@ -129,10 +130,10 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
     )
 
 
-def attention_in_float32(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attention_in_float32(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
     """Attention kept out of autocast: on CPUs the fused kernel's bfloat16 backward is slower than its float32 one."""
     with torch.autocast(query.device.type, enabled=False):
-        return fused_causal_attention(query.float(), key.float(), value.float())
+        return fused_causal_attention(query.float(), key.float(), value.float(), rule)
 
 
 @contextmanager

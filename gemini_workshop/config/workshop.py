@@ -1,0 +1,128 @@
+"""Presets and files: a model, how it is trained and how it talks, read from YAML and written to it."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gemini_workshop.config.model import ModelConfig
+from gemini_workshop.config.section import either
+from gemini_workshop.config.training import GenerationConfig, TrainingConfig
+from gemini_workshop.errors import ConfigError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkshopConfig:
+    """One model, how it is trained and how it talks: what a preset file holds."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    generation: GenerationConfig
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "WorkshopConfig":
+        """Build from plain data with the sections model, training and generation (which may be absent)."""
+        for name in values:
+            if name not in SECTIONS:
+                raise ConfigError(unknown_name("section called", name, SECTIONS))
+        for name in ("model", "training"):
+            if name not in values:
+                raise ConfigError(f"The configuration has no section {name!r}. It needs model and training.")
+        return cls(**{name: kind.from_dict(values.get(name) or {}) for name, kind in SECTIONS.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_dict` turns back into an equal configuration."""
+        return {name: getattr(self, name).to_dict() for name in SECTIONS}
+
+
+SECTIONS: dict[str, Any] = {"model": ModelConfig, "training": TrainingConfig, "generation": GenerationConfig}
+
+
+def preset_names() -> list[str]:
+    """The presets that ship with the package, smallest first."""
+    return ["tiny", "small", "medium", "large"]
+
+
+def load_config(name_or_path: str | Path) -> WorkshopConfig:
+    """Read a preset by name (``tiny``) or a YAML file by path (``mine.yaml``).
+
+    Raises:
+        ConfigError: there is no such preset or file, or what it says cannot work.
+    """
+    name = str(name_or_path)
+    if name in preset_names():
+        text = resources.files("gemini_workshop").joinpath("config", "presets", f"{name}.yaml").read_text("utf-8")
+    elif Path(name).suffix in {".yaml", ".yml"}:
+        if not Path(name).is_file():
+            raise ConfigError(
+                f"There is no file {name}. Give the path of a YAML file or a preset: {', '.join(preset_names())}."
+            )
+        text = Path(name).read_text("utf-8")
+    else:
+        raise ConfigError(unknown_name("preset", name, preset_names()))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name} holds no sections. It needs model: and training:, as in the preset tiny.")
+    return WorkshopConfig.from_dict(values)
+
+
+def to_yaml(config: WorkshopConfig) -> str:
+    """The YAML text that :func:`load_config` reads back as an equal configuration."""
+    return yaml.safe_dump(config.to_dict(), sort_keys=False)
+
+
+def override(config: WorkshopConfig, assignments: list[str]) -> WorkshopConfig:
+    """Apply ``--set`` assignments such as ``training.steps=500``; the section may be left out if it is clear.
+
+    Raises:
+        ConfigError: an assignment has no ``=``, names no field, or its value cannot work.
+    """
+    values = config.to_dict()
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"{assignment!r} is not an assignment. Write it as field=value: training.steps=500.")
+        section, name = _find_field(key.strip(), values)
+        section[name] = _read_value(name, text)
+    return WorkshopConfig.from_dict(values)
+
+
+def _find_field(key: str, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The section that holds a field, found by its path: all of it (model.rope.base) or its end, if that is clear."""
+    paths = _paths(values)
+    homes = [path for path in paths if path == key or path.endswith(f".{key}")]
+    exact = [path for path in homes if path == key or path.count(".") == min(home.count(".") for home in homes)]
+    if len(exact) != 1:
+        if exact:
+            raise ConfigError(f"{key!r} stands in several sections. Write {either(exact)}.")
+        section, dot, _ = key.rpartition(".")
+        if dot and section not in {path.rpartition(".")[0] for path in paths}:
+            raise ConfigError(unknown_name("section called", section, values))
+        raise ConfigError(unknown_name("field called", key, [path.rpartition(".")[2] for path in paths]))
+    *sections, name = exact[0].split(".")
+    for section in sections:
+        values = values[section]
+    return values, name
+
+
+def _paths(values: dict[str, Any], above: str = "") -> list[str]:
+    """Every field of every section by its path, nested sections included."""
+    found = []
+    for name, value in values.items():
+        if above:
+            found.append(f"{above}{name}")
+        if isinstance(value, dict):
+            found += _paths(value, f"{above}{name}.")
+    return found
+
+
+def _read_value(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{name}={text} cannot be read. Write one number, word, true, false or null.") from None
