@@ -1,67 +1,85 @@
-"""``gemini-workshop data``: which texts there are, what they may be used for, and how to get them."""
+"""``gemini-workshop data``: which corpora there are, what they may be used for, and how to get them."""
 
 from typing import Annotated
 
 import typer
 
 Name = Annotated[str, typer.Argument(help="Name of a corpus, as `list` shows it.")]
-Size = Annotated[str, typer.Option(help="How much of it; `info` shows which sizes there are.")]
+Size = Annotated[str, typer.Option(help="How much of it, small or all; `info` shows what that is.")]
 
-app = typer.Typer(help="The texts to train on: list, describe, fetch and read them.", no_args_is_help=True)
+app = typer.Typer(help="What to train on: list, describe, fetch and look at it.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_corpora() -> None:
-    """List the corpora, with sizes and licence.
+    """List the corpora: what they hold, whether they are on this machine, and their licence.
 
     Example: gemini-workshop data list
     """
     from gemini_workshop.data.corpora import corpus_names, find_corpus
 
+    row = "{:<19} {:<10} {:<10} {:<9} {}"
+    typer.echo(row.format("name", "holds", "here", "kB", "licence"))
     for name in corpus_names():
         corpus = find_corpus(name)
-        typer.echo(f"{name:<12} {corpus.title:<18} {', '.join(corpus.sizes):<11} {corpus.licence}")
+        typer.echo(row.format(name, corpus.kind, _where(corpus), _kilobytes(corpus), corpus.licence))
 
 
 @app.command()
 def info(name: Name) -> None:
-    """Describe a corpus: what it is, its licence and source, and where it lies.
+    """Describe a corpus: what it is, what it may be used for, its source, and its files.
 
     Example: gemini-workshop data info tinystories
     """
-    from gemini_workshop.data.corpora import MIRROR_VARIABLE, download_folder, find_corpus
+    from gemini_workshop.data.corpora import find_corpus, find_here
 
     corpus = find_corpus(name)
     typer.echo(f"{corpus.title} ({corpus.name})\n{corpus.about}\n")
-    typer.echo(f"licence    {corpus.licence}\nsource     {corpus.source}\nsizes      {', '.join(corpus.sizes)}")
-    if corpus.is_embedded:
-        typer.echo("place      part of the installation")
-    else:
-        typer.echo(f"place      the folder {MIRROR_VARIABLE} names, else {download_folder()}, else a download")
+    typer.echo(f"holds      {corpus.kind}\nlicence    {corpus.licence}")
+    typer.echo(f"weights    {_WEIGHTS[corpus.weights]}\nsource     {corpus.source}")
+    for size, editions in corpus.sizes.items():
+        found = find_here(corpus, size)
+        typer.echo(f"\n--size {size}" + ("" if found else ": not on this machine"))
+        if corpus.is_embedded:
+            typer.echo("  part of the installation")
+        elif editions[0].stream:
+            typer.echo(f"  streamed from {editions[0].stream.path} on the Hugging Face hub")
+        for i, edition in enumerate(editions):
+            for file in () if corpus.is_embedded else edition.files:
+                typer.echo(f"  {'or ' if i else ''}{_describe(file)}")
 
 
 @app.command()
 def get(name: Name, size: Size = "all") -> None:
     """Fetch a corpus, check it, and say where it lies. What is here already is not fetched again.
 
-    Example: gemini-workshop data get shakespeare
-    """
-    from gemini_workshop.data.corpora import corpus_files, load_documents
+    A download that was broken off goes on where it stopped.
 
+    Examples:
+
+        gemini-workshop data get shakespeare
+
+        gemini-workshop data get openwebtext --size small
+    """
+    from gemini_workshop.data.corpora import corpus_files, find_corpus
+    from gemini_workshop.errors import DataError
+
+    corpus = find_corpus(name)
+    if corpus.sizes.get(size, corpus.sizes["all"])[0].stream:
+        raise DataError(f"The corpus {name} is streamed in size {size} and never kept. Use --size small to keep some.")
     for path in corpus_files(name, size):
         typer.echo(path)
-    documents = load_documents(name, size)
-    typer.echo(f"{len(documents):,} documents, {sum(len(document) for document in documents):,} characters")
+    typer.echo(_summary(name, size))
 
 
 @app.command()
 def sample(
     name: Name,
     size: Size = "all",
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many documents to show.")] = 1,
-    seed: Annotated[int, typer.Option(help="Another seed shows other documents.")] = 0,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many items to show.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed shows others.")] = 0,
 ) -> None:
-    """Show a few documents, drawn at random.
+    """Show a few items, drawn at random: documents, records, or the captions of pictures, sounds and films.
 
     Examples:
 
@@ -71,8 +89,72 @@ def sample(
     """
     import random
 
-    from gemini_workshop.data.corpora import load_documents
-
-    documents = load_documents(name, size)
-    chosen = random.Random(seed).sample(documents, min(count, len(documents)))
+    items = _texts(name, size)
+    chosen = random.Random(seed).sample(items, min(count, len(items)))
     typer.echo("\n\n---\n\n".join(chosen))
+
+
+_WEIGHTS = {
+    "yes": "may be shared if trained on it",
+    "attribution": "may be shared if trained on it and the source is named; share-alike may apply",
+    "non-commercial": "may be shared if trained on it for non-commercial use only",
+    "unclear": "trained on it: unclear whether they may be shared; keep them to yourself",
+}
+
+
+def _where(corpus) -> str:
+    from gemini_workshop.data.corpora import find_here
+
+    if corpus.is_embedded:
+        return "always"
+    here = [size for size in corpus.sizes if not corpus.sizes[size][0].stream and find_here(corpus, size)]
+    return "yes" if len(here) == len(corpus.sizes) else here[0] if here else "no"
+
+
+def _kilobytes(corpus) -> str:
+    """The size of the preferred files of the size all, where all are known."""
+    sizes = [file.num_bytes for file in corpus.sizes["all"][0].files]
+    return f"{sum(sizes) // 1000:,}" if sizes and all(sizes) else "-"
+
+
+def _describe(file) -> str:
+    size = f"{file.num_bytes:,} bytes" if file.num_bytes else "size not known"
+    sha256 = f"sha256 {file.sha256}" if file.sha256 else "sha256 noted when first fetched"
+    origin = file.url or (f"rows of {file.hub.path} ({file.hub.split})" if file.hub else "only in a mirror")
+    return f"{file.path}, {size}\n      {sha256}\n      {origin}"
+
+
+def _summary(name: str, size: str) -> str:
+    from gemini_workshop.data import corpora
+
+    kind = corpora.find_corpus(name).kind
+    if kind == "text":
+        documents = corpora.load_documents(name, size)
+        return f"{len(documents):,} documents, {sum(map(len, documents)):,} characters"
+    if kind == "vocabulary":
+        return f"{len(corpora.corpus_files(name, size))} files"
+    return f"{len(_texts(name, size)):,} {kind}"
+
+
+def _texts(name: str, size: str) -> list[str]:
+    """Each item of a corpus as text."""
+    import json
+
+    from gemini_workshop.data import corpora
+
+    kind = corpora.find_corpus(name).kind
+    if kind == "records":
+        return [json.dumps(record, indent=2, ensure_ascii=False) for record in corpora.load_records(name, size)]
+    if kind == "images":
+        from gemini_workshop.data.images import load_images
+
+        return load_images(name, size).captions
+    if kind == "sounds":
+        from gemini_workshop.data.sounds import load_sounds
+
+        return [sound.caption for sound in load_sounds(name, size)]
+    if kind == "videos":
+        from gemini_workshop.data.video import load_videos
+
+        return load_videos(name, size).captions
+    return corpora.load_documents(name, size)

@@ -1,13 +1,20 @@
-"""Fetch one file: with a progress bar, resumed where it broke off, checked, and in place only when whole."""
+"""Fetch one file: with a progress bar, resumed where it broke off, checked, and in place only when whole.
+
+path.part      what has arrived; a later call goes on from there, whatever ended the earlier one
+path.sha256    the sum that was noted, for a file whose publisher states none
+path           the whole, checked file
+"""
 
 import http.client
+import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from filelock import FileLock
 from tqdm import tqdm
 
-from gemini_workshop.data.files import sha256_of
+from gemini_workshop.data.files import sha256_of, write_atomically
 from gemini_workshop.errors import DataError
 
 PIECE_BYTES = 1 << 16
@@ -17,13 +24,43 @@ TIMEOUT_SECONDS = 30
 def download(url: str, path: Path, sha256: str | None = None) -> None:
     """Fetch ``url`` to ``path``. What an earlier call had left in ``path`` + ``.part`` is not fetched again.
 
+    Of several processes that ask for the same file one fetches it and the others wait.
+
     Args:
-        sha256: what the file must sum to. Without it only the length that the server states is checked.
+        sha256: what the file must sum to. Without it the length that the server states is checked, and the sum of what
+            came is noted, so that :func:`verify` holds the file to it from then on.
 
     Raises:
         DataError: the server cannot be reached, the connection broke, or the content is not the one expected.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if not path.exists():
+            _download(url, path, sha256)
+
+
+def verify(path: Path, sha256: str | None = None) -> None:
+    """Compare a file with its sum, or, where that is None, with the one noted when it was fetched, if any.
+
+    Raises:
+        DataError: they differ.
+    """
+    if sha256 is None and _sum_path(path).is_file():
+        sha256 = _sum_path(path).read_text("ascii")
+    if sha256 is not None and (found := sha256_of(path)) != sha256:
+        raise DataError(f"{path} is damaged: its sha256 is {found}, not {sha256}. Delete it, and fetch it again.")
+
+
+def note_sum(path: Path, sha256: str) -> None:
+    """Note the sum of a file beside it, for :func:`verify`: before the file is in place, so that none is without."""
+    write_atomically(_sum_path(path), sha256.encode("ascii"))
+
+
+def _sum_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _download(url: str, path: Path, sha256: str | None) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         num_expected = _fetch(url, part)
@@ -34,7 +71,10 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
         raise DataError(
             f"{url} broke off after {part.stat().st_size:,} of {num_expected:,} bytes. Run it again to go on."
         )
-    if sha256 is not None and (found := sha256_of(part)) != sha256:
+    found = sha256_of(part)
+    if sha256 is None:
+        note_sum(path, found)
+    elif found != sha256:
         part.unlink()
         raise DataError(f"{url} is not the file expected: its sha256 is {found}, not {sha256}. It was thrown away.")
     part.replace(path)
@@ -64,4 +104,6 @@ def _fetch(url: str, part: Path) -> int | None:
             while piece := response.read(PIECE_BYTES):
                 file.write(piece)
                 bar.update(len(piece))
+            file.flush()
+            os.fsync(file.fileno())
     return num_expected

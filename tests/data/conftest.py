@@ -1,3 +1,4 @@
+import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -5,7 +6,10 @@ import pytest
 
 
 class Shelf(BaseHTTPRequestHandler):
-    """Serves ``server.content``; can break off, ignore ranges, or say that there is nothing. Notes what was asked."""
+    """Serves ``server.content``; can break off, pause, ignore ranges, or say that there is nothing.
+
+    Notes what was asked.
+    """
 
     def do_GET(self):
         server = self.server
@@ -21,7 +25,12 @@ class Shelf(BaseHTTPRequestHandler):
         self.send_response(206 if asked_range else 200)
         self.send_header("Content-Length", str(len(server.content) - start))
         self.end_headers()
-        self.wfile.write(server.content[start : server.breaks_at])
+        pause = max(start, server.pauses_at or 0)
+        self.wfile.write(server.content[start:pause])
+        if server.pauses_at:
+            server.goes_on.wait()
+        with contextlib.suppress(ConnectionError):  # whoever asked may be gone
+            self.wfile.write(server.content[pause : server.breaks_at])
 
     def log_message(self, *args):
         del args
@@ -35,9 +44,11 @@ def server(monkeypatch):
         running.content = bytes(range(256)) * 1000
         running.asked = []
         running.missing, running.knows_ranges, running.breaks_at = False, True, None
+        running.pauses_at, running.goes_on = None, threading.Event()
         running.url = f"http://127.0.0.1:{running.server_port}/file.bin"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
+        running.goes_on.set()
         running.shutdown()
         thread.join()

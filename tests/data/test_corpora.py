@@ -1,8 +1,14 @@
+import ast
 import gzip
 import hashlib
+import itertools
+import json
 import os
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,18 +16,20 @@ from gemini_workshop import paths
 from gemini_workshop.data import corpora
 from gemini_workshop.data.corpora import (
     MIRROR_VARIABLE,
-    SHAKESPEARE,
-    TINYSTORIES,
     CorpusFile,
     Edition,
+    HubRows,
     corpus_files,
     corpus_names,
     find_corpus,
     load_documents,
+    load_records,
+    places,
     samples_folder,
-    split_at_end_of_text,
-    split_into_passages,
+    stream_documents,
 )
+from gemini_workshop.data.corpora.documents import split_at_end_of_text, split_into_articles, split_into_passages
+from gemini_workshop.data.corpora.registry import Kind, Weights, registry
 from gemini_workshop.errors import DataError
 
 SLICE = gzip.compress(b"One.\n<|endoftext|>\nTwo.\n\nStill two.\n<|endoftext|>\n", mtime=0)
@@ -38,11 +46,29 @@ def toy(tmp_path, monkeypatch, server):
     server.content = b"Three.\r\n<|endoftext|>\r\nFour.<|endoftext|>Five."
     mirrored = CorpusFile(path="toy/slice.txt.gz", sha256=sha256(SLICE))
     published = CorpusFile(path="toy/whole.txt", url=server.url)
-    editions = (Edition(files=(mirrored,)), Edition(files=(published,), num_documents=2))
-    corpus = replace(TINYSTORIES, name="toy", sizes={"all": editions})
-    monkeypatch.setitem(corpora._CORPORA, "toy", corpus)
+    editions = (Edition(files=(mirrored,)), Edition(files=(published,), num_items=2))
+    corpus = replace(find_corpus("tinystories"), name="toy", sizes={"all": editions})
+    monkeypatch.setitem(registry(), "toy", corpus)
     monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
-    monkeypatch.setattr(corpora, "download_folder", lambda: tmp_path / "raw")
+    monkeypatch.setattr(places, "download_folder", lambda: tmp_path / "raw")
+    return corpus
+
+
+@pytest.fixture
+def toy_rows(tmp_path, monkeypatch):
+    """A corpus of rows, read by the real library from a folder of this machine instead of the hub."""
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    rows = [{"text": f"Row {i}.\nIts end.", "url": "x"} for i in range(5)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    hub = HubRows(path=str(folder))
+    small = CorpusFile(path="toy-rows/first-3.jsonl", hub=replace(hub, rows=3))
+    sizes = {"small": (Edition(files=(small,)),), "all": (Edition(stream=hub),)}
+    corpus = replace(find_corpus("openwebtext"), name="toy-rows", sizes=sizes)
+    monkeypatch.setitem(registry(), "toy-rows", corpus)
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    monkeypatch.setattr(places, "download_folder", lambda: tmp_path / "raw")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     return corpus
 
 
@@ -59,13 +85,47 @@ def test_every_corpus_has_its_papers():
     for name in corpus_names():
         corpus = find_corpus(name)
         assert corpus.name == name
-        assert all([corpus.title, corpus.about, corpus.licence, corpus.source, "all" in corpus.sizes])
+        assert all([corpus.title, corpus.about, corpus.licence, corpus.source])
+        assert list(corpus.sizes) == ["small", "all"]
+        assert corpus.kind in get_args(Kind)
+        assert corpus.weights in get_args(Weights)
+        assert corpus.is_embedded or all(
+            edition.files or edition.stream for editions in corpus.sizes.values() for edition in editions
+        )
 
 
-def test_every_corpus_that_is_not_embedded_can_be_downloaded():
-    for corpus in (TINYSTORIES, SHAKESPEARE):
-        for editions in corpus.sizes.values():
-            assert any(all(file.url.startswith("https://") for file in edition.files) for edition in editions)
+def test_the_registry_names_the_sets_of_the_field():
+    names = """stories digits dial-tones moving-digits tinystories wikitext-2 wikitext-103 openwebtext smollm-corpus
+    shakespeare war-and-peace imdb alpaca humaneval mbpp mnist fashion-mnist spoken-digits emoji gpt2-bpe"""
+    assert set(names.split()) <= set(corpus_names())
+
+
+def test_sums_and_addresses_are_well_formed():
+    for corpus in registry().values():
+        for edition in itertools.chain(*corpus.sizes.values()):
+            for file in edition.files:
+                assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+                assert not file.url or file.url.startswith("https://")
+                assert not Path(file.path).is_absolute()
+                assert ".." not in Path(file.path).parts
+
+
+def test_every_corpus_can_be_had_without_a_mirror_save_those_collected_for_one():
+    def can_be_had(corpus):
+        return corpus.is_embedded or all(
+            any(edition.stream or all(file.is_fetchable for file in edition.files) for edition in editions)
+            for editions in corpus.sizes.values()
+        )
+
+    collected = {name for name, corpus in registry().items() if not can_be_had(corpus)}
+    assert collected == {"bedtime-tales", "fairy-tales", "emoji"}
+
+
+def test_a_corpus_of_another_kind_says_how_to_read_it():
+    with pytest.raises(DataError, match=r"humaneval holds records, not text. Read it with load_records\('humaneval'\)"):
+        load_documents("humaneval")
+    with pytest.raises(DataError, match=r"stories holds text, not records. Read it with load_documents"):
+        load_records("stories")
 
 
 def test_an_unknown_corpus_names_the_nearest():
@@ -115,7 +175,7 @@ def test_a_download_without_a_published_sum_is_checked_by_the_one_noted(tmp_path
 def test_offline_the_error_names_the_embedded_corpus_and_the_mirror(server):
     server.missing = True
     with pytest.raises(
-        DataError, match=rf"corpus toy is not on .*'stories', or set {MIRROR_VARIABLE} .*slice\.txt\.gz"
+        DataError, match=rf"corpus toy is not on .*Not Found.*'stories', or set {MIRROR_VARIABLE} .*slice\.txt\.gz"
     ):
         load_documents("toy")
 
@@ -128,7 +188,7 @@ def test_a_mirror_that_is_no_folder_is_an_error(tmp_path, monkeypatch):
 
 
 def test_the_folder_of_downloads_is_ignored_by_git():
-    repository = Path(corpora.__file__).parents[2]
+    repository = Path(corpora.__file__).parents[3]
     folder = corpora.download_folder()
     assert folder == repository / "data" / "raw"
     assert "data/raw/" in (repository / ".gitignore").read_text("utf-8").splitlines()
@@ -157,15 +217,86 @@ def test_stories_need_no_mirror_even_if_one_is_set_wrongly(monkeypatch):
     assert len(load_documents("stories")) > 500
 
 
+def test_offline_the_error_names_the_size_that_is_here(monkeypatch, tmp_path, toy, mirror):
+    other = Edition(files=(CorpusFile(path="toy/more.txt"),))
+    monkeypatch.setitem(registry(), "toy", replace(toy, sizes={"small": toy.sizes["all"], "all": (other,)}))
+    with pytest.raises(DataError, match=r"cannot be downloaded as it is\. What is here of it is --size small\."):
+        load_documents("toy")
+    assert load_documents("toy", "small") == ["One.", "Two.\n\nStill two."]
+
+
+def test_rows_of_the_hub_are_kept_once_and_checked(toy_rows, tmp_path):
+    documents = [f"Row {i}.\nIts end." for i in range(3)]
+    assert load_documents("toy-rows", "small") == documents
+    shutil.rmtree(tmp_path / "hub")
+    assert load_documents("toy-rows", "small") == documents
+    (path,) = corpus_files("toy-rows", "small")
+    assert json.loads(path.read_text().splitlines()[0]) == {"text": documents[0], "url": "x"}
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(DataError, match="is damaged"):
+        load_documents("toy-rows", "small")
+
+
+def test_a_corpus_larger_than_memory_is_streamed_only(toy_rows):
+    assert next(iter(stream_documents("toy-rows"))) == "Row 0.\nIts end."
+    assert len(list(stream_documents("toy-rows"))) == 5
+    with pytest.raises(DataError, match=r"too large for a list in size all.*stream_documents\('toy-rows'\)"):
+        load_documents("toy-rows")
+
+
+def test_a_hub_that_fails_keeps_nothing_and_names_the_way_out(toy_rows, tmp_path):
+    shutil.rmtree(tmp_path / "hub")
+    with pytest.raises(DataError, match=r"corpus toy-rows is not on .*could not be read from .*'stories', or set"):
+        load_documents("toy-rows", "small")
+    assert not list((tmp_path / "raw" / "toy-rows").glob("*"))
+
+
+def test_a_stream_is_read_line_by_line(monkeypatch, tmp_path):
+    read = []
+
+    def lines():
+        for line in ["a", "<|endoftext|>", "b", "c<|endoftext|>"]:
+            read.append(line)
+            yield line
+
+    assert next(split_at_end_of_text(lines())) == "a"
+    assert read == ["a", "<|endoftext|>"]
+
+
 def test_documents_end_at_the_end_of_text():
-    assert split_at_end_of_text("a\n<|endoftext|>\n\n<|endoftext|> b\nc") == ["a", "b\nc"]
+    text = "a\n<|endoftext|>\n\n<|endoftext|> b\nc"
+    assert list(split_at_end_of_text(text.split("\n"))) == ["a", "b\nc"]
+    assert list(split_at_end_of_text(["One.<|endoftext|>Two.<|endoftext|>", "Three."])) == ["One.", "Two.", "Three."]
 
 
 def test_a_passage_is_twenty_speeches():
     text = "\n\n".join(f"KING:\nLine {i}." for i in range(41))
-    passages = split_into_passages(text)
+    passages = list(split_into_passages(text.split("\n")))
     assert [passage.count("KING") for passage in passages] == [20, 20, 1]
     assert "\n\n".join(passages) == text
+
+
+def test_a_passage_leaves_out_what_project_gutenberg_adds():
+    book = ["Title", "", "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "", "It began.", "", "It ended."]
+    frame = [*book, "", "*** END OF THE PROJECT GUTENBERG EBOOK X ***", "Licence"]
+    assert list(split_into_passages(frame)) == ["It began.\n\nIt ended."]
+    assert list(split_into_passages(["It began.", "", "It ended."])) == ["It began.\n\nIt ended."]
+
+
+def test_an_article_begins_with_its_title_and_keeps_its_sections():
+    text = " \n = One = \n\n Text . \n = = Part = = \n More . \n = Two = \n End . \n"
+    assert list(split_into_articles(text.split("\n"))) == [
+        "= One = \n\n Text . \n = = Part = = \n More .",
+        "= Two = \n End .",
+    ]
+
+
+def test_the_library_of_python_is_code_and_prose():
+    source = list(itertools.islice(stream_documents("python-source"), 30))
+    assert all(ast.parse(module) is not None for module in source)
+    assert len(set(load_documents("python-source", "small"))) > 40
+    docs = load_documents("python-docs", "small")
+    assert any("assert" in document and "AssertionError" in document for document in docs)
 
 
 @pytest.mark.skipif(not MIRROR, reason=f"{MIRROR_VARIABLE} is not set")
@@ -184,3 +315,51 @@ def test_the_mirror_holds_shakespeare():
     documents = load_documents("shakespeare")
     assert documents[0].startswith("First Citizen:\nBefore we proceed")
     assert sum(len(document) for document in documents) > 1_100_000
+
+
+@pytest.mark.skipif(not MIRROR, reason=f"{MIRROR_VARIABLE} is not set")
+@pytest.mark.parametrize("name", [name for name in corpus_names() if not find_corpus(name).is_embedded])
+def test_the_files_of_the_mirror_are_those_of_the_registry(name):
+    in_mirror = {
+        file.path: file
+        for edition in itertools.chain(*find_corpus(name).sizes.values())
+        for file in edition.files
+        if (Path(MIRROR) / file.path).is_file()
+    }
+    for file in in_mirror.values():
+        content = (Path(MIRROR) / file.path).read_bytes()
+        assert (len(content), sha256(content)) == (file.num_bytes, file.sha256)
+
+
+@pytest.mark.skipif(not MIRROR, reason=f"{MIRROR_VARIABLE} is not set")
+@pytest.mark.parametrize(
+    ("name", "size", "number"),
+    [
+        ("wikitext-2", "small", 60),
+        ("wikitext-103", "small", 162),
+        ("bedtime-tales", "all", 2046),
+        ("fairy-tales", "all", 2323),
+    ],
+)
+def test_texts_of_the_mirror_have_as_many_documents_as_described(name, size, number):
+    assert sum(1 for _ in stream_documents(name, size)) == number
+    assert f"{number:,}" in find_corpus(name).about
+
+
+@pytest.mark.skipif(not MIRROR, reason=f"{MIRROR_VARIABLE} is not set")
+@pytest.mark.parametrize(
+    ("name", "size", "number", "fields"),
+    [
+        ("humaneval", "all", 164, {"prompt", "canonical_solution", "test", "entry_point"}),
+        ("mbpp", "all", 474, {"text", "code", "test_list"}),
+        ("alpaca", "all", 3000, {"instruction", "input", "output"}),
+        ("instruction-data", "all", 1100, {"instruction", "input", "output"}),
+        ("imdb", "small", 1000, {"text", "label"}),
+        ("sst2", "small", 872, {"text", "label"}),
+    ],
+)
+def test_the_records_of_the_mirror_have_their_fields(name, size, number, fields):
+    records = load_records(name, size)
+    assert len(records) == number
+    assert f"{number:,}" in find_corpus(name).about
+    assert all(record.keys() >= fields for record in records)

@@ -1,0 +1,36 @@
+"""What one can train on, by name: where each corpus comes from, what it may be used for, how to get it.
+
+``stories`` and a few more are part of the installation and need nothing. The others are read from the folder named by
+``GEMINI_WORKSHOP_MIRROR``, if it has them, else from the folder of downloads, else they are fetched. Each file is
+checked against its sum.
+"""
+
+from gemini_workshop.data.corpora.documents import load_documents, stream_documents
+from gemini_workshop.data.corpora.places import (
+    MIRROR_VARIABLE,
+    corpus_files,
+    download_folder,
+    find_edition,
+    find_here,
+    samples_folder,
+)
+from gemini_workshop.data.corpora.records import load_records
+from gemini_workshop.data.corpora.registry import Corpus, CorpusFile, Edition, HubRows, corpus_names, find_corpus
+
+__all__ = [
+    "MIRROR_VARIABLE",
+    "Corpus",
+    "CorpusFile",
+    "Edition",
+    "HubRows",
+    "corpus_files",
+    "corpus_names",
+    "download_folder",
+    "find_corpus",
+    "find_edition",
+    "find_here",
+    "load_documents",
+    "load_records",
+    "samples_folder",
+    "stream_documents",
+]
