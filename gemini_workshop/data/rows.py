@@ -6,7 +6,6 @@ documents   one document a row, those longer than a row cut; a batch is padded t
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -15,6 +14,8 @@ from torch.utils.data import Dataset
 from gemini_workshop.data.packing import IGNORE_INDEX, Row, best_fit, cut_into_pieces, join_pieces, segments_of
 from gemini_workshop.data.shards import TokenShards
 from gemini_workshop.errors import DataError, unknown_name
+
+KINDS = ("windows", "packed", "documents")
 
 
 class WindowRows(Dataset[Row]):
@@ -132,7 +133,8 @@ class PackedRows(Dataset[Row]):
     def __getitem__(self, index: int) -> Row:
         _check_index(index, len(self))
         start = self._row_ends[index - 1] if index else 0
-        return join_pieces([self.documents.piece(i) for i in self._pieces[start : self._row_ends[index]]])
+        pieces = self._pieces[start : self._row_ends[index]].tolist()
+        return join_pieces([self.documents.piece(piece) for piece in pieces])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,19 +142,20 @@ class RowLayout:
     """Which of the three layouts, and its numbers.
 
     Args:
+        kind: "windows", "packed" or "documents".
         context_tokens: the most tokens in a row.
         stride, keeps_apart: of windows, see :class:`WindowRows`.
     """
 
-    kind: Literal["windows", "packed", "documents"] = "windows"
+    kind: str = "windows"
     context_tokens: int
     stride: int | None = None
     keeps_apart: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        if self.kind not in ("windows", "packed", "documents"):
-            raise DataError(unknown_name("layout", self.kind, ("windows", "packed", "documents")))
+        if self.kind not in KINDS:
+            raise DataError(unknown_name("layout", self.kind, KINDS))
         if self.context_tokens < 1:
             raise DataError(f"context_tokens={self.context_tokens} is not positive. Choose context_tokens >= 1.")
 

@@ -1,0 +1,144 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from gemini_workshop.data.dataset import TokenWindows
+from gemini_workshop.data.rows import DocumentRows, PackedRows, RowLayout, WindowRows
+from gemini_workshop.errors import DataError
+from tests.data import sharded
+
+T = 7
+END = sharded.TOKENIZER.end_of_text_id
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return sharded.write(tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture(scope="module")
+def stream(shards):
+    return shards.tokens(0, shards.num_tokens)
+
+
+def of_tokens(folder, count):
+    """Shards of so many tokens."""
+    return sharded.write(folder, ["a" * (count - 1)])
+
+
+def all_rows(rows):
+    return [rows[i] for i in range(len(rows))]
+
+
+@pytest.mark.parametrize("context_tokens", [1, 7, 8, 100])
+def test_windows_are_those_of_the_stream_in_memory(shards, stream, context_tokens):
+    windows = TokenWindows(torch.from_numpy(stream), context_tokens)
+    rows = WindowRows(shards, context_tokens)
+    assert len(rows) == len(windows)
+    for row, start in zip(all_rows(rows), windows.starts.tolist(), strict=True):
+        assert np.array_equal(row.inputs, stream[start : start + context_tokens])
+        assert np.array_equal(row.targets, stream[start + 1 : start + 1 + context_tokens])
+        assert (row.segment_ids == 1).all()
+
+
+@pytest.mark.parametrize(("num_tokens", "starts"), [(4, [0]), (5, [0, 1]), (6, [0, 2]), (7, [0, 2, 3]), (8, [0, 2, 4])])
+def test_windows_begin_every_stride_and_the_last_ends_with_the_stream(tmp_path, num_tokens, starts):
+    rows = WindowRows(of_tokens(tmp_path, num_tokens), 3, stride=2)
+    assert [rows._start(i) for i in range(len(rows))] == starts
+
+
+@pytest.mark.parametrize("stride", range(1, T + 1))
+def test_for_evaluation_every_token_but_the_first_is_a_target_once(shards, stream, stride):
+    rows = all_rows(WindowRows(shards, T, stride, targets_once=True))
+    assert np.array_equal(np.concatenate([row.targets[row.targets != -100] for row in rows]), stream[1:])
+    assert all((row.targets == -100).sum() == T - stride for row in rows[1:-1])
+
+
+def test_documents_kept_apart_are_segments_and_predict_nothing_of_each_other(shards):
+    for row in all_rows(WindowRows(shards, T, keeps_apart=True)):
+        for t in range(T):
+            assert row.segment_ids[t] == 1 + (row.inputs[:t] == END).sum()
+            assert (row.targets[t] == -100) == (row.inputs[t] == END)
+
+
+def test_windows_that_keep_apart_still_predict_every_end_of_text(shards):
+    rows = all_rows(WindowRows(shards, T, keeps_apart=True, targets_once=True))
+    with_text = [text for text in sharded.documents() if text]
+    assert sum((row.targets == END).sum() for row in rows) == len(with_text)
+
+
+def pairs_of(rows):
+    """Each input with its target, as one sorted list of (input, target); padding left out."""
+    pairs = [pair for row in rows for pair in zip(row.inputs.tolist(), row.targets.tolist(), strict=True)]
+    return sorted(pair for pair in pairs if pair[1] != -100)
+
+
+def expected_pairs():
+    ids = [[*sharded.TOKENIZER.encode(document), END] for document in sharded.documents()]
+    return sorted(pair for some in ids for pair in pairwise(some))
+
+
+@pytest.mark.parametrize("layout", [DocumentRows, PackedRows])
+@pytest.mark.parametrize("context_tokens", [T, 64])
+def test_every_pair_of_every_document_is_in_one_row_and_no_pair_crosses(shards, layout, context_tokens):
+    assert pairs_of(all_rows(layout(shards, context_tokens))) == expected_pairs()
+
+
+def test_each_segment_of_a_packed_row_is_a_document_or_a_piece_of_one(shards):
+    texts = {text + "<|endoftext|>" for text in sharded.documents()}
+    seen = []
+    for row in all_rows(PackedRows(shards, 64)):
+        for segment in range(1, row.segment_ids.max() + 1):
+            own = row.segment_ids == segment
+            tokens = [row.inputs[own][0], *row.targets[own]]
+            seen.append(sharded.TOKENIZER.decode([int(i) for i in tokens]))
+    assert sorted(seen) == sorted(text + "<|endoftext|>" for text in sharded.documents() if text)
+    assert set(seen) <= texts
+
+
+def test_packing_leaves_little_room(shards):
+    rows = all_rows(PackedRows(shards, 64))
+    assert all(len(row.inputs) <= 64 for row in rows)
+    assert len(rows) == -(-sum(len(row.inputs) for row in rows) // 64)
+
+
+def test_a_document_without_text_has_no_row(tmp_path):
+    assert len(DocumentRows(sharded.write(tmp_path, ["", "ab", ""]), T)) == 1
+
+
+@pytest.mark.parametrize("layout", [WindowRows, DocumentRows, PackedRows])
+def test_a_row_that_does_not_exist_ends_the_iteration(shards, layout):
+    rows = layout(shards, T)
+    assert len(list(rows)) == len(rows)
+    for index in (-1, len(rows)):
+        with pytest.raises(IndexError, match=f"row {index} of {len(rows)}"):
+            rows[index]
+
+
+def test_a_stream_shorter_than_a_window_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"^7 tokens in .* context_tokens=7, which needs 8.*context_tokens <= 6"):
+        WindowRows(of_tokens(tmp_path, 7), 7)
+
+
+@pytest.mark.parametrize("stride", [0, 8])
+def test_a_stride_that_leaves_tokens_out_is_an_error(shards, stride):
+    with pytest.raises(DataError, match=rf"stride={stride} is outside 1 to context_tokens=7.*stride=7"):
+        WindowRows(shards, T, stride)
+
+
+@pytest.mark.parametrize("layout", [DocumentRows, PackedRows])
+def test_documents_without_text_are_an_error(tmp_path, layout):
+    with pytest.raises(DataError, match=r"The 2 documents in .* hold no text"):
+        layout(sharded.write(tmp_path, ["", ""]), T)
+
+
+def test_an_unknown_layout_names_the_nearest():
+    with pytest.raises(DataError, match=r"no layout 'pack'. Did you mean 'packed'\?"):
+        RowLayout(kind="pack", context_tokens=T)
+
+
+def test_rows_without_tokens_are_an_error():
+    with pytest.raises(DataError, match="context_tokens=0 is not positive"):
+        RowLayout(context_tokens=0)
