@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from gemini_workshop.config import (
     GenerationConfig,
+    LatentAttentionConfig,
     ModelConfig,
+    MoEConfig,
+    RotaryConfig,
     TrainingConfig,
     WorkshopConfig,
     load_config,
@@ -28,11 +31,16 @@ MODEL = {
     "head_dim": 4,
     "ffn_dim": 11,
     "activation": "silu",
-    "rope_base": 500.0,
+    "rope": {"base": 500.0, "scaling": "linear", "factor": 2.0},
+    "layer_pattern": ["local", "global"],
+    "window_tokens": 3,
+    "moe": {"num_experts": 5, "experts_per_token": 2, "expert_dim": 9, "dense_layers": [0]},
     "norm_eps": 1e-5,
-    "qk_norm": True,
+    "qk_norm": "head",
     "tied_head": False,
 }
+LATENT = {"kv_rank": 5, "content_dim": 5, "rope_dim": 4, "value_dim": 3}
+MOE = MODEL["moe"]
 TRAINING = {"steps": 50, "batch_size": 3, "learning_rate": 2e-3, "warmup_steps": 5, "seed": 17}
 GENERATION = {"max_new_tokens": 9, "temperature": 0.3, "top_k": 4, "top_p": None, "seed": 23}
 
@@ -58,7 +66,7 @@ def error_of(section: type, values: dict) -> str:
         (ModelConfig, MODEL, {"embed_dim": -5}, "embed_dim=-5 is not positive. Choose embed_dim >= 1."),
         (ModelConfig, MODEL, {"num_kv_heads": 0}, "num_kv_heads=0 is not positive. Choose num_kv_heads >= 1."),
         (ModelConfig, MODEL, {"norm_eps": 0}, "norm_eps=0.0 is not positive. Choose norm_eps > 0."),
-        (ModelConfig, MODEL, {"rope_base": -2.5}, "rope_base=-2.5 is not positive. Choose rope_base > 0."),
+        (ModelConfig, MODEL, {"rope": {"base": -2.5}}, "base=-2.5 is not positive. Choose base > 0."),
         (ModelConfig, MODEL, {"num_kv_heads": 4}, "num_heads=6 is not a multiple of num_kv_heads=4."),
         (ModelConfig, MODEL, {"num_kv_heads": 4}, "Try num_kv_heads=1, 2, 3 or 6."),
         (ModelConfig, MODEL, {"num_heads": 1, "num_kv_heads": 2}, "Try num_kv_heads=1."),
@@ -68,12 +76,61 @@ def error_of(section: type, values: dict) -> str:
         (ModelConfig, MODEL, {"embed_dim": 8.0}, "embed_dim=8.0 is not a whole number."),
         (ModelConfig, MODEL, {"embed_dim": True}, "embed_dim=True is not a whole number."),
         (ModelConfig, MODEL, {"embed_dim": None}, "embed_dim=None is not a whole number."),
-        (ModelConfig, MODEL, {"rope_base": "far"}, "rope_base='far' is not a number."),
-        (ModelConfig, MODEL, {"rope_base": True}, "rope_base=True is not a number."),
-        (ModelConfig, MODEL, {"rope_base": float("inf")}, "rope_base=inf is not a number."),
+        (ModelConfig, MODEL, {"rope": {"base": "far"}}, "base='far' is not a number."),
+        (ModelConfig, MODEL, {"rope": {"base": True}}, "base=True is not a number."),
+        (ModelConfig, MODEL, {"rope": {"base": float("inf")}}, "base=inf is not a number."),
+        (ModelConfig, MODEL, {"rope": 500.0}, "rope=500.0 is not a RotaryConfig or null."),
+        (ModelConfig, MODEL, {"rope": {"bass": 5}}, "no field of RotaryConfig called 'bass'. Did you mean 'base'?"),
+        (ModelConfig, MODEL, {"rope": {}}, "RotaryConfig lacks base."),
+        (ModelConfig, MODEL, {"rope": None}, "positions=rotary needs rope, and it is null. Write for example rope:"),
+        (ModelConfig, MODEL, {"positions": "learned"}, "positions=learned has no use for rope. Set rope and"),
+        (
+            ModelConfig,
+            MODEL,
+            {"positions": "sinusoidal", "rope": None, "embed_dim": 9},
+            "embed_dim=9 is odd, but",
+        ),
+        (ModelConfig, MODEL, {"rope": {"base": 9, "fraction": 0}}, "fraction=0.0 is outside (0, 1]. Choose 1"),
+        (ModelConfig, MODEL, {"rope": {"base": 9, "scaling": "yarn"}}, "scaling=yarn needs original_tokens, and it is"),
+        (ModelConfig, MODEL, {"rope": {"base": 9, "slow_turns": 40}}, "slow_turns=40.0 is not below fast_turns=32.0."),
+        (ModelConfig, MODEL, {"rope": {"base": 9, "scaling": "ynar"}}, "scaling='ynar' is not 'none', 'linear',"),
+        (ModelConfig, MODEL, {"window_tokens": 0}, "window_tokens=0 is not positive. Choose window_tokens >= 1."),
+        (ModelConfig, MODEL, {"window_tokens": None}, "layer_pattern has local layers, but window_tokens is null."),
+        (ModelConfig, MODEL, {"layer_pattern": []}, "layer_pattern is empty. Write [global] for plain layers."),
+        (ModelConfig, MODEL, {"layer_pattern": ["near"]}, "layer_pattern=('near',) is not a list, each 'global' or"),
+        (ModelConfig, MODEL, {"layer_pattern": "local"}, "layer_pattern='local' is not a list, each 'global' or"),
+        (ModelConfig, MODEL, {"global_kv_heads": 4}, "num_heads=6 is not a multiple of global_kv_heads=4."),
+        (ModelConfig, MODEL, {"global_head_dim": 7}, "global_head_dim=7 is odd, but rotary positions turn"),
+        (ModelConfig, MODEL, {"query_scale": [1.0, 2.0]}, "does not have one value for each of num_layers=3."),
+        (ModelConfig, MODEL, {"attention_softcap": 0}, "attention_softcap=0.0 is not positive."),
+        (ModelConfig, MODEL, {"final_softcap": -1}, "final_softcap=-1.0 is not positive."),
+        (ModelConfig, MODEL, {"shared_kv_layers": 2}, "shared_kv_layers=2 leaves a layer without an earlier one"),
+        (ModelConfig, MODEL, {"shared_kv_layers": -1}, "shared_kv_layers=-1 leaves a layer without"),
+        (ModelConfig, MODEL, {"shared_kv_layers": 3}, "shared_kv_layers=3 leaves a layer without"),
+        (ModelConfig, MODEL, {"latent": LATENT}, "head_dim=4 must be content_dim + rope_dim = 9 and num_kv_heads=2 mu"),
+        (ModelConfig, MODEL, {"latent": LATENT | {"kv_rank": 0}}, "kv_rank=0 is not positive."),
+        (
+            ModelConfig,
+            MODEL,
+            {"latent": LATENT | {"content_dim": 3, "rope_dim": 1}, "num_kv_heads": 6},
+            "rope_dim=1 is odd, but rotary positions turn channels in pairs. Try rope_dim=2.",
+        ),
+        (
+            ModelConfig,
+            MODEL,
+            {"moe": MOE | {"experts_per_token": 6}},
+            "experts_per_token=6 is more than num_experts=5",
+        ),
+        (ModelConfig, MODEL, {"moe": MOE | {"num_groups": 2}}, "num_experts=5 is not a multiple of num_groups=2."),
+        (ModelConfig, MODEL, {"moe": MOE | {"kept_groups": 2}}, "kept_groups=2 is more than num_groups=1."),
+        (ModelConfig, MODEL, {"moe": MOE | {"num_groups": 5}}, "experts_per_token=2 is more than the 1 experts of the"),
+        (ModelConfig, MODEL, {"moe": MOE | {"capacity_factor": 0}}, "capacity_factor=0.0 is not positive."),
+        (ModelConfig, MODEL, {"moe": MOE | {"shared_experts": -1}}, "shared_experts=-1 is negative. Choose 0 or more."),
+        (ModelConfig, MODEL, {"moe": MOE | {"dense_layers": [3]}}, "dense_layers=[3] names a layer outside 0 to 2."),
         (ModelConfig, MODEL, {"norm_eps": float("nan")}, "norm_eps=nan is not a number."),
-        (ModelConfig, MODEL, {"qk_norm": 1}, "qk_norm=1 is not true or false."),
-        (ModelConfig, MODEL, {"activation": "relu"}, "activation='relu' is not 'silu' or 'gelu_tanh'."),
+        (ModelConfig, MODEL, {"tied_head": 1}, "tied_head=1 is not true or false."),
+        (ModelConfig, MODEL, {"qk_norm": True}, "qk_norm=True is not 'none', 'head' or 'all_heads'."),
+        (ModelConfig, MODEL, {"activation": "swish"}, "activation='swish' is not 'relu', 'relu_squared', 'gelu',"),
         (ModelConfig, MODEL, {"head_dims": 5}, "no field of ModelConfig called 'head_dims'. Did you mean 'head_dim'?"),
         (TrainingConfig, TRAINING, {"steps": 0}, "steps=0 is not positive."),
         (TrainingConfig, TRAINING, {"learning_rate": 0}, "learning_rate=0.0 is not positive."),
@@ -131,7 +188,10 @@ def test_a_configuration_cannot_be_changed_in_place():
 
 
 def test_every_field_says_what_it_means():
-    for section in (ModelConfig, TrainingConfig, GenerationConfig):
+    for section in (
+        *(ModelConfig, RotaryConfig, LatentAttentionConfig, MoEConfig),
+        *(TrainingConfig, GenerationConfig),
+    ):
         for field in dataclasses.fields(section):
             assert field.metadata["help"].endswith("."), field.name
 
@@ -156,7 +216,7 @@ def test_yaml_keeps_the_order_in_which_the_fields_are_explained():
 )
 def test_yaml_round_trip_keeps_every_number(learning_rate, rope_base, steps, top_p, seed):
     config = WorkshopConfig(
-        model=dataclasses.replace(CONFIG.model, rope_base=rope_base),
+        model=dataclasses.replace(CONFIG.model, rope=RotaryConfig(base=rope_base)),
         training=dataclasses.replace(CONFIG.training, learning_rate=learning_rate, steps=steps, seed=seed),
         generation=dataclasses.replace(CONFIG.generation, top_p=top_p),
     )
@@ -222,7 +282,9 @@ def test_a_preset_or_file_that_is_not_there_is_an_error(name, says):
         ("steps=70", "training", "steps", 70),
         ("training.steps=70", "training", "steps", 70),
         ("learning_rate=1e-3", "training", "learning_rate", 0.001),
-        ("rope_base=3", "model", "rope_base", 3.0),
+        ("norm_eps=3", "model", "norm_eps", 3.0),
+        ("layer_pattern=[global]", "model", "layer_pattern", ["global"]),
+        ("moe=null", "model", "moe", None),
         ("tied_head=true", "model", "tied_head", True),
         ("activation=gelu_tanh", "model", "activation", "gelu_tanh"),
         ("generation.seed=5", "generation", "seed", 5),
@@ -239,6 +301,12 @@ def test_override_changes_one_field_and_nothing_else(assignment, section, field,
     assert changed == before
 
 
+def test_override_reaches_into_nested_sections():
+    changed = override(CONFIG, ["rope.base=3", "model.moe.num_experts=7", "expert_dim=4"]).model
+    assert (changed.rope.base, changed.moe.num_experts, changed.moe.expert_dim) == (3.0, 7, 4)
+    assert changed.rope.factor == 2.0
+
+
 def test_later_overrides_win_and_are_judged_together():
     changed = override(CONFIG, ["steps=10", "warmup_steps=8", "steps=9"])
     assert (changed.training.steps, changed.training.warmup_steps) == (9, 8)
@@ -249,7 +317,8 @@ def test_later_overrides_win_and_are_judged_together():
     [
         ("steps", "'steps' is not an assignment. Write it as field=value: training.steps=500."),
         ("stepps=3", "There is no field called 'stepps'. Did you mean 'steps'?"),
-        ("training.stepps=3", "There is no field of TrainingConfig called 'stepps'. Did you mean 'steps'?"),
+        ("training.stepps=3", "There is no field called 'training.stepps'. Did you mean 'steps'?"),
+        ("latent.kv_rank=3", "There is no section called 'latent'"),
         ("trainng.steps=3", "There is no section called 'trainng'. Did you mean 'training'?"),
         ("seed=3", "'seed' stands in several sections. Write training.seed or generation.seed."),
         ("steps=[1", "steps=[1 cannot be read. Write one number, word, true, false or null."),
@@ -266,3 +335,47 @@ def test_an_override_that_cannot_work_says_why(assignment, says):
 def test_a_configuration_error_is_a_workshop_error_and_a_value_error():
     assert issubclass(ConfigError, WorkshopError)
     assert issubclass(ConfigError, ValueError)
+
+
+# --- What a layer is ---
+
+
+def layers(**changes):
+    return ModelConfig.from_dict(MODEL | {"num_layers": 6, "moe": None} | changes).layers
+
+
+def test_the_pattern_repeats_and_only_local_layers_have_a_window():
+    assert [layer.window_tokens for layer in layers(layer_pattern=["local", "local", "global"])] == [3, 3, None] * 2
+    assert [layer.window_tokens for layer in layers(layer_pattern=["local"] * 4 + ["global"])] == [3, 3, 3, 3, None, 3]
+
+
+def test_global_layers_can_have_heads_of_their_own():
+    local, its_global = layers(global_head_dim=8, global_kv_heads=1, global_values_are_keys=True)[:2]
+    assert (local.head_dim, local.num_kv_heads, local.values_are_keys) == (4, 2, False)
+    assert (its_global.head_dim, its_global.num_kv_heads, its_global.values_are_keys) == (8, 1, True)
+    assert (local.query_scale, its_global.query_scale) == (4**-0.5, 8**-0.5)
+
+
+def test_local_layers_can_turn_in_their_own_way():
+    local, its_global = layers(local_rope={"base": 7.0})[:2]
+    assert (local.rope.base, its_global.rope.base) == (7.0, 500.0)
+
+
+def test_one_query_scale_is_for_all_layers_and_several_are_one_each():
+    assert {layer.query_scale for layer in layers(query_scale=0.3)} == {0.3}
+    scales = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert [layer.query_scale for layer in layers(query_scale=scales)] == scales
+
+
+def test_a_layer_that_borrows_reads_the_last_earlier_layer_of_its_kind_that_has_its_own():
+    shared = layers(layer_pattern=["local", "local", "global"], shared_kv_layers=3, shared_kv_ffn_dim=22)
+    assert [layer.kv_source for layer in shared] == [0, 1, 2, 1, 1, 2]
+    assert [layer.borrows_kv for layer in shared] == [False] * 3 + [True] * 3
+    assert [layer.ffn_dim for layer in shared] == [11] * 3 + [22] * 3
+
+
+def test_dense_layers_have_no_experts():
+    assert [layer.has_experts for layer in layers(moe=MOE | {"dense_layers": [0, 4]})] == [
+        *(False, True, True, True, False, True)
+    ]
+    assert not any(layer.has_experts for layer in layers())

@@ -70,10 +70,12 @@ def attention_weights(
 def grouped_query_attention(
     query: Float[Tensor, "B H T C"],
     key: Float[Tensor, "B K S C"],
-    value: Float[Tensor, "B K S C"],
-    mask: Bool[Tensor, "T S"] | None = None,
-) -> Float[Tensor, "B H T C"]:
+    value: Float[Tensor, "B K S Cv"],
+    mask: Bool[Tensor, "*#B T S"] | None = None,
+) -> Float[Tensor, "B H T Cv"]:
     """Attention in which H / K neighbouring query heads share one key/value head."""
+    if mask is not None and mask.ndim == 4:
+        mask = mask.unsqueeze(2)  # one more axis, as the heads get below
     grouped = rearrange(query, "b (k g) t c -> b k g t c", k=key.shape[1])
     mixed = scaled_dot_product_attention(grouped, key.unsqueeze(2), value.unsqueeze(2), mask)
     return rearrange(mixed, "b k g t c -> b (k g) t c")
@@ -114,6 +116,11 @@ def causal_attention(
 
     The queries are the last T of the S tokens. Every backend in :mod:`.fused_attention` equals this function.
     """
+    if rule.softcap is None and rule.slopes is None and rule.sinks is None:
+        visible = visible_keys(query.shape[2], key.shape[2], rule, query.device)
+        if rule.scale is not None:
+            query = query * (rule.scale * math.sqrt(query.shape[-1]))
+        return grouped_query_attention(query, key, value, visible)
     weights = causal_attention_weights(query, key, rule)
     shared = rearrange(weights, "b (k g) t s -> b k g t s", k=key.shape[1])
     return rearrange(shared @ value.unsqueeze(2), "b k g t c -> b (k g) t c")

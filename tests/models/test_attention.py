@@ -1,21 +1,20 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from gemini_workshop.models import attention
 from gemini_workshop.models.attention import (
-    GroupedQueryAttention,
+    AttentionRule,
     attention_weights,
     causal_attention,
-    fused_causal_attention,
+    causal_attention_weights,
     grouped_query_attention,
     scaled_dot_product_attention,
+    softcap,
     softmax,
+    visible_keys,
 )
-from gemini_workshop.models.embeddings import rotary_cos_sin, rotary_frequencies
 from gemini_workshop.models.masks import causal_mask
-from tests.models.conftest import B, C, D, H, K, S, T, randomize
+from tests.models.conftest import B, C, H, K, S, T
 
 
 @pytest.fixture
@@ -103,94 +102,90 @@ def test_one_key_value_head_per_query_head_is_ordinary_attention(draw):
     )
 
 
-@pytest.mark.parametrize(("num_queries", "num_keys"), [(1, 1), (T, T), (1, S), (T, S)])
-@pytest.mark.parametrize("num_kv_heads", [1, K, H])
-def test_the_fused_kernel_equals_the_written_out_attention(draw, num_queries, num_keys, num_kv_heads):
-    query = draw(B, H, num_queries, C)
-    key, value = draw(B, num_kv_heads, num_keys, C), draw(B, num_kv_heads, num_keys, C)
-    torch.testing.assert_close(fused_causal_attention(query, key, value), causal_attention(query, key, value))
+# --- The rule of a layer, each part against the definition ---
 
 
-@pytest.mark.parametrize("attend", [causal_attention, fused_causal_attention])
-def test_a_future_key_cannot_change_a_past_output(draw, attend):
-    query, key, value = draw(B, H, T, C), draw(B, K, S, C), draw(B, K, S, C)
-    before = attend(query, key, value)
-    for position in range(S):
-        changed_key, changed_value = key.clone(), value.clone()
-        changed_key[:, :, position] += 1
-        changed_value[:, :, position] += 1
-        difference = (attend(query, changed_key, changed_value) - before).abs().amax(dim=(0, 1, 3))
-        sees = torch.arange(S - T, S) >= position
-        assert (difference[~sees] == 0).all()
-        assert (difference[sees] > 1e-3).all()
-
-
-# --- The module ---
-
-
-def rotation(positions: Tensor) -> tuple[Tensor, Tensor]:
-    return rotary_cos_sin(positions, rotary_frequencies(C, 100.0).double())
+def by_definition(query, key, value, rule: AttentionRule):
+    """One query and head at a time, in plain numbers."""
+    B, H, T, C = query.shape
+    K, S = key.shape[1:3]
+    output = torch.zeros(B, H, T, value.shape[-1], dtype=torch.float64)
+    for b in range(B):
+        for h in range(H):
+            for t in range(T):
+                here = S - T + t
+                total, mixed = 0.0, torch.zeros(value.shape[-1], dtype=torch.float64)
+                if rule.sinks is not None:
+                    total += rule.sinks[h].exp()
+                for s in range(here + 1):
+                    if rule.window_tokens is not None and here - s >= rule.window_tokens:
+                        continue
+                    if rule.segment_ids is not None and rule.segment_ids[b, s] != rule.segment_ids[b, here]:
+                        continue
+                    score = query[b, h, t] @ key[b, h // (H // K), s] * (rule.scale or C**-0.5)
+                    if rule.softcap is not None:
+                        score = rule.softcap * torch.tanh(score / rule.softcap)
+                    if rule.slopes is not None:
+                        score = score - rule.slopes[h] * (here - s)
+                    total += score.exp()
+                    mixed += score.exp() * value[b, h // (H // K), s]
+                output[b, h, t] = mixed / total
+    return output
 
 
 @pytest.fixture
-def layer(config, generator):
-    layer = GroupedQueryAttention(config).double()
-    randomize(layer, generator)
-    return layer
-
-
-def test_the_layer_is_projections_rotation_and_attention_written_out(layer, draw):
-    x = draw(B, T, D)
-    heads = {
-        "query": (layer.query(x).view(B, T, H, C), layer.query_norm),
-        "key": (layer.key(x).view(B, T, K, C), layer.key_norm),
+def parts(draw, generator):
+    return {
+        "scale": 0.7,
+        "softcap": 1.5,
+        "window_tokens": 3,
+        "sinks": draw(H),
+        "slopes": draw(H).abs(),
+        "segment_ids": torch.tensor([[0, 0, 0, 1, 1, 1, 1], [3, 3, 4, 4, 4, 4, 5]]),
     }
-    cos, sin = (half.repeat(1, 2) for half in rotation(torch.arange(T)))
-    turned = {}
-    for name, (head, norm) in heads.items():
-        head = F.rms_norm(head, (C,), norm.weight, 1e-6).transpose(1, 2)
-        quarter_turn = torch.cat([-head[..., C // 2 :], head[..., : C // 2]], dim=-1)
-        turned[name] = head * cos + quarter_turn * sin
-    value = layer.value(x).view(B, T, K, C).transpose(1, 2)
-    key, value = turned["key"].repeat_interleave(H // K, 1), value.repeat_interleave(H // K, 1)
-    mixed = F.scaled_dot_product_attention(turned["query"], key, value, is_causal=True)
-    expected = layer.output(mixed.transpose(1, 2).reshape(B, T, H * C))
-    torch.testing.assert_close(layer(x, rotation(torch.arange(T))), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_only_distances_matter_to_the_layer(layer, draw):
-    x = draw(B, T, D)
-    here, there = layer(x, rotation(torch.arange(T))), layer(x, rotation(torch.arange(40, 40 + T)))
-    torch.testing.assert_close(here, there)
+PARTS = ["scale", "softcap", "window_tokens", "sinks", "slopes", "segment_ids"]
 
 
-class Store:
-    """The smallest key/value store: what a layer is promised by the protocol."""
-
-    def __init__(self) -> None:
-        self.key: Tensor | None = None
-        self.value: Tensor | None = None
-
-    def __len__(self) -> int:
-        return 0 if self.key is None else self.key.shape[2]
-
-    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        self.key = key if self.key is None else torch.cat([self.key, key], dim=2)
-        self.value = value if self.value is None else torch.cat([self.value, value], dim=2)
-        return self.key, self.value
+@pytest.mark.parametrize("names", [[], *([name] for name in PARTS), PARTS], ids=lambda names: "+".join(names) or "none")
+def test_each_part_of_a_rule_does_what_its_definition_says(draw, parts, names):
+    query, key, value = draw(2, H, T, C), draw(2, K, S, C), draw(2, K, S, C + 1)
+    rule = AttentionRule(**{name: parts[name] for name in names})
+    torch.testing.assert_close(causal_attention(query, key, value, rule), by_definition(query, key, value, rule))
 
 
-@pytest.mark.parametrize("pieces", [[5], [1, 1, 1, 1, 1], [2, 3], [3, 1, 1]])
-def test_reading_in_pieces_through_a_store_equals_reading_at_once(layer, draw, pieces):
-    x, store, results = draw(B, T, D), Store(), []
-    for piece in x.split(pieces, dim=1):
-        positions = torch.arange(len(store), len(store) + piece.shape[1])
-        results.append(layer(piece, rotation(positions), store))
-    torch.testing.assert_close(torch.cat(results, dim=1), layer(x, rotation(torch.arange(T))))
+@pytest.mark.parametrize("name", PARTS)
+def test_no_part_of_a_rule_is_without_effect(draw, parts, name):
+    query, key, value = draw(2, H, T, C), draw(2, K, S, C), draw(2, K, S, C)
+    rule = AttentionRule(**{name: parts[name]})
+    assert (causal_attention(query, key, value, rule) - causal_attention(query, key, value)).abs().max() > 0.05
 
 
-def test_the_layer_calls_the_functions_of_its_module_by_name(layer, draw, monkeypatch):
-    """So that a learner's function can take the reference's place."""
-    monkeypatch.setattr(attention, "scaled_dot_product_attention", lambda query, *_: 0 * query)
-    layer.attend = causal_attention
-    assert layer(draw(B, T, D), rotation(torch.arange(T))).abs().max() == 0
+def test_weights_of_a_layer_mix_the_values(draw, parts):
+    query, key, value = draw(2, H, T, C), draw(2, K, S, C), draw(2, K, S, C)
+    rule = AttentionRule(**parts)
+    weights = causal_attention_weights(query, key, rule)
+    mixed = weights @ value.repeat_interleave(H // K, dim=1)
+    torch.testing.assert_close(causal_attention(query, key, value, rule), mixed)
+    assert (weights.sum(dim=-1) < 1).all()  # the sinks take the rest
+
+
+def test_without_sinks_the_weights_of_a_layer_are_shares(draw):
+    weights = causal_attention_weights(draw(2, H, T, C), draw(2, K, S, C))
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, H, T).double())
+
+
+def test_a_window_counts_the_asking_token():
+    assert visible_keys(3, 4, AttentionRule(window_tokens=2))[0, 0].tolist() == [
+        [True, True, False, False],
+        [False, True, True, False],
+        [False, False, True, True],
+    ]
+
+
+def test_softcap_leaves_small_numbers_and_bounds_large_ones():
+    x = torch.tensor([-1e9, -0.01, 0.0, 0.01, 1e9], dtype=torch.float64)
+    torch.testing.assert_close(
+        softcap(x, 50.0), torch.tensor([-50.0, -0.01, 0.0, 0.01, 50.0]).double(), atol=1e-9, rtol=0
+    )

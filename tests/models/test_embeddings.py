@@ -1,8 +1,18 @@
+import math
+
 import pytest
 import torch
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from gemini_workshop.models.embeddings import apply_rotary, rotary_cos_sin, rotary_frequencies
+from gemini_workshop.models.embeddings import (
+    alibi_slopes,
+    apply_rotary,
+    apply_rotary_interleaved,
+    rotary_cos_sin,
+    rotary_frequencies,
+    segment_positions,
+    sinusoidal_positions,
+)
 
 C = 6
 
@@ -69,3 +79,47 @@ def test_the_dtype_of_the_input_is_kept(generator):
     x = vectors(generator, 5, C).bfloat16()
     cos, sin = rotary_cos_sin(torch.arange(5), rotary_frequencies(C, 100.0))
     assert apply_rotary(x, cos, sin).dtype == torch.bfloat16
+
+
+def test_angles_of_far_positions_are_not_rounded_in_16_bits():
+    cos, _ = rotary_cos_sin(torch.arange(1000, 1003), rotary_frequencies(C, 100.0).bfloat16())
+    assert cos.dtype == torch.float32
+    assert len(set(cos[:, 0].tolist())) == 3
+
+
+def test_the_interleaved_layout_is_the_other_one_with_its_channels_in_another_order(generator):
+    x = vectors(generator, 9, 4, 5, C)
+    cos, sin = rotary_cos_sin(torch.arange(3, 8), rotary_frequencies(C, 100.0).double())
+    to_halves = [0, 2, 4, 1, 3, 5]
+    interleaved = apply_rotary_interleaved(x, cos, sin)
+    torch.testing.assert_close(interleaved[..., to_halves], apply_rotary(x[..., to_halves], cos, sin))
+
+
+def test_an_interleaved_pair_is_a_complex_number_that_turns(generator):
+    x = vectors(generator, 5, C)
+    cos, sin = rotary_cos_sin(torch.arange(5), rotary_frequencies(C, 100.0).double())
+    expected = torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * torch.complex(cos, sin)).flatten(-2)
+    torch.testing.assert_close(apply_rotary_interleaved(x, cos, sin), expected)
+
+
+def test_sinusoids_are_those_of_the_paper():
+    table = sinusoidal_positions(torch.arange(50), embed_dim=8)
+    for position in (0, 1, 17, 49):
+        for i in range(4):
+            angle = position / 10_000 ** (2 * i / 8)
+            assert table[position, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-5)
+            assert table[position, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
+
+
+def test_the_slopes_of_eight_heads_are_those_of_the_paper():
+    assert alibi_slopes(8).tolist() == [2**-i for i in range(1, 9)]
+
+
+def test_slopes_between_two_powers_of_two_are_filled_up():
+    # The series of 4 heads, then every other member of the series of 8, as in the authors' code.
+    assert alibi_slopes(6).tolist() == [2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]
+
+
+def test_positions_count_from_the_beginning_of_each_segment():
+    segments = torch.tensor([[7, 7, 7, 7, 7], [0, 0, 1, 1, 1], [2, 3, 3, 2, 2]])
+    assert segment_positions(segments).tolist() == [[0, 1, 2, 3, 4], [0, 1, 0, 1, 2], [0, 0, 1, 0, 1]]

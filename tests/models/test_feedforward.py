@@ -1,16 +1,30 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.models.feedforward import ACTIVATIONS, GatedFeedForward, gate_units
+from gemini_workshop.models.feedforward import ACTIVATIONS, dense_feed_forward, gate_units
+
+
+@pytest.fixture
+def draw(generator):
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("silu", lambda x: x * x.sigmoid()), ("gelu_tanh", lambda x: F.gelu(x, approximate="tanh"))],
+    [
+        ("relu", lambda x: x.clamp(min=0)),
+        ("relu_squared", lambda x: x.clamp(min=0) ** 2),
+        ("silu", lambda x: x * x.sigmoid()),
+        ("gelu", lambda x: x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))),
+        ("gelu_tanh", lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+    ],
 )
-def test_activations_are_what_their_names_say(generator, name, expected):
-    x = torch.randn(13, generator=generator, dtype=torch.float64)
+def test_activations_are_what_their_names_say(draw, name, expected):
+    x = draw(13)
     torch.testing.assert_close(ACTIVATIONS[name](x), expected(x))
 
 
@@ -19,22 +33,31 @@ def test_the_gate_alone_goes_through_the_activation():
     assert gate_units(gate, up, torch.relu).tolist() == [0.0, -6.0]
 
 
-def test_the_layer_equals_the_equation(config, generator):
-    layer = GatedFeedForward.from_config(config).double()
-    x = torch.randn(9, 5, 10, generator=generator, dtype=torch.float64)
+def layer_of(config, **changes):
+    config = replace(config, **changes)
+    return dense_feed_forward(config, config.layers[0]).double()
+
+
+def test_the_gated_layer_equals_the_equation(config, draw):
+    layer, x = layer_of(config), draw(9, 5, 10)
     gate, up, down = (linear.weight for linear in (layer.gate, layer.up, layer.down))
     torch.testing.assert_close(layer(x), (F.silu(x @ gate.T) * (x @ up.T)) @ down.T)
 
 
-def test_each_token_is_transformed_by_itself(config, generator):
-    layer = GatedFeedForward.from_config(config)
-    x = torch.randn(9, 5, 10, generator=generator)
+def test_the_plain_layer_equals_the_equation(config, draw):
+    layer, x = layer_of(config, gated=False, feed_forward_bias=True, activation="gelu"), draw(9, 5, 10)
+    hidden = F.gelu(x @ layer.up.weight.T + layer.up.bias)
+    torch.testing.assert_close(layer(x), hidden @ layer.down.weight.T + layer.down.bias)
+
+
+def test_each_token_is_transformed_by_itself(config, draw):
+    layer, x = layer_of(config), draw(9, 5, 10)
     torch.testing.assert_close(layer(x)[:, 3], layer(x[:, 3]))
 
 
-def test_there_are_no_biases(config):
-    assert {name for name, _ in GatedFeedForward.from_config(config).named_parameters()} == {
-        "gate.weight",
-        "up.weight",
-        "down.weight",
-    }
+@pytest.mark.parametrize("gated", [True, False])
+def test_there_are_biases_only_on_demand(config, gated):
+    matrices = ["gate", "up", "down"] if gated else ["up", "down"]
+    for bias, kinds in ((False, ["weight"]), (True, ["weight", "bias"])):
+        layer = layer_of(config, gated=gated, feed_forward_bias=bias)
+        assert [name for name, _ in layer.named_parameters()] == [f"{m}.{kind}" for m in matrices for kind in kinds]

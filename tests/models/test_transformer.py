@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from gemini_workshop.config import ModelConfig, load_config
+from gemini_workshop.config import ModelConfig, RotaryConfig, load_config
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.models.attention import causal_attention, fused_causal_attention
+from gemini_workshop.models.attention import AttentionRule, causal_attention
+from gemini_workshop.models.attention_layers import Rotation
+from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.models.transformer_block import TransformerBlock
@@ -41,7 +43,7 @@ def their_name(name: str) -> str:
 
 
 def their_model(config: ModelConfig) -> torch.nn.Module:
-    kinds = (Qwen3Config, Qwen3ForCausalLM) if config.qk_norm else (LlamaConfig, LlamaForCausalLM)
+    kinds = (Qwen3Config, Qwen3ForCausalLM) if config.qk_norm == "head" else (LlamaConfig, LlamaForCausalLM)
     settings = kinds[0](
         vocab_size=config.vocab_size,
         hidden_size=config.embed_dim,
@@ -52,7 +54,7 @@ def their_model(config: ModelConfig) -> torch.nn.Module:
         head_dim=config.head_dim,
         hidden_act={"silu": "silu", "gelu_tanh": "gelu_pytorch_tanh"}[config.activation],
         rms_norm_eps=config.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope.base},
         max_position_embeddings=64,
         tie_word_embeddings=config.tied_head,
         attention_bias=False,
@@ -90,9 +92,9 @@ def test_the_model_equals_transformers_with_the_same_weights(generator, qk_norm,
         head_dim=16,
         ffn_dim=56,
         activation=activation,
-        rope_base=500.0,
+        rope=RotaryConfig(base=500.0),
         norm_eps=0.03,  # large enough to matter in every norm
-        qk_norm=qk_norm,
+        qk_norm="head" if qk_norm else "none",
         tied_head=tied_head,
     )
     ours, theirs = Transformer(config), their_model(config)
@@ -144,11 +146,11 @@ def test_the_fused_attention_equals_the_written_out_one(model, token_ids):
 
 
 def test_a_block_adds_what_its_sublayers_find(config, generator):
-    block = TransformerBlock(config).double()
+    block = TransformerBlock(config, config.layers[0]).double()
     randomize(block, generator)
     x = torch.randn(B, T, D, generator=generator, dtype=torch.float64)
     angles = torch.randn(T, C // 2, generator=generator, dtype=torch.float64)
-    rotation = (angles.cos(), angles.sin())
+    rotation = Rotation(angles.cos(), angles.sin(), "half")
     middle = x + block.attention(block.attention_norm(x), rotation)
     expected = middle + block.feed_forward(block.feed_forward_norm(middle))
     torch.testing.assert_close(block(x, rotation), expected)
@@ -167,7 +169,7 @@ def test_a_tied_head_reads_with_the_embedding_table_itself(model, token_ids):
 # --- Other attention for a while ---
 
 
-def zero_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def zero_attention(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
     return torch.zeros_like(query)
 
 
@@ -182,9 +184,9 @@ def test_each_layer_can_have_its_own_function(model, token_ids):
     calls = []
 
     def noted(number: int):
-        def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        def attend(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
             calls.append(number)
-            return fused_causal_attention(query, key, value)
+            return fused_causal_attention(query, key, value, rule)
 
         return attend
 
