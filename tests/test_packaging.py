@@ -32,6 +32,7 @@ def names(requirements: list[str]) -> set[str]:
 
 CORE = names(PROJECT["project"]["dependencies"])
 DEV = names(PROJECT["project"]["optional-dependencies"]["dev"])
+SCRAPING = names(PROJECT["project"]["optional-dependencies"]["scraping"])
 
 
 # --- Dependencies ---
@@ -64,7 +65,7 @@ UNITS = [path.name for path in (TOP / "gemini_workshop").iterdir() if path.is_di
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_import_of_the_package_is_a_declared_dependency(unit):
-    allowed = CORE | PARTS_OF_JUPYTER | (DEV if unit == "authoring" else set())
+    allowed = CORE | PARTS_OF_JUPYTER | {"authoring": DEV, "data": SCRAPING}.get(unit, set())
     imports = third_party_imports(TOP / "gemini_workshop" / unit)
     undeclared = {name: file for name, file in imports.items() if not homes_of(name) & allowed}
     assert undeclared == {}
