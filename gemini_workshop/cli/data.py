@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from gemini_workshop.cli.tokenize import tokenize
+
 Name = Annotated[str, typer.Argument(help="Name of a corpus, as `list` shows it.")]
 Size = Annotated[str, typer.Option(help="How much of it, small or all; `info` shows what that is.")]
 
@@ -93,6 +95,8 @@ def sample(
     chosen = random.Random(seed).sample(items, min(count, len(items)))
     typer.echo("\n\n---\n\n".join(chosen))
 
+
+app.command()(tokenize)
 
 _WEIGHTS = {
     "yes": "may be shared if trained on it",

@@ -9,7 +9,6 @@ alone, so a run that resumes at step 500 sees what it would have seen without th
 """
 
 import functools
-import hashlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gemini_workshop.data.preprocessing.splitting import hash_fraction
 from gemini_workshop.data.tokenizer import Tokenizer, check_documents
 from gemini_workshop.errors import DataError
 
@@ -54,8 +54,7 @@ def is_for_validation(document: str, validation_fraction: float) -> bool:
     """
     if not 0 < validation_fraction < 1:
         raise DataError(f"validation_fraction={validation_fraction} is outside (0, 1). Choose for example 0.05.")
-    digest = hashlib.sha256(document.encode("utf-8", errors="replace")).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < validation_fraction
+    return hash_fraction(document) < validation_fraction
 
 
 def encode_documents(documents: Iterable[str], tokenizer: Tokenizer) -> Int[Tensor, " N"]:
