@@ -25,7 +25,7 @@ from gemini_workshop.models.attention_layers import (
     PassedOn,
     Rotation,
 )
-from gemini_workshop.models.embeddings import rotary_cos_sin, segment_positions, sinusoidal_positions
+from gemini_workshop.models.embeddings import alibi_slopes, rotary_cos_sin, segment_positions, sinusoidal_positions
 from gemini_workshop.models.normalization import OffsetRMSNorm, make_norm
 from gemini_workshop.models.rotary_scaling import rotary_magnitude, scaled_rotary_frequencies
 from gemini_workshop.models.transformer_block import TransformerBlock
@@ -40,7 +40,9 @@ INITIAL_STD = {
     "router.weight": lambda _: EMBEDDING_STD,
     "attention.output.weight": lambda _: 0.0,
     "per_layer_input.output.weight": lambda _: 0.0,
-    "down.weight": lambda _: 0.0,
+    "feed_forward.down.weight": lambda _: 0.0,
+    "dense.down.weight": lambda _: 0.0,
+    "shared.down.weight": lambda _: 0.0,
     "experts.down": lambda _: 0.0,
     "": lambda fan_in: fan_in**-0.5,
 }
@@ -53,6 +55,7 @@ class Rotary(nn.Module):
 
     def __init__(self, channels: int, rope: RotaryConfig) -> None:
         super().__init__()
+        self.channels, self.rope = channels, rope
         self.magnitude, self.layout = rotary_magnitude(rope), rope.layout
         self.register_buffer("frequencies", scaled_rotary_frequencies(channels, rope), persistent=False)
 
@@ -131,6 +134,15 @@ class Transformer(nn.Module):
                 else:
                     std = next(std for ending, std in INITIAL_STD.items() if name.endswith(ending))
                     weight.normal_(0.0, 1.0, generator=generator).mul_(std(weight.shape[-1]))
+
+    def restore_constants(self, device: str | torch.device) -> None:
+        """Compute anew what is no weight, for a model made on the device "meta", where tensors hold no numbers."""
+        for module in self.modules():
+            if isinstance(module, Rotary):
+                module.frequencies = scaled_rotary_frequencies(module.channels, module.rope).to(device)
+            if isinstance(module, GroupedQueryAttention) and module.slopes is not None:
+                module.slopes = alibi_slopes(self.config.num_heads).to(device)
+        self.embedding_scale = torch.tensor(self.config.embedding_scale, dtype=self.embedding.weight.dtype, device=device)
 
     def forward(
         self,

@@ -565,8 +565,8 @@ quiz("02")
 #   3.2.1; the argument about √d is its footnote 4. Every Gemini and Gemma model still computes it.
 # - Gemma 2 bends large scores back with a soft cap; Gemma 3 normalises queries and keys instead, so that the sharpness
 #   is learned and bounded. Our own model does that too: `query_norm` and `key_norm` in
-#   `gemini_workshop/models/attention.py`.
-# - In the same file, `scaled_dot_product_attention` is line for line what you wrote. `fused_causal_attention` beside it
+#   `gemini_workshop/models/attention_layers.py`.
+# - In `attention.py` beside it, `scaled_dot_product_attention` is line for line what you wrote. `fused_attention.py`
 #   is what runs in training: the same numbers from PyTorch's fused kernel, without the matrix.
 # - Lesson 03 puts many heads side by side, 04 tells tokens where they stand, 07 shares keys between heads and looks
 #   through a window.

@@ -27,4 +27,7 @@ def randomize(module: torch.nn.Module, generator: torch.Generator) -> None:
     with torch.no_grad():
         for weight in module.parameters():
             weight.normal_(generator=generator)
-            weight.mul_(1.2 * weight.shape[1] ** -0.5) if weight.ndim > 1 else weight.mul_(0.3).add_(1.0)
+            weight.mul_(1.2 * weight.shape[-1] ** -0.5) if weight.ndim > 1 else weight.mul_(0.3).add_(1.0)
+        for name, buffer in module.named_buffers():
+            if name.endswith("selection_bias"):
+                buffer.normal_(generator=generator)

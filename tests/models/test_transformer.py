@@ -8,6 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCau
 
 from gemini_workshop.config import ModelConfig, RotaryConfig, load_config
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.generation.cache import KVCache
 from gemini_workshop.models.attention import AttentionRule, causal_attention
 from gemini_workshop.models.attention_layers import Rotation
 from gemini_workshop.models.fused_attention import fused_causal_attention
@@ -15,6 +16,7 @@ from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.models.transformer_block import TransformerBlock
 from tests.models.conftest import B, C, D, F, H, K, T, V, randomize
+from tests.models.variants import VARIANTS
 
 # Where each of our weights lies in the models of transformers.
 THEIR_NAMES = {
@@ -115,28 +117,134 @@ def test_the_model_equals_transformers_with_the_same_weights(generator, qk_norm,
 # --- What holds for every decoder ---
 
 
-def test_a_future_token_cannot_change_a_past_output_at_any_layer(model, token_ids):
+@pytest.fixture(params=VARIANTS)
+def variant(request, generator):
+    """Each kind of decoder in turn, with every weight and buffer at random."""
+    model = Transformer(VARIANTS[request.param]).double().eval()
+    randomize(model, generator)
+    return model
+
+
+@pytest.fixture
+def text(generator):
+    return torch.randint(V, (2, 7), generator=generator)
+
+
+def test_every_option_is_used_by_a_variant():
+    for field in dataclasses.fields(ModelConfig):
+        assert len({repr(getattr(config, field.name)) for config in VARIANTS.values()}) > 1 or field.name in SIZES
+
+
+SIZES = ("vocab_size", "context_tokens", "embed_dim", "num_heads", "ffn_dim", "norm_eps")
+
+
+def test_a_future_token_cannot_change_a_past_output_at_any_layer(variant, text):
     def streams(token_ids: Tensor) -> list[Tensor]:
         seen: list[Tensor] = []
         hooks = [
-            module.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-            for module in model.modules()
-            if isinstance(module, TransformerBlock)
+            block.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+            for block in variant.blocks
         ]
-        seen.append(model(token_ids))
+        seen.append(variant(token_ids))
         for hook in hooks:
             hook.remove()
         return seen
 
-    before = streams(token_ids)
-    assert len(before) == 3 + 1
-    for position in range(T):
-        changed = token_ids.clone()
+    before = streams(text)
+    assert len(before) == variant.config.num_layers + 1
+    for position in range(7):
+        changed = text.clone()
         changed[:, position] = (changed[:, position] + 1) % V
         for old, new in zip(before, streams(changed), strict=True):
             difference = (old - new).abs().amax(dim=(0, 2))
-            assert (difference[:position] == 0).all()
-            assert (difference[position:] > 1e-6).all()
+            assert (difference[:position] < 1e-12).all()  # experts multiply their tokens in other groups
+            assert difference[position] > 1e-6
+        assert (difference[position:] > 1e-9).all()  # information gets through to the end
+
+
+@pytest.mark.parametrize("pieces", [[7], [1] * 7, [4, 3], [2, 1, 4]], ids=str)
+def test_reading_in_pieces_equals_reading_at_once(variant, text, pieces):
+    cache = KVCache(variant.config, 2, 7, torch.float64)
+    logits = torch.cat([variant(piece, cache) for piece in text.split(pieces, dim=1)], dim=1)
+    torch.testing.assert_close(logits, variant(text))
+
+
+def test_segments_of_a_row_do_not_meet_and_count_from_their_own_beginning(variant, text):
+    segment_ids = torch.tensor([[5, 5, 5, 6, 6, 6, 6]]).expand(2, 7)
+    apart = torch.cat([variant(text[:, :3]), variant(text[:, 3:])], dim=1)
+    torch.testing.assert_close(variant(text, segment_ids=segment_ids), apart)
+
+
+def test_padding_on_the_left_changes_nothing_with_and_without_a_cache(variant, text):
+    segment_ids = torch.tensor([[0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1]])
+    alone = variant(text[:1, 2:])[0]
+    torch.testing.assert_close(variant(text, segment_ids=segment_ids)[0, 2:], alone)
+    cache = KVCache(variant.config, 2, 7, torch.float64)
+    pieces = [
+        variant(text[:, start:end], cache, segment_ids[:, :end]) for start, end in ((0, 3), (3, 4), (4, 5), (5, 7))
+    ]
+    torch.testing.assert_close(torch.cat(pieces, dim=1)[0, 2:], alone)
+
+
+def test_the_written_out_attention_gives_the_same_model(variant, text):
+    fused = variant(text)
+    with variant.attention_by(causal_attention):
+        torch.testing.assert_close(variant(text), fused)
+
+
+def test_computing_blocks_again_changes_no_gradient(variant, text):
+    def gradients(recompute: bool) -> list[Tensor]:
+        variant.recompute_blocks = recompute
+        variant.train().zero_grad()
+        variant(text).square().sum().backward()
+        return [weight.grad.clone() for weight in variant.parameters() if weight.grad is not None]
+
+    torch.testing.assert_close(gradients(True), gradients(False))
+
+
+def test_recomputed_blocks_keep_less(text):
+    def kept(recompute: bool) -> int:
+        model = Transformer(dataclasses.replace(VARIANTS["llama"], num_layers=8))
+        model.recompute_blocks = recompute
+        model.train()
+        sizes = []
+
+        def pack(x: Tensor) -> Tensor:
+            sizes.append(x.numel())
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            model(text)
+        return sum(sizes)
+
+    assert kept(True) < kept(False) / 2
+
+
+def test_every_parameter_gets_a_gradient(variant):
+    # Enough tokens that each expert is chosen by one.
+    token_ids = torch.arange(V * 14).view(26, 7) * 5 % V
+    variant.train()
+    variant(token_ids).square().sum().backward()
+    assert [name for name, weight in variant.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+
+
+def test_half_precision_keeps_the_frequencies(text):
+    model = Transformer(VARIANTS["gemma3"])
+    before = [rotary.frequencies.clone() for rotary in model.rotary]
+    model.bfloat16()
+    assert model(text).dtype == torch.bfloat16
+    assert all(torch.equal(rotary.frequencies, kept) for rotary, kept in zip(model.rotary, before, strict=True))
+
+
+def test_learned_positions_end_and_say_so(text):
+    model = Transformer(VARIANTS["gpt2"])
+    with pytest.raises(WorkshopError, match=r"14 tokens are more than context_tokens=7, and learned positions end"):
+        model(torch.cat([text, text], dim=1))
+
+
+def test_segments_must_name_every_token(model, token_ids):
+    with pytest.raises(WorkshopError, match=r"segment_ids name 3 tokens, but there are 0 in the cache and 5 new ones"):
+        model(token_ids, segment_ids=token_ids[:, :3])
 
 
 def test_the_fused_attention_equals_the_written_out_one(model, token_ids):
@@ -218,17 +326,26 @@ def small_config() -> ModelConfig:
     return dataclasses.replace(load_config("tiny").model, vocab_size=299)
 
 
-def test_the_loss_at_the_beginning_is_that_of_guessing(generator):
-    model = Transformer(small_config(), generator)
+def beginner(name: str, generator: torch.Generator) -> Transformer:
+    config = dataclasses.replace(VARIANTS[name], vocab_size=299, embed_dim=64, context_tokens=64)
+    return Transformer(config, generator)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_loss_at_the_beginning_is_that_of_guessing(generator, name):
     token_ids, targets = torch.randint(299, (2, 8, 64), generator=generator)
-    loss = torch.nn.functional.cross_entropy(model(token_ids).flatten(0, 1), targets.flatten())
+    loss = torch.nn.functional.cross_entropy(beginner(name, generator)(token_ids).flatten(0, 1), targets.flatten())
     assert loss.item() == pytest.approx(math.log(299), abs=0.1)
 
 
-def test_every_block_is_the_identity_at_the_beginning(generator):
-    model = Transformer(small_config(), generator)
-    token_ids = torch.randint(299, (2, 16), generator=generator)
-    assert torch.equal(model.hidden_states(token_ids), model.norm(model.embedding(token_ids)))
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "first transformer"])
+def test_every_block_is_the_identity_at_the_beginning(generator, name):
+    model = beginner(name, generator)
+    seen = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda _module, inputs, output: seen.append(torch.equal(inputs[0], output)))
+    model(torch.randint(299, (2, 16), generator=generator))
+    assert seen == [True] * model.config.num_layers
 
 
 @pytest.mark.parametrize("tied_head", [True, False])
@@ -267,6 +384,8 @@ def test_the_number_of_parameters_is_what_the_sizes_say(config, tied_head):
     assert model.num_parameters() == V * D * (1 if tied_head else 2) + 3 * block + D
 
 
-def test_nothing_but_weights_is_saved(config):
-    model = Transformer(config)
-    assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
+def test_nothing_but_weights_and_selection_biases_is_saved():
+    for config in VARIANTS.values():
+        model = Transformer(config)
+        saved = {name for name in model.state_dict() if not name.endswith("selection_bias")}
+        assert saved == {name for name, _ in model.named_parameters()}
