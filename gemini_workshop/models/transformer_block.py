@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from gemini_workshop.config import LayerConfig, ModelConfig
 from gemini_workshop.models.attention_layers import KeyValueStore, Rotation, make_attention
 from gemini_workshop.models.feedforward import ACTIVATIONS, dense_feed_forward, gate_units
-
 from gemini_workshop.models.moe import MixtureOfExperts
 from gemini_workshop.models.normalization import make_norm
 
@@ -67,7 +66,7 @@ class DenseBesideExperts(nn.Module):
         self.dense = dense_feed_forward(config, layer)
         self.dense_output_norm = make_norm(config, config.embed_dim)
         self.experts_norm = make_norm(config, config.embed_dim)
-        self.experts = MixtureOfExperts(config.embed_dim, config.moe, config.activation)
+        self.experts = MixtureOfExperts(config.embed_dim, config.moe, config.activation, config.norm_eps)
         self.experts_output_norm = make_norm(config, config.embed_dim)
 
     def forward(self, normed: Float[Tensor, "B T D"], x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
@@ -98,4 +97,4 @@ def make_feed_forward(config: ModelConfig, layer: LayerConfig) -> nn.Module:
         return dense_feed_forward(config, layer)
     if config.moe.beside_dense:
         return DenseBesideExperts(config, layer)
-    return MixtureOfExperts(config.embed_dim, config.moe, config.activation)
+    return MixtureOfExperts(config.embed_dim, config.moe, config.activation, config.norm_eps)
