@@ -142,7 +142,8 @@ class Transformer(nn.Module):
                 module.frequencies = scaled_rotary_frequencies(module.channels, module.rope).to(device)
             if isinstance(module, GroupedQueryAttention) and module.slopes is not None:
                 module.slopes = alibi_slopes(self.config.num_heads).to(device)
-        self.embedding_scale = torch.tensor(self.config.embedding_scale, dtype=self.embedding.weight.dtype, device=device)
+        dtype = self.embedding.weight.dtype
+        self.embedding_scale = torch.tensor(self.config.embedding_scale, dtype=dtype, device=device)
 
     def forward(
         self,
