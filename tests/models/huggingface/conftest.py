@@ -1,0 +1,41 @@
+"""Pairs of models with the same weights: theirs, by transformers, and ours, read from what they saved."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gemini_workshop.models.huggingface import load_huggingface
+from gemini_workshop.models.transformer import Transformer
+from tests.models.huggingface import published
+
+SEEDS = [0, 1, 2]
+
+
+@dataclass
+class Pair:
+    """Both in float64."""
+
+    family: str
+    folder: Path
+    theirs: nn.Module
+    ours: Transformer
+    token_ids: Tensor
+
+
+@pytest.fixture(scope="module", params=[f"{family}-{seed}" for family in published.FAMILIES for seed in SEEDS])
+def pair(request, tmp_path_factory) -> Pair:
+    family, seed = request.param.rsplit("-", 1)
+    rng = Random(zlib.crc32(request.param.encode()))
+    folder = tmp_path_factory.mktemp(request.param)
+    with published.in_float64():
+        theirs = published.make(published.FAMILIES[family](rng), int(seed))
+        theirs.save_pretrained(folder)
+        ours = load_huggingface(folder)
+    generator = torch.Generator().manual_seed(int(seed))
+    token_ids = torch.randint(published.V, (published.B, published.T), generator=generator)
+    return Pair(family, folder, theirs, ours, token_ids)
