@@ -1,5 +1,8 @@
 import dataclasses
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -389,3 +392,22 @@ def test_nothing_but_weights_and_selection_biases_is_saved():
         model = Transformer(config)
         saved = {name for name in model.state_dict() if not name.endswith("selection_bias")}
         assert saved == {name for name, _ in model.named_parameters()}
+
+
+def test_every_decoder_compiles_without_a_graph_break():
+    """In a process of its own, because run-time shape checks break graphs."""
+    script = """
+import torch
+from gemini_workshop.models.transformer import Transformer
+from tests.models.variants import VARIANTS
+for name in ("gemma4 with shared keys", "deepseek"):
+    model, token_ids = Transformer(VARIANTS[name]), torch.randint(13, (2, 7))
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(token_ids), model(token_ids))
+    print(name)
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert len(finished.stdout.splitlines()) == 2
