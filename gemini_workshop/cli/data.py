@@ -1,8 +1,11 @@
 """``gemini-workshop data``: which corpora there are, what they may be used for, and how to get them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from gemini_workshop.data.corpora import Corpus, CorpusFile
 
 from gemini_workshop.cli.tokenize import tokenize
 
@@ -106,7 +109,7 @@ _WEIGHTS = {
 }
 
 
-def _where(corpus) -> str:
+def _where(corpus: "Corpus") -> str:
     from gemini_workshop.data.corpora import find_here
 
     if corpus.is_embedded:
@@ -115,13 +118,14 @@ def _where(corpus) -> str:
     return "yes" if len(here) == len(corpus.sizes) else here[0] if here else "no"
 
 
-def _kilobytes(corpus) -> str:
+def _kilobytes(corpus: "Corpus") -> str:
     """The size of the preferred files of the size all, where all are known."""
     sizes = [file.num_bytes for file in corpus.sizes["all"][0].files]
-    return f"{sum(sizes) // 1000:,}" if sizes and all(sizes) else "-"
+    known = [size for size in sizes if size]
+    return f"{sum(known) // 1000:,}" if sizes and len(known) == len(sizes) else "-"
 
 
-def _describe(file) -> str:
+def _describe(file: "CorpusFile") -> str:
     size = f"{file.num_bytes:,} bytes" if file.num_bytes else "size not known"
     sha256 = f"sha256 {file.sha256}" if file.sha256 else "sha256 noted when first fetched"
     origin = file.url or (f"rows of {file.hub.path} ({file.hub.split})" if file.hub else "only in a mirror")
