@@ -15,7 +15,15 @@ LINE_ENDS = regex.compile(r"\r\n|[\v\f\r\x85\u2028\u2029]")
 OTHER_SPACES = regex.compile(r"[\p{Zs}--[ ]]", flags=regex.V1)
 SPACE_AT_LINE_END = regex.compile(r"[ \t]+(?=\n|\Z)")
 EMPTY_LINES = regex.compile(r"\n{3,}")
-NOT_ASCII = regex.compile(r"[^\x00-\x7f]{2,}")
+
+# UTF-8 read as Windows-1252: a first byte tells how many bytes from 80 to BF follow. "é »" with a no-break space is
+# such a sequence too, so a single one counts only where its beginning is not written otherwise.
+_EARLY = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ\\x80-\\x9f"  # the bytes 80 to 9F
+_LATER = _EARLY + "\\xa0-\\xbf"  # the bytes 80 to BF
+MOJIBAKE = regex.compile(
+    rf"(?:[Â-ß][{_LATER}]|[à-ï][{_LATER}]{{2}}|[ð-ô][{_LATER}]{{3}}){{2,}}"
+    rf"|[ÂÃ][{_LATER}]|â[{_EARLY}][{_LATER}]|ï[»¼½¿][{_LATER}]|ðŸ[{_LATER}]{{2}}"
+)
 
 
 def remove_invisible(text: str) -> str:
@@ -31,20 +39,20 @@ def remove_invisible(text: str) -> str:
 def repair_mojibake(text: str) -> str:
     r"""Undo the commonest wrong decoding: UTF-8 that was read as Windows-1252.
 
-    A run of characters is repaired only if its bytes are UTF-8 as a whole, which text meant as it stands hardly ever
-    is. What was read wrongly twice is repaired once.
+    Only what is hardly ever meant as it stands is repaired: the remains of Latin-1 letters, of curly quotes and dashes
+    and of emoji, and two or more wrong characters of any kind in a row. What was read wrongly twice is repaired once.
 
     Example:
-        >>> repair_mojibake("â€œYes,â€\x9d he said in the cafÃ©. Ça va, naïve.")
-        '“Yes,” he said in the café. Ça va, naïve.'
+        >>> repair_mojibake("â€œYes,â€\x9d he said in the cafÃ©. Ça va, « passé\xa0».")
+        '“Yes,” he said in the café. Ça va, « passé\xa0».'
     """
-    return NOT_ASCII.sub(lambda run: _read_again(run[0]), text)
+    return MOJIBAKE.sub(lambda found: _read_again(found[0]), text)
 
 
 def _read_again(run: str) -> str:
     try:
-        return b"".join(_windows_1252(character) for character in run).decode("utf-8")
-    except UnicodeError:
+        return b"".join(map(_windows_1252, run)).decode("utf-8")
+    except UnicodeDecodeError:
         return run
 
 

@@ -20,12 +20,13 @@ from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import UInt32, UInt64
 
 from gemini_workshop.data.preprocessing.quality import words_of
 from gemini_workshop.errors import DataError
 
 WORDS_PER_SHINGLE = 5
+SHINGLES_AT_ONCE = 4096  # bounds the memory that a long text takes
 
 
 def shingles(text: str, num_words: int = WORDS_PER_SHINGLE) -> set[str]:
@@ -67,18 +68,20 @@ class MinHash:
     """
 
     def __init__(self, num_hashes: int = 128, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self.factors, self.summands = rng.integers(0, 2**64, size=(2, num_hashes), dtype=np.uint64)
+        noise = hashlib.shake_128(b"%d" % seed).digest(16 * num_hashes)  # the same in every version of every library
+        self.factors, self.summands = np.frombuffer(noise, dtype="<u8").astype(np.uint64).reshape(2, num_hashes)
 
     def signature(self, text: str) -> UInt32[np.ndarray, " H"]:
         """The least hash value of the text's shingles under each hash function."""
-        inputs = np.array([_hash_32_bits(shingle) for shingle in shingles(text)], dtype=np.uint64)
+        texts = (shingle.encode("utf-8", errors="replace") for shingle in shingles(text))
+        digests = b"".join(hashlib.blake2b(text, digest_size=4).digest() for text in texts)
+        inputs = np.frombuffer(digests, dtype="<u4").astype(np.uint64)
+        blocks = (inputs[i : i + SHINGLES_AT_ONCE] for i in range(0, len(inputs), SHINGLES_AT_ONCE))
+        return np.min([self._least_hashes(block) for block in blocks], axis=0)
+
+    def _least_hashes(self, inputs: UInt64[np.ndarray, " N"]) -> UInt32[np.ndarray, " H"]:
         hashes = (inputs[:, None] * self.factors + self.summands) >> np.uint64(32)
         return hashes.min(axis=0).astype(np.uint32)
-
-
-def _hash_32_bits(shingle: str) -> int:
-    return int.from_bytes(hashlib.blake2b(shingle.encode("utf-8", errors="replace"), digest_size=4).digest(), "little")
 
 
 def estimated_similarity(left: UInt32[np.ndarray, " H"], right: UInt32[np.ndarray, " H"]) -> float:

@@ -3,8 +3,8 @@
 import gzip
 import json
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
 
 from gemini_workshop.data.tokenizer import END_OF_TEXT
 from gemini_workshop.errors import DataError
@@ -33,12 +33,12 @@ def read_documents(path: str | Path, boundary: str = END_OF_TEXT) -> Iterator[st
         raise DataError(f"{path} cannot be read: {error}. Is the path right, and the file whole?") from None
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path) -> TextIOWrapper:
     opener = gzip.open if path.suffix == ".gz" else open
     return opener(path, "rt", encoding="utf-8-sig", errors="replace")
 
 
-def _split_stream(stream: TextIO, boundary: str) -> Iterator[str]:
+def _split_stream(stream: TextIOWrapper, boundary: str) -> Iterator[str]:
     """``stream.read().split(boundary)``, without holding more than a document and a piece."""
     rest = ""
     while piece := stream.read(PIECE_CHARACTERS):
@@ -47,7 +47,7 @@ def _split_stream(stream: TextIO, boundary: str) -> Iterator[str]:
     yield rest
 
 
-def _texts_of_jsonl(stream: TextIO, path: Path) -> Iterator[str]:
+def _texts_of_jsonl(stream: TextIOWrapper, path: Path) -> Iterator[str]:
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue

@@ -4,9 +4,9 @@ What is remembered of earlier documents is their hashes, so the corpus may be la
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from gemini_workshop.data.preprocessing.cleaning import (
     Form,
@@ -22,9 +22,6 @@ from gemini_workshop.data.preprocessing.report import Report
 from gemini_workshop.data.preprocessing.splitting import Split, SplitFractions, choose_split
 from gemini_workshop.data.tokenizer import check_documents
 from gemini_workshop.errors import DataError
-
-if TYPE_CHECKING:
-    from datasets import IterableDataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,12 +126,13 @@ class _Gate:
         return _Judgement(split)
 
 
-def preprocess_dataset(dataset: "IterableDataset", recipe: Recipe, column: str = "text") -> "IterableDataset":
-    """:func:`preprocess` for a stream of the library ``datasets``, lazily; the rows have text, split and sha256."""
+def preprocess_dataset(dataset: Iterable[Mapping[str, Any]], recipe: Recipe, column: str = "text") -> Any:
+    """:func:`preprocess` for a stream of the library ``datasets``: an IterableDataset of text, split and sha256."""
     from datasets import IterableDataset
 
-    def rows() -> Iterator[dict[str, str]]:
-        for document in preprocess((row[column] for row in dataset), recipe, Report()):
-            yield document._asdict()
+    return IterableDataset.from_generator(_rows, gen_kwargs={"dataset": dataset, "recipe": recipe, "column": column})
 
-    return IterableDataset.from_generator(rows)
+
+def _rows(dataset: Iterable[Mapping[str, Any]], recipe: Recipe, column: str) -> Iterator[dict[str, str]]:
+    for document in preprocess((row[column] for row in dataset), recipe, Report()):
+        yield document._asdict()

@@ -20,11 +20,10 @@ def test_what_can_be_seen_or_spells_a_word_stays(text):
     assert remove_invisible(text) == text
 
 
-@pytest.mark.parametrize(
-    "text", ["naïve café", "“quoted” — and more…", "Ça va? Ãéß", "東京", "100 € £", "Â", "emoji 🙂", "½²"]
-)
-def test_text_decoded_rightly_is_left_alone(text):
-    assert repair_mojibake(text) == text
+@pytest.mark.parametrize("text", ["naïve café", "“quoted” — and…", "Ça va? Ãéß", "東京", "100 € £", "Â", "🙂", "½²"])
+@pytest.mark.parametrize("around", ["{}", "« il a passé\u00a0»", "«PASSÉ» „Ä…“ 20°, à\u00a0« voir\u00a0»"])
+def test_text_decoded_rightly_is_left_alone(text, around):
+    assert repair_mojibake(around.format(text)) == around.format(text)
 
 
 @pytest.mark.parametrize("text", ["café", "“quoted”", "It’s — well…", "東京", "🙂", "Größe", "Привет мир"])
