@@ -1,9 +1,8 @@
 """Pairs of models with the same weights: theirs, by transformers, and ours, read from what they saved."""
 
-import zlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
@@ -26,14 +25,28 @@ class Pair:
     ours: Transformer
     token_ids: Tensor
 
+    @property
+    def model_type(self) -> str:
+        """The family as config.json names it."""
+        return self.theirs.config.model_type
+
+    @functools.cached_property
+    def logits(self) -> Tensor:
+        """What transformers says of the token ids."""
+        return self.run_theirs(self.token_ids)
+
+    def run_theirs(self, token_ids: Tensor, **arguments: Tensor) -> Tensor:
+        with published.in_float64(), torch.no_grad():
+            return self.theirs(token_ids, use_cache=False, **arguments).logits
+
 
 @pytest.fixture(scope="module", params=[f"{family}-{seed}" for family in published.FAMILIES for seed in SEEDS])
 def pair(request, tmp_path_factory) -> Pair:
     family, seed = request.param.rsplit("-", 1)
-    rng = Random(zlib.crc32(request.param.encode()))
+    config = published.draw(family, int(seed))
     folder = tmp_path_factory.mktemp(request.param)
     with published.in_float64():
-        theirs = published.make(published.FAMILIES[family](rng), int(seed))
+        theirs = published.make(config, int(seed))
         theirs.save_pretrained(folder)
         ours = load_huggingface(folder)
     generator = torch.Generator().manual_seed(int(seed))

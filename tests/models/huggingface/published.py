@@ -14,31 +14,41 @@ import transformers
 from torch import nn
 
 V, CONTEXT, T, B = 99, 64, 23, 2
-HEADS = [(3, 1), (5, 5), (6, 2), (6, 3), (4, 2)]  # query heads, key/value heads
+HEADS = [(3, 1), (5, 5), (6, 2), (4, 2)]  # query heads, key/value heads
 WINDOWS = [4, 7, 40]  # shorter and longer than the text
 
 
-def sizes(rng: Random) -> dict[str, Any]:
+class Draw:
+    """Draws the sizes of one family's models: each draw of ``choice`` differs between models with other numbers."""
+
+    def __init__(self, family: str, number: int) -> None:
+        self.random, self.number = Random(family), number
+
+    def choice(self, options: list[Any]) -> Any:
+        return self.random.sample(options, len(options))[self.number % len(options)]
+
+
+def sizes(draw: Draw) -> dict[str, Any]:
     """What all families but GPT-2 have, in their words. The head's size is not width / heads."""
-    heads, kv_heads = rng.choice(HEADS)
+    heads, kv_heads = draw.choice(HEADS)
     return {
         "vocab_size": V,
-        "hidden_size": heads * rng.choice([6, 8]),
-        "intermediate_size": rng.choice([30, 44]),
-        "num_hidden_layers": rng.choice([2, 3]),
+        "hidden_size": heads * draw.choice([6, 8]),
+        "intermediate_size": draw.choice([30, 44]),
+        "num_hidden_layers": draw.choice([2, 3]),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
-        "head_dim": rng.choice([10, 12]),
+        "head_dim": draw.choice([10, 12]),
         "max_position_embeddings": CONTEXT,
-        "rms_norm_eps": rng.choice([1e-6, 1e-3, 0.03]),
-        "tie_word_embeddings": rng.random() < 0.5,
-        "attention_bias": rng.random() < 0.3,
+        "rms_norm_eps": draw.choice([1e-6, 1e-3, 0.03]),
+        "tie_word_embeddings": draw.choice([True, False]),
+        "attention_bias": draw.choice([True, False]),
         **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), None),
     }
 
 
-def rope(rng: Random) -> dict[str, Any]:
-    return rng.choice(
+def rope(draw: Draw) -> dict[str, Any]:
+    return draw.choice(
         [
             {"rope_type": "default", "rope_theta": 500.0},
             {"rope_type": "linear", "rope_theta": 1000.0, "factor": 4.0},
@@ -56,82 +66,82 @@ def rope(rng: Random) -> dict[str, Any]:
                 "factor": 4.0,
                 "beta_fast": 8.0,
                 "original_max_position_embeddings": 16,
-                "truncate": rng.random() < 0.5,
+                "truncate": draw.choice([True, False]),
             },
         ]
     )
 
 
-def kinds(rng: Random, count: int, last: str | None = None) -> list[str]:
-    drawn = rng.choices(["sliding_attention", "full_attention"], k=count)
-    return [*drawn[:-1], last or drawn[-1]]
+def kinds(pattern: str) -> list[str]:
+    """Local and global layers by their first letters."""
+    return [{"l": "sliding_attention", "g": "full_attention"}[letter] for letter in pattern]
 
 
-def gpt2(rng: Random) -> Any:
-    heads = rng.choice([3, 5, 4])
+def gpt2(draw: Draw) -> Any:
+    heads = draw.choice([3, 5, 4])
     return transformers.GPT2Config(
         vocab_size=V,
         n_positions=CONTEXT,
-        n_embd=heads * rng.choice([7, 8]),
+        n_embd=heads * draw.choice([7, 8]),
         n_layer=3,
         n_head=heads,
-        n_inner=rng.choice([None, 50]),
-        activation_function=rng.choice(["gelu_new", "gelu", "relu", "silu"]),
-        scale_attn_by_inverse_layer_idx=rng.random() < 0.5,
-        layer_norm_epsilon=rng.choice([1e-5, 0.03]),
-        tie_word_embeddings=rng.random() < 0.7,
+        n_inner=draw.choice([None, 50]),
+        activation_function=draw.choice(["gelu_new", "gelu", "relu", "silu"]),
+        scale_attn_by_inverse_layer_idx=draw.choice([True, False]),
+        layer_norm_epsilon=draw.choice([1e-5, 0.03]),
+        tie_word_embeddings=draw.choice([True, False]),
         bos_token_id=None,
         eos_token_id=None,
     )
 
 
-def llama(rng: Random) -> Any:
-    return transformers.LlamaConfig(**sizes(rng), rope_parameters=rope(rng), mlp_bias=rng.random() < 0.3)
+def llama(draw: Draw) -> Any:
+    return transformers.LlamaConfig(**sizes(draw), rope_parameters=rope(draw), mlp_bias=draw.choice([True, False]))
 
 
-def qwen3(rng: Random) -> Any:
+def qwen3(draw: Draw) -> Any:
     return transformers.Qwen3Config(
-        **sizes(rng),
-        rope_parameters=rope(rng),
-        hidden_act=rng.choice(["silu", "gelu_pytorch_tanh"]),
-        use_sliding_window=rng.random() < 0.6,
-        sliding_window=rng.choice(WINDOWS),
+        **sizes(draw),
+        rope_parameters=rope(draw),
+        hidden_act=draw.choice(["silu", "gelu_pytorch_tanh"]),
+        use_sliding_window=draw.choice([True, False]),
+        sliding_window=draw.choice(WINDOWS),
         max_window_layers=1,
     )
 
 
-def gemma(rng: Random) -> Any:
-    return transformers.GemmaConfig(**sizes(rng), rope_parameters=rope(rng))
+def gemma(draw: Draw) -> Any:
+    return transformers.GemmaConfig(**sizes(draw), rope_parameters=rope(draw))
 
 
-def gemma2(rng: Random) -> Any:
+def gemma2(draw: Draw) -> Any:
     return transformers.Gemma2Config(
-        **sizes(rng),
-        rope_parameters=rope(rng),
-        query_pre_attn_scalar=rng.choice([7, 24]),
-        sliding_window=rng.choice(WINDOWS),
-        attn_logit_softcapping=rng.choice([2.0, 50.0, None]),
-        final_logit_softcapping=rng.choice([3.0, None]),
+        **sizes(draw),
+        rope_parameters=rope(draw),
+        query_pre_attn_scalar=draw.choice([7, 24]),
+        sliding_window=draw.choice(WINDOWS),
+        attn_logit_softcapping=draw.choice([2.0, 50.0, None]),
+        final_logit_softcapping=draw.choice([3.0, None]),
     )
 
 
-def gemma3(rng: Random) -> Any:
-    both = sizes(rng) | {"num_hidden_layers": 4}
+def gemma3(draw: Draw) -> Any:
+    both = sizes(draw) | {"num_hidden_layers": 4}
     return transformers.Gemma3TextConfig(
         **both,
         rope_parameters={
             "full_attention": {"rope_type": "linear", "rope_theta": 700.0, "factor": 8.0},
             "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
         },
-        query_pre_attn_scalar=rng.choice([7, 24]),
-        sliding_window=rng.choice(WINDOWS),
-        layer_types=kinds(rng, 4),
-        final_logit_softcapping=rng.choice([3.0, None]),
+        query_pre_attn_scalar=draw.choice([7, 24]),
+        sliding_window=draw.choice(WINDOWS),
+        layer_types=kinds(draw.choice(["llgl", "glll", "lglg"])),
+        final_logit_softcapping=draw.choice([3.0, None]),
     )
 
 
-def gemma4(rng: Random, **more: Any) -> Any:
-    both = sizes(rng) | {"num_hidden_layers": 5, "attention_bias": False}
+def gemma4(draw: Draw, **more: Any) -> Any:
+    both = sizes(draw) | {"num_hidden_layers": 5, "attention_bias": False}
     return transformers.Gemma4TextConfig(
         **both
         | {
@@ -139,76 +149,76 @@ def gemma4(rng: Random, **more: Any) -> Any:
                 "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 700.0},
                 "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
             },
-            "sliding_window": rng.choice(WINDOWS),
-            "layer_types": ["full_attention", "sliding_attention", *kinds(rng, 3, "full_attention")],
+            "sliding_window": draw.choice(WINDOWS),
+            "layer_types": kinds(draw.choice(["glllg", "glglg", "lgllg"])),
             "global_head_dim": 16,
             "num_global_key_value_heads": 1,
-            "attention_k_eq_v": rng.random() < 0.7,
+            "attention_k_eq_v": draw.choice([True, False]),
             "hidden_size_per_layer_input": 0,
-            "final_logit_softcapping": rng.choice([3.0, None]),
+            "final_logit_softcapping": draw.choice([3.0, None]),
         }
         | more
     )
 
 
-def gemma4_small(rng: Random) -> Any:
+def gemma4_small(draw: Draw) -> Any:
     """As E2B: an embedding for each layer, keys and values shared, wider layers where they are."""
     return gemma4(
-        rng,
-        hidden_size_per_layer_input=6,
+        draw,
+        hidden_size_per_layer_input=14,
         vocab_size_per_layer_input=V,
-        num_kv_shared_layers=rng.choice([2, 3]),
-        use_double_wide_mlp=rng.random() < 0.7,
+        num_kv_shared_layers=draw.choice([2, 3]),
+        use_double_wide_mlp=draw.choice([True, False]),
         attention_k_eq_v=False,
     )
 
 
-def gemma4_moe(rng: Random) -> Any:
+def gemma4_moe(draw: Draw) -> Any:
     """As 26B-A4B: experts beside the dense layer."""
-    return gemma4(rng, enable_moe_block=True, num_experts=5, top_k_experts=2, moe_intermediate_size=14)
+    return gemma4(draw, enable_moe_block=True, num_experts=5, top_k_experts=2, moe_intermediate_size=14)
 
 
-def mixtral(rng: Random) -> Any:
-    both = {key: value for key, value in sizes(rng).items() if key != "attention_bias"}
+def mixtral(draw: Draw) -> Any:
+    both = {key: value for key, value in sizes(draw).items() if key != "attention_bias"}
     return transformers.MixtralConfig(
         **both,
-        rope_parameters=rope(rng),
-        sliding_window=rng.choice([None, *WINDOWS]),
+        rope_parameters=rope(draw),
+        sliding_window=draw.choice([None, *WINDOWS]),
         num_local_experts=5,
-        num_experts_per_tok=rng.choice([1, 2, 3]),
+        num_experts_per_tok=draw.choice([1, 2, 3]),
     )
 
 
-def qwen3_moe(rng: Random) -> Any:
+def qwen3_moe(draw: Draw) -> Any:
     return transformers.Qwen3MoeConfig(
-        **sizes(rng),
-        rope_parameters=rope(rng),
-        use_sliding_window=rng.random() < 0.4,
-        sliding_window=rng.choice(WINDOWS),
+        **sizes(draw),
+        rope_parameters=rope(draw),
+        use_sliding_window=draw.choice([True, False]),
+        sliding_window=draw.choice(WINDOWS),
         moe_intermediate_size=14,
         num_experts=6,
-        num_experts_per_tok=rng.choice([2, 3]),
-        norm_topk_prob=rng.random() < 0.5,
-        decoder_sparse_step=rng.choice([1, 2]),
-        mlp_only_layers=rng.choice([[], [0]]),
+        num_experts_per_tok=draw.choice([2, 3]),
+        norm_topk_prob=draw.choice([True, False]),
+        decoder_sparse_step=draw.choice([1, 2]),
+        mlp_only_layers=draw.choice([[], [0]]),
     )
 
 
-def olmoe(rng: Random) -> Any:
-    both = {key: value for key, value in sizes(rng).items() if key != "head_dim"}
+def olmoe(draw: Draw) -> Any:
+    both = {key: value for key, value in sizes(draw).items() if key != "head_dim"}
     both["hidden_size"] = both["num_attention_heads"] * 8  # a head is width / heads here, and even
     return transformers.OlmoeConfig(
         **both,
-        rope_parameters=rope(rng),
+        rope_parameters=rope(draw),
         num_experts=6,
-        num_experts_per_tok=rng.choice([2, 3]),
-        norm_topk_prob=rng.random() < 0.5,
+        num_experts_per_tok=draw.choice([2, 3]),
+        norm_topk_prob=draw.choice([True, False]),
     )
 
 
-def gpt_oss(rng: Random) -> Any:
+def gpt_oss(draw: Draw) -> Any:
     return transformers.GptOssConfig(
-        **sizes(rng),
+        **sizes(draw),
         rope_parameters={
             "rope_type": "yarn",
             "rope_theta": 150.0,
@@ -218,14 +228,14 @@ def gpt_oss(rng: Random) -> Any:
             "truncate": False,
             "original_max_position_embeddings": 8,
         },
-        sliding_window=rng.choice(WINDOWS),
+        sliding_window=draw.choice(WINDOWS),
         num_local_experts=5,
-        num_experts_per_tok=rng.choice([2, 3]),
+        num_experts_per_tok=draw.choice([2, 3]),
     )
 
 
-def deepseek(rng: Random) -> dict[str, Any]:
-    both = {key: value for key, value in sizes(rng).items() if key not in ("head_dim", "attention_bias")}
+def deepseek(draw: Draw) -> dict[str, Any]:
+    both = {key: value for key, value in sizes(draw).items() if key not in ("head_dim", "attention_bias")}
     yarn = {
         "rope_type": "yarn",
         "rope_theta": 200.0,
@@ -233,50 +243,55 @@ def deepseek(rng: Random) -> dict[str, Any]:
         "beta_fast": 8.0,
         "beta_slow": 1.0,
         "mscale": 0.7,
-        "mscale_all_dim": rng.choice([0.7, 1.3]),
+        "mscale_all_dim": 1.1,
         "original_max_position_embeddings": 16,
     }
     return both | {
-        "rope_parameters": rng.choice([yarn, {"rope_type": "default", "rope_theta": 500.0}]),
+        "rope_parameters": draw.choice([yarn, {"rope_type": "default", "rope_theta": 500.0}]),
         "num_key_value_heads": both["num_attention_heads"],
         "kv_lora_rank": 14,
-        "q_lora_rank": rng.choice([None, 20]),
+        "q_lora_rank": draw.choice([None, 20]),
         "qk_nope_head_dim": 10,
         "qk_rope_head_dim": 6,
         "v_head_dim": 9,
         "n_routed_experts": 8,
         "num_experts_per_tok": 3,
         "moe_intermediate_size": 14,
-        "n_shared_experts": rng.choice([1, 2]),
+        "n_shared_experts": draw.choice([1, 2]),
         "first_k_dense_replace": 1,
-        "routed_scaling_factor": 2.5,
+        "routed_scaling_factor": 1.5,
     }
 
 
-def deepseek_v2(rng: Random) -> Any:
+def deepseek_v2(draw: Draw) -> Any:
     groups: dict[str, Any] = {"topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2}
-    return transformers.DeepseekV2Config(**deepseek(rng), **rng.choice([groups, {"topk_method": "greedy"}]))
+    return transformers.DeepseekV2Config(**deepseek(draw), **draw.choice([groups, {"topk_method": "greedy"}]))
 
 
-def deepseek_v3(rng: Random) -> Any:
-    n_group, topk_group = rng.choice([(1, 1), (4, 2), (4, 2)])  # 3 of the 4 experts in the kept groups: they bind
+def deepseek_v3(draw: Draw) -> Any:
+    n_group, topk_group = draw.choice([(1, 1), (4, 2), (4, 2)])  # 3 of the 4 experts in the kept groups: they bind
     return transformers.DeepseekV3Config(
-        **deepseek(rng),
+        **deepseek(draw),
         n_group=n_group,
         topk_group=topk_group,
-        norm_topk_prob=rng.random() < 0.5,
-        rope_interleave=rng.random() < 0.7,
+        norm_topk_prob=draw.choice([True, False]),
+        rope_interleave=draw.choice([True, False]),
         num_nextn_predict_layers=0,
     )
 
 
-FAMILIES: dict[str, Callable[[Random], Any]] = {
+FAMILIES: dict[str, Callable[[Draw], Any]] = {
     function.__name__: function
     for function in (
         *(gpt2, llama, qwen3, gemma, gemma2, gemma3, gemma4, gemma4_small, gemma4_moe),
         *(mixtral, qwen3_moe, olmoe, gpt_oss, deepseek_v2, deepseek_v3),
     )
 }
+
+
+def draw(family: str, number: int) -> Any:
+    """The sizes of one model."""
+    return FAMILIES[family](Draw(family, number))
 
 
 @contextlib.contextmanager
@@ -309,5 +324,7 @@ def make(config: Any, seed: int) -> nn.Module:
                 is_uninitialised = name.endswith("sinks")
                 tensor.copy_(0.3 * noise + (0 if is_uninitialised else tensor))
             else:
-                tensor.copy_(1.2 * noise * tensor.shape[-1] ** -0.5)
+                tensor.copy_(noise * tensor.shape[-1] ** -0.5)
+            if "gemma4" in config.model_type and name.endswith("q_norm.weight"):
+                tensor.mul_(0.2)  # its scores are not divided by sqrt(head_dim): as they are, float32 is too coarse
     return model.eval()
