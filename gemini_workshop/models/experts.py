@@ -2,37 +2,21 @@
 
     output = sum over the token's experts of weight * ((activation(x gate) * (x up)) down)
 
-Tokens are sorted by expert, so that each expert multiplies one block of rows.
+The choices are sorted by expert, so that each expert multiplies one block of rows.
 
 Source: Gale et al. 2022, arXiv:2211.15841, section 4 (dispatch by sorting, nothing dropped).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gemini_workshop.models.gates import gated, gated_backward
 from gemini_workshop.models.routing import Routing
-
-Gate = Callable[[Tensor, Tensor], Tensor]
-
-
-def clamped_gate(gate: Float[Tensor, "*B F"], up: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
-    """The gate of gpt-oss: bounded, nearly GELU, and open for ``up`` at zero."""
-    gate, up = gate.clamp(max=7.0), up.clamp(-7.0, 7.0)
-    return gate * torch.sigmoid(1.702 * gate) * (up + 1)
-
-
-def sort_by_expert(routing: Routing) -> tuple[Int[Tensor, " rows"], Int[Tensor, " E"]]:
-    """The choices in the order of their experts, and where each expert's end; dropped ones stand behind all others."""
-    num_experts = routing.logits.shape[-1]
-    experts = routing.experts.masked_fill(~routing.kept, num_experts).flatten()
-    experts, order = experts.sort(stable=True)
-    ends = torch.searchsorted(experts, torch.arange(num_experts, device=experts.device), right=True)
-    return order, ends
 
 
 def moe_forward(
@@ -40,21 +24,17 @@ def moe_forward(
     routing: Routing,
     gate_up: Float[Tensor, "E FF D"],
     down: Float[Tensor, "E D F"],
-    gate: Gate,
+    activation: str,
     gate_up_bias: Float[Tensor, "E FF"] | None = None,
     down_bias: Float[Tensor, "E D"] | None = None,
 ) -> Float[Tensor, "N D"]:
-    """Send each token through its experts and add up what comes back.
+    """Send each token through its experts and add up what comes back; a choice that is not kept adds nothing.
 
     Args:
         gate_up: the F rows of the gate first, then the F rows of the other projection up.
     """
-    order, ends = sort_by_expert(routing)
-    tokens = order // routing.experts.shape[-1]
-    hidden = gate(*grouped_linear(x[tokens], gate_up, gate_up_bias, ends).chunk(2, dim=-1))
-    weights = routing.weights.flatten()[order].unsqueeze(-1).to(x.dtype)
-    output = grouped_linear(hidden, down, down_bias, ends)
-    return torch.zeros_like(x).index_add(0, tokens, output * weights)
+    compute = grouped_experts if has_grouped_mm(x, gate_up, down) else experts_one_by_one
+    return compute(x, routing, gate_up, down, activation, gate_up_bias, down_bias)
 
 
 def dense_moe_forward(
@@ -62,75 +42,172 @@ def dense_moe_forward(
     routing: Routing,
     gate_up: Float[Tensor, "E FF D"],
     down: Float[Tensor, "E D F"],
-    gate: Gate,
+    activation: str,
     gate_up_bias: Float[Tensor, "E FF"] | None = None,
     down_bias: Float[Tensor, "E D"] | None = None,
 ) -> Float[Tensor, "N D"]:
-    """:func:`moe_forward` written out: all experts see all tokens, and those not chosen weigh nothing."""
+    """:func:`moe_forward` by the definition: all experts see all tokens, and those not chosen weigh nothing."""
     weights = torch.zeros_like(routing.shares).scatter(-1, routing.experts, routing.weights * routing.kept)
-    hidden = torch.einsum("nd,efd->nef", x, gate_up)
-    hidden = gate(*(hidden if gate_up_bias is None else hidden + gate_up_bias).chunk(2, dim=-1))
+    projected = torch.einsum("nd,efd->nef", x, gate_up)
+    hidden = gated(projected if gate_up_bias is None else projected + gate_up_bias, activation)
     output = torch.einsum("nef,edf->ned", hidden, down)
     return torch.einsum("ned,ne->nd", output if down_bias is None else output + down_bias, weights.to(x.dtype))
 
 
-@torch.library.custom_op("gemini_workshop::grouped_linear", mutates_args=())
-def grouped_linear(rows: Tensor, weight: Tensor, bias: Tensor | None, ends: Tensor) -> Tensor:
-    """A linear layer for each block of rows, written as one operation, so that compiled code need not look inside.
+def sort_by_expert(experts: Int[Tensor, "N A"], num_experts: int) -> tuple[Int[Tensor, " choices"], Int[Tensor, " E"]]:
+    """The choices in the order of their experts, and where each expert's block ends.
 
-    Args:
-        ends: where each block ends; rows behind the last become zero.
+    Choices are numbered token by token. Those of ``num_experts``, an expert that does not exist, stand behind all
+    blocks.
+
+    Example:
+        >>> sort_by_expert(torch.tensor([[1, 0], [2, 1]]), num_experts=3)
+        (tensor([1, 0, 3, 2]), tensor([1, 3, 4]))
     """
-    output = rows.new_zeros(len(rows), weight.shape[1])
-    for e, (start, end) in _blocks(ends):
-        if bias is None:
-            torch.mm(rows[start:end], weight[e].T, out=output[start:end])
-        else:
-            torch.addmm(bias[e], rows[start:end], weight[e].T, out=output[start:end])
-    return output
+    in_order, order = experts.flatten().sort(stable=True)
+    return order, torch.searchsorted(in_order, torch.arange(num_experts, device=experts.device), right=True)
 
 
-@torch.library.custom_op("gemini_workshop::grouped_linear_backward", mutates_args=())
-def grouped_linear_backward(
-    grad: Tensor, rows: Tensor, weight: Tensor, ends: Tensor, has_bias: bool
+def has_grouped_mm(x: Tensor, gate_up: Tensor, down: Tensor) -> bool:
+    """Whether PyTorch multiplies all experts' blocks by one kernel that is worth it: on a GPU, in bfloat16.
+
+    Its rows must begin at multiples of 16 bytes. On the CPU the kernel is a loop over the experts too.
+    """
+    is_aligned = all(size % 8 == 0 for size in (*gate_up.shape[1:], *down.shape[1:]))
+    return x.is_cuda and x.dtype == torch.bfloat16 and hasattr(F, "grouped_mm") and is_aligned
+
+
+def grouped_experts(
+    x: Tensor,
+    routing: Routing,
+    gate_up: Tensor,
+    down: Tensor,
+    activation: str,
+    gate_up_bias: Tensor | None,
+    down_bias: Tensor | None,
+) -> Tensor:
+    """:func:`moe_forward` by one kernel for each projection. Nothing waits for the device."""
+    order, ends = sort_by_expert(routing.experts, len(gate_up))
+    tokens, experts = order // routing.experts.shape[1], routing.experts.flatten()[order]
+    ends = ends.to(torch.int32)
+    projected = F.grouped_mm(x[tokens], gate_up.mT, offs=ends)
+    hidden = gated(projected if gate_up_bias is None else projected + gate_up_bias[experts], activation)
+    output = F.grouped_mm(hidden, down.mT, offs=ends)
+    output = output if down_bias is None else output + down_bias[experts]
+    weights = (routing.weights * routing.kept).flatten()[order].to(x.dtype)
+    return torch.zeros_like(x).index_add(0, tokens, output * weights.unsqueeze(-1))
+
+
+def experts_one_by_one(
+    x: Tensor,
+    routing: Routing,
+    gate_up: Tensor,
+    down: Tensor,
+    activation: str,
+    gate_up_bias: Tensor | None,
+    down_bias: Tensor | None,
+) -> Tensor:
+    """:func:`moe_forward` by matrix products of one expert after the other; what is not kept is not computed."""
+    order, ends = sort_by_expert(routing.experts.masked_fill(~routing.kept, len(gate_up)), len(gate_up))
+    weights = routing.weights.to(x.dtype)
+    return _run_experts(x, weights, order, ends, gate_up, down, gate_up_bias, down_bias, activation)[0]
+
+
+# One operation with a derivative of its own: autograd would add a gradient of all experts' weights for each expert,
+# and torch.compile need not look into a loop whose bounds are data.
+@torch.library.custom_op("gemini_workshop::run_experts", mutates_args=())
+def _run_experts(
+    x: Tensor,
+    weights: Tensor,
+    order: Tensor,
+    ends: Tensor,
+    gate_up: Tensor,
+    down: Tensor,
+    gate_up_bias: Tensor | None,
+    down_bias: Tensor | None,
+    activation: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of rows, weight and bias."""
-    grad_rows, grad_weight = torch.zeros_like(rows), torch.zeros_like(weight)
-    grad_bias = grad.new_zeros(weight.shape[:2] if has_bias else (0,))
-    for e, (start, end) in _blocks(ends):
-        torch.mm(grad[start:end], weight[e], out=grad_rows[start:end])
-        torch.mm(grad[start:end].T, rows[start:end], out=grad_weight[e])
+    """The output, and for the backward pass each choice's projections and unweighted answer."""
+    tokens, row_weights = order // weights.shape[1], weights.flatten()[order].unsqueeze(-1)
+    output = torch.zeros_like(x)
+    projected, answers = x.new_empty(len(order), gate_up.shape[1]), x.new_empty(len(order), x.shape[1])
+    for e, block in _blocks(ends):
+        _linear(x[tokens[block]], gate_up[e], gate_up_bias, e, out=projected[block])
+        _linear(gated(projected[block], activation), down[e], down_bias, e, out=answers[block])
+        output.index_add_(0, tokens[block], answers[block] * row_weights[block])
+    return output, projected, answers
+
+
+@torch.library.custom_op("gemini_workshop::run_experts_backward", mutates_args=())
+def _run_experts_backward(
+    grad: Tensor,
+    x: Tensor,
+    weights: Tensor,
+    order: Tensor,
+    ends: Tensor,
+    gate_up: Tensor,
+    down: Tensor,
+    projected: Tensor,
+    answers: Tensor,
+    activation: str,
+    has_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of x, weights, gate_up, down and their biases, each written once."""
+    tokens, row_weights = order // weights.shape[1], weights.flatten()[order].unsqueeze(-1)
+    grad_x, grad_weights = torch.zeros_like(x), torch.zeros_like(weights)
+    grad_gate_up, grad_down = torch.empty_like(gate_up), torch.empty_like(down)
+    grad_gate_up_bias = x.new_zeros(gate_up.shape[:2] if has_bias else (0,))
+    grad_down_bias = x.new_zeros(down.shape[:2] if has_bias else (0,))
+    for e, block in _blocks(ends, also_empty=True):
+        rows, grad_output = x[tokens[block]], grad[tokens[block]]
+        grad_weights.view(-1)[order[block]] = (answers[block] * grad_output).sum(dim=-1)
+        grad_output.mul_(row_weights[block])
+        hidden, grad_projected = gated_backward(grad_output @ down[e], projected[block], activation)
+        torch.mm(grad_output.T, hidden, out=grad_down[e])
+        torch.mm(grad_projected.T, rows, out=grad_gate_up[e])
+        grad_x.index_add_(0, tokens[block], grad_projected @ gate_up[e])
         if has_bias:
-            torch.sum(grad[start:end], dim=0, out=grad_bias[e])
-    return grad_rows, grad_weight, grad_bias
+            torch.sum(grad_output, dim=0, out=grad_down_bias[e])
+            torch.sum(grad_projected, dim=0, out=grad_gate_up_bias[e])
+    return grad_x, grad_weights, grad_gate_up, grad_down, grad_gate_up_bias, grad_down_bias
 
 
-def _blocks(ends: Tensor) -> list[tuple[int, tuple[int, int]]]:
-    """Number, start and end of every expert that has rows."""
-    return [(e, block) for e, block in enumerate(pairwise([0, *ends.tolist()])) if block[0] < block[1]]
+def _linear(rows: Tensor, weight: Tensor, bias: Tensor | None, e: int, out: Tensor) -> None:
+    torch.mm(rows, weight.T, out=out) if bias is None else torch.addmm(bias[e], rows, weight.T, out=out)
 
 
-@grouped_linear.register_fake
-def _(rows: Tensor, weight: Tensor, _bias: Tensor | None, _ends: Tensor) -> Tensor:
-    return rows.new_empty(rows.shape[0], weight.shape[1])
+def _blocks(ends: Tensor, also_empty: bool = False) -> list[tuple[int, slice]]:
+    """Each expert's number and rows."""
+    borders = enumerate(pairwise([0, *ends.tolist()]))
+    return [(e, slice(start, end)) for e, (start, end) in borders if start < end or also_empty]
 
 
-@grouped_linear_backward.register_fake
-def _(grad: Tensor, rows: Tensor, weight: Tensor, _ends: Tensor, has_bias: bool) -> tuple[Tensor, Tensor, Tensor]:
-    bias = grad.new_empty(weight.shape[:2] if has_bias else (0,))
-    return torch.empty_like(rows), torch.empty_like(weight), bias
+@_run_experts.register_fake
+def _(x: Tensor, _weights: Tensor, order: Tensor, _ends: Tensor, gate_up: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    rows = order.shape[0]
+    return torch.empty_like(x), x.new_empty(rows, gate_up.shape[1]), x.new_empty(rows, x.shape[1])
 
 
-def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:  # noqa: ARG001
-    rows, weight, bias, ends = inputs
-    ctx.save_for_backward(rows, weight, ends)
-    ctx.has_bias = bias is not None
+@_run_experts_backward.register_fake
+def _(
+    _grad: Tensor, x: Tensor, weights: Tensor, _order: Tensor, _ends: Tensor, gate_up: Tensor, down: Tensor, *rest: Any
+) -> tuple[Tensor, ...]:
+    has_bias = rest[-1]
+    biases = (x.new_empty(w.shape[:2] if has_bias else (0,)) for w in (gate_up, down))
+    return *(torch.empty_like(of) for of in (x, weights, gate_up, down)), *biases
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    rows, weight, ends = ctx.saved_tensors
-    grad_rows, grad_weight, grad_bias = grouped_linear_backward(grad, rows, weight, ends, ctx.has_bias)
-    return grad_rows, grad_weight, grad_bias if ctx.has_bias else None, None
+def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+    x, weights, order, ends, gate_up, down, _, down_bias, ctx.activation = inputs
+    ctx.save_for_backward(x, weights, order, ends, gate_up, down, *output[1:])
+    ctx.has_bias = down_bias is not None
 
 
-grouped_linear.register_autograd(_backward, setup_context=_save)
+def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    gradients = _run_experts_backward(grad, *ctx.saved_tensors, ctx.activation, ctx.has_bias)
+    grad_x, grad_weights, grad_gate_up, grad_down, *biases = gradients
+    biases = biases if ctx.has_bias else [None, None]
+    return grad_x, grad_weights, None, None, grad_gate_up, grad_down, *biases, None
+
+
+_run_experts.register_autograd(_backward, setup_context=_save)

@@ -8,7 +8,6 @@ Source: Fedus et al. 2021, arXiv:2101.03961; DeepSeekMoE, arXiv:2401.06066, sect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gemini_workshop.config import MoEConfig
-from gemini_workshop.models.experts import Gate, clamped_gate, moe_forward
-from gemini_workshop.models.feedforward import ACTIVATIONS, GatedFeedForward, gate_units
+from gemini_workshop.models.experts import moe_forward
+from gemini_workshop.models.feedforward import GatedFeedForward
+from gemini_workshop.models.gates import CLAMPED_SWISH
 from gemini_workshop.models.normalization import rms_norm
 from gemini_workshop.models.routing import (
     Routing,
@@ -88,9 +88,7 @@ class Experts(nn.Module):
         self.down = nn.Parameter(torch.randn(E, embed_dim, F_) * F_**-0.5)
         self.gate_up_bias = nn.Parameter(torch.zeros(E, 2 * F_)) if config.expert_bias else None
         self.down_bias = nn.Parameter(torch.zeros(E, embed_dim)) if config.expert_bias else None
-        self.gate: Gate = (
-            clamped_gate if config.expert_bias else partial(gate_units, activation=ACTIVATIONS[activation])
-        )
+        self.activation = CLAMPED_SWISH if config.expert_bias else activation
 
     def forward(self, x: Float[Tensor, "N D"], routing: Routing) -> Float[Tensor, "N D"]:
         """Send each token through its experts, under autocast in its dtype."""
@@ -98,7 +96,7 @@ class Experts(nn.Module):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         gate_up, down = self.gate_up.to(dtype), self.down.to(dtype)
         gate_up_bias, down_bias = (b if b is None else b.to(dtype) for b in (self.gate_up_bias, self.down_bias))
-        return moe_forward(x.to(dtype), routing, gate_up, down, self.gate, gate_up_bias, down_bias)
+        return moe_forward(x.to(dtype), routing, gate_up, down, self.activation, gate_up_bias, down_bias)
 
 
 class MixtureOfExperts(nn.Module):
