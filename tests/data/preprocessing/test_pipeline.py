@@ -122,13 +122,13 @@ def crossing_pairs(documents, min_similarity: float) -> int:
 )
 def test_no_near_duplicate_pair_crosses_the_split(name):
     """Measured by datasketch; stories with edited copies, of which some are duplicates and some are only related."""
-    stories = load_documents(name, "small" if name == "tinystories" else "all")[:400]
+    stories = load_documents(name, "small" if name == "tinystories" else "all")[:250]
     rng = random.Random(0)
     copies = [edited(text, range(0, 40, 40 // rng.randint(1, 8))) for text in stories if len(text.split()) > 40]
     documents = [text for pair in itertools.zip_longest(stories, copies, fillvalue="") for text in pair]
     kept, report = run(documents, fractions=HALVES)
     assert report.dropped["near-duplicate"] > 10
-    assert min(report.splits.values()) > 50
+    assert min(report.splits.values()) > 30
     assert crossing_pairs(kept, min_similarity=0.7) == 0
     by_hash_alone = [document._replace(split=split_by_hash(document.text, HALVES)) for document in kept]
     assert crossing_pairs(by_hash_alone, min_similarity=0.7) > 10
@@ -149,33 +149,31 @@ def test_documents_are_read_one_at_a_time():
 
 
 def test_memory_holds_hashes_and_no_documents():
-    """40 documents of 20,000 characters each: 0.8 MB, and their shingles many times that."""
-    documents = (story(i, num_words=2500) for i in range(40))
-    stream = preprocess(documents, Recipe(), Report())
-    next(stream)
+    """The documents have 20,000 characters each, and their shingles many times that."""
+    stream = preprocess((story(i, num_words=2500) for i in range(18)), Recipe(), Report())
+    held = []
     tracemalloc.start()
     for _ in stream:
-        pass
-    left, _ = tracemalloc.get_traced_memory()
+        held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert left < 40 * 8_000
+    assert held[17] - held[5] < 12 * 8_000
+
+
+def endless_rows():
+    """Rows without end and without likeness; self-contained, since the library takes a generator apart to name it."""
+    number = 0
+    while True:
+        yield {"body": " ".join(f"w{number}x{i}" for i in range(60))}
+        number += 1
 
 
 def test_a_stream_of_datasets_goes_through_lazily_and_again():
-    taken = []
-
-    def rows():
-        for i in itertools.count():
-            taken.append(i)
-            yield {"body": story(i)}
-
-    dataset = preprocess_dataset(IterableDataset.from_generator(rows), Recipe(), column="body")
+    dataset = preprocess_dataset(IterableDataset.from_generator(endless_rows), Recipe(), column="body")
+    texts = [row["body"] for row in itertools.islice(endless_rows(), 3)]
     for _ in range(2):
-        taken.clear()
         found = list(dataset.take(3))
-        assert [row["text"] for row in found] == [story(i) for i in range(3)]
+        assert [row["text"] for row in found] == texts
         assert found[0].keys() == {"text", "split", "sha256"}
-        assert len(taken) < 10
 
 
 def test_a_recipe_for_which_duplicates_are_not_related_is_an_error():
