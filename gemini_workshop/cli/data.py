@@ -7,6 +7,8 @@ import typer
 if TYPE_CHECKING:
     from gemini_workshop.data.corpora import Corpus, CorpusFile
 
+from gemini_workshop.cli.clean import clean
+from gemini_workshop.cli.scrape import scrape
 from gemini_workshop.cli.tokenize import tokenize
 
 Name = Annotated[str, typer.Argument(help="Name of a corpus, as `list` shows it.")]
@@ -100,6 +102,8 @@ def sample(
 
 
 app.command()(tokenize)
+app.command()(clean)
+app.command()(scrape)
 
 _WEIGHTS = {
     "yes": "may be shared if trained on it",

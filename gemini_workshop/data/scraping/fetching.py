@@ -13,6 +13,7 @@ from gemini_workshop.data.scraping.addresses import PublicTransport
 from gemini_workshop.data.scraping.faults import PageFault, PassingFault
 from gemini_workshop.errors import DataError
 
+USER_AGENT = f"gemini-workshop/{__version__}"
 REDIRECTS = {301, 302, 303, 307, 308}
 PASSING = {429, 500, 502, 503, 504}
 PAGES = ("text/html", "application/xhtml+xml")
@@ -32,7 +33,7 @@ class Manners:
         allowed: "host:port" on machines that are not public, as written in the URL.
     """
 
-    user_agent: str = f"gemini-workshop/{__version__}"
+    user_agent: str = USER_AGENT
     delay_seconds: float = 1.0
     max_delay_seconds: float = 60.0
     silence_seconds: float = 20.0

@@ -1,0 +1,106 @@
+"""``gemini-workshop data clean``: from raw texts to documents worth training on, and a report."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from gemini_workshop.data.preprocessing.pipeline import CleanDocument
+    from gemini_workshop.data.preprocessing.report import Report
+
+
+def clean(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="A corpus, as `list` shows it, or files: .jsonl with a field text, or text with the boundary between "
+            "documents; also packed (.gz)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for train.jsonl, validation.jsonl, test.jsonl and the report.")],
+    size: Annotated[str, typer.Option(help="How much of a corpus; `info` shows which sizes there are.")] = "all",
+    boundary: Annotated[str, typer.Option(help="What parts the documents of a text file; \\n is a line end.")] = (
+        "<|endoftext|>"
+    ),
+    form: Annotated[Literal["NFC", "NFD", "NFKC", "NFKD"], typer.Option(help="Unicode normalisation.")] = "NFC",
+    min_characters: Annotated[int, typer.Option(help="Shorter documents are dropped.")] = 50,
+    similarity: Annotated[
+        float, typer.Option(help="A document this similar (Jaccard, 0 to 1) to an earlier one is dropped.")
+    ] = 0.8,
+    scrub: Annotated[bool, typer.Option(help="Replace e-mail addresses and phone numbers.")] = True,
+    validation: Annotated[float, typer.Option(help="Share of the documents for validation.")] = 0.05,
+    test: Annotated[float, typer.Option(help="Share of the documents for the test.")] = 0.05,
+) -> None:
+    r"""Clean texts, drop bad and repeated ones, and part them without leaks; report what was dropped and why.
+
+    Examples:
+
+        gemini-workshop data clean tinystories --size small --out clean/tinystories
+
+        gemini-workshop data clean book.txt --boundary "\n\n\n" --out clean/book
+    """
+    from gemini_workshop.data.preprocessing.pipeline import Recipe, preprocess
+    from gemini_workshop.data.preprocessing.quality import QualityLimits
+    from gemini_workshop.data.preprocessing.report import Report
+    from gemini_workshop.data.preprocessing.splitting import SplitFractions
+
+    recipe = Recipe(
+        form=form,
+        scrubs_private_data=scrub,
+        quality=QualityLimits(min_characters=min_characters),
+        duplicate_similarity=similarity,
+        related_similarity=min(similarity, Recipe().related_similarity),
+        fractions=SplitFractions(validation=validation, test=test),
+    )
+    report = Report()
+    documents = _documents(sources, size, boundary.replace("\\n", "\n"))
+    _write_splits(preprocess(documents, recipe, report), out)
+    _write_report(report, out)
+    typer.echo(report)
+    typer.echo(f"\n{out}: train.jsonl, validation.jsonl, test.jsonl, report.json, report.png")
+
+
+def _documents(sources: list[str], size: str, boundary: str) -> Iterator[str]:
+    from gemini_workshop.data.corpora import stream_documents
+    from gemini_workshop.data.preprocessing.documents import read_documents
+
+    return itertools.chain.from_iterable(
+        read_documents(source, boundary) if Path(source).is_file() else stream_documents(source, size)
+        for source in sources
+    )
+
+
+def _write_splits(documents: "Iterator[CleanDocument]", out: Path) -> None:
+    """One file a split; they take their names when all are whole."""
+    from contextlib import ExitStack
+
+    from gemini_workshop.data.preprocessing.splitting import SPLITS
+
+    out.mkdir(parents=True, exist_ok=True)
+    parts = {split: out / f"{split}.jsonl.part" for split in SPLITS}
+    with ExitStack() as stack:
+        files = {
+            split: stack.enter_context(path.open("w", encoding="utf-8", newline="\n")) for split, path in parts.items()
+        }
+        for document in documents:
+            record = {"text": document.text, "sha256": document.sha256}
+            files[document.split].write(json.dumps(record, ensure_ascii=False) + "\n")
+    for path in parts.values():
+        path.replace(path.with_suffix(""))
+
+
+def _write_report(report: "Report", out: Path) -> None:
+    import matplotlib
+
+    from gemini_workshop.data.files import write_atomically
+    from gemini_workshop.visualization.preprocessing import preprocessing_report
+    from gemini_workshop.visualization.theme import use_theme
+
+    write_atomically(out / "report.json", json.dumps(report.to_dict(), indent=2, ensure_ascii=False).encode())
+    matplotlib.use("agg")
+    use_theme()
+    preprocessing_report(report).savefig(out / "report.png")
