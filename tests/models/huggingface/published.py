@@ -224,9 +224,9 @@ def gpt_oss(draw: Draw) -> Any:
             "rope_theta": 150.0,
             "factor": 8.0,
             "beta_fast": 8.0,
-            "beta_slow": 1.0,
+            "beta_slow": 0.5,  # a border between two pairs, so that rounding it would show
             "truncate": False,
-            "original_max_position_embeddings": 8,
+            "original_max_position_embeddings": 16,
         },
         sliding_window=draw.choice(WINDOWS),
         num_local_experts=5,
