@@ -13,7 +13,6 @@ from gemini_workshop.errors import DataError
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.losses import cross_entropy
 from gemini_workshop.training.optimizer import make_optimizer
-from gemini_workshop.training.trainer import train_step
 from tests import tiny
 from tests.data import sharded
 
@@ -115,6 +114,20 @@ def test_a_restored_state_gives_the_remaining_batches(folder, num_workers):
         assert all(torch.equal(a, b) for a, b in zip(batch, expected, strict=True))
 
 
+def test_a_document_in_a_packed_row_is_scored_as_if_it_were_alone(folder):
+    generator = torch.Generator().manual_seed(0)
+    model = Transformer(tiny.MODEL, generator).double()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.5, generator=generator)  # as drawn, the blocks add nothing
+    inputs, _, segment_ids = next(ready(folder, batch_size=12).train_batches())
+    together = model(inputs, segment_ids=segment_ids)
+    places = {(row, segment) for row in range(len(inputs)) for segment in segment_ids[row].tolist()}
+    assert len(places) > len(inputs)
+    for row, segment in places:
+        own = segment_ids[row] == segment
+        torch.testing.assert_close(together[row, own], model(inputs[row, own][None])[0])
+
+
 class Learner:
     """The tiny model, learning from a module's batches."""
 
@@ -124,10 +137,14 @@ class Learner:
         self.optimizer = make_optimizer(self.model, TRAINING)
 
     def learn(self, steps):
-        return [
-            train_step(self.model, self.optimizer, batch.inputs, batch.targets, 0.02, TRAINING).loss_nats
-            for batch in itertools.islice(self.module.train_batches(), steps)
-        ]
+        losses = []
+        for batch in itertools.islice(self.module.train_batches(), steps):
+            loss = cross_entropy(self.model(batch.inputs, segment_ids=batch.segment_ids), batch.targets)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            losses.append(loss.item())
+        return losses
 
     def state_dict(self):
         return {name: getattr(self, name).state_dict() for name in ("module", "model", "optimizer")}
@@ -160,11 +177,11 @@ def test_a_model_learns_from_shards(tmp_path):
 
     @torch.inference_mode()
     def validation_nats():
-        some = [
-            (cross_entropy(learner.model(b.inputs), b.targets).item(), (b.targets != -100).sum().item())
-            for b in learner.module.val_dataloader()
+        losses = [
+            cross_entropy(learner.model(batch.inputs, segment_ids=batch.segment_ids), batch.targets).item()
+            for batch in module.val_dataloader()
         ]
-        return sum(loss * count for loss, count in some) / sum(count for _, count in some)
+        return sum(losses) / len(losses)
 
     before = validation_nats()
     learner.learn(30)
@@ -177,6 +194,13 @@ def test_a_state_of_other_batches_is_an_error_that_names_both(folder):
     with pytest.raises(DataError, match=r"batches with seed=3, batch_size=4, but these have seed=5, batch_size=8"):
         module.load_state_dict(state)
     assert module.step == 0
+
+
+def test_a_state_of_other_rows_is_an_error_that_counts_both(folder):
+    rows, others = ready(folder), ready(folder, layout=RowLayout(context_tokens=T - 1, kind="packed"))
+    message = rf"batches with num_rows={len(rows.train_rows)}, but these have num_rows={len(others.train_rows)}\."
+    with pytest.raises(DataError, match=message):
+        others.load_state_dict(rows.state_dict())
 
 
 def test_shards_of_another_tokenizer_are_an_error(folder):

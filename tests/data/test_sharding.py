@@ -22,11 +22,6 @@ def undisturbed(tmp_path_factory):
     return sharded.write(tmp_path_factory.mktemp("undisturbed"))
 
 
-def test_the_number_of_processes_does_not_show_in_the_bytes(undisturbed, tmp_path):
-    sharded.write(tmp_path, num_processes=2)
-    assert sharded.contents(tmp_path) == sharded.contents(undisturbed.folder)
-
-
 def killed_when(folder: Path, pattern: str, count: int, num_processes: int = 1, pause: float = 0.2) -> None:
     """Start a writer in a process of its own and kill it when so many files match the pattern."""
     command = [sys.executable, "-m", "tests.data.sharded", str(folder), str(num_processes), str(pause)]
@@ -96,7 +91,12 @@ def test_an_unfinished_folder_of_other_documents_is_written_anew(tmp_path):
 
 @pytest.mark.parametrize(
     ("texts", "number"),
-    [(sharded.documents(59), 2), (sharded.documents(70), 2), (["abc", *sharded.documents()[1:]], 0), ([], 0)],
+    [
+        ([], 0),
+        (["abc", *sharded.documents()[1:]], 0),
+        (sharded.documents(59), 2),
+        ([*sharded.documents(), "a" * sharded.SHARD_BYTES], 3),
+    ],
 )
 def test_a_complete_folder_of_other_documents_is_an_error(undisturbed, texts, number):
     before = sharded.contents(undisturbed.folder)
@@ -105,28 +105,31 @@ def test_a_complete_folder_of_other_documents_is_an_error(undisturbed, texts, nu
     assert sharded.contents(undisturbed.folder) == before
 
 
+def test_a_complete_folder_of_more_documents_is_an_error(undisturbed):
+    first_two = sum(header.num_documents for header in undisturbed.headers[:2])
+    with pytest.raises(DataError, match=r"holds 60 documents that are not these.* shard 2 differs"):
+        sharded.write(undisturbed.folder, sharded.documents(60)[:first_two])
+
+
+def watched(folder: Path, ahead: list[int]) -> Iterator[str]:
+    """Fifty documents, each for a shard of its own; note how many were read before their shards were written."""
+    for number in range(50):
+        ahead.append(number - len(list(folder.glob("shard-*"))))
+        yield "a" * (100 - number)
+
+
 def test_documents_are_read_only_as_shards_are_written(tmp_path):
-    ahead = []
-
-    def stream() -> Iterator[str]:
-        for number in range(50):
-            ahead.append(number - len(list(tmp_path.glob("shard-*"))))
-            yield "a" * 100
-
-    sharded.write(tmp_path, stream(), shard_bytes=100)
+    ahead: list[int] = []
+    sharded.write(tmp_path, watched(tmp_path, ahead), shard_bytes=100)
     assert max(ahead) == 1
 
 
-def test_several_processes_have_a_few_documents_each_in_hand(tmp_path):
-    ahead = []
-
-    def stream() -> Iterator[str]:
-        for number in range(50):
-            ahead.append(number - len(list(tmp_path.glob("shard-*"))))
-            yield "a" * 100
-
-    sharded.write(tmp_path, stream(), shard_bytes=100, num_processes=2)
+def test_several_processes_write_the_same_bytes_and_have_a_few_documents_each_in_hand(tmp_path):
+    ahead: list[int] = []
+    sharded.write(tmp_path / "two", watched(tmp_path / "two", ahead), shard_bytes=100, num_processes=2)
     assert max(ahead) <= 5
+    sharded.write(tmp_path / "one", watched(tmp_path / "one", []), shard_bytes=100)
+    assert sharded.contents(tmp_path / "two") == sharded.contents(tmp_path / "one")
 
 
 def test_borders_between_documents_change_the_sum():
