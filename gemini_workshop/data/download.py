@@ -9,6 +9,7 @@ import http.client
 import os
 import urllib.error
 import urllib.request
+from email.message import Message
 from pathlib import Path
 
 from filelock import FileLock
@@ -76,14 +77,16 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         note_sum(path, found)
     elif found != sha256:
         part.unlink()
+        part.with_suffix(".version").unlink(missing_ok=True)
         raise DataError(f"{url} is not the file expected: its sha256 is {found}, not {sha256}. It was thrown away.")
     part.replace(path)
+    part.with_suffix(".version").unlink(missing_ok=True)
 
 
 def _fetch(url: str, part: Path) -> int | None:
     """Add to ``part`` what it lacks; return how long the whole is, if the server says."""
     num_present = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={num_present}-"} if num_present else {})
+    request = urllib.request.Request(url, headers=_range_headers(num_present, part.with_suffix(".version")))
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
@@ -93,17 +96,40 @@ def _fetch(url: str, part: Path) -> int | None:
         part.unlink()  # nothing is left to fetch, or the file there is another one now: start over
         return _fetch(url, part)
     with response:
-        is_resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        num_present = num_present if is_resumed else 0
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            num_present = 0
+            part.unlink(missing_ok=True)  # before the mark of its successor is written: the two belong together
+            _keep_version(response.headers, part.with_suffix(".version"))
         stated = response.headers.get("Content-Length")
         num_expected = None if stated is None else num_present + int(stated)
-        bar = tqdm(
-            desc=part.stem, total=num_expected, initial=num_present, unit="B", unit_scale=True, disable=None, delay=1
-        )
-        with bar, part.open("ab" if is_resumed else "wb") as file:
-            while piece := response.read(PIECE_BYTES):
-                file.write(piece)
-                bar.update(len(piece))
-            file.flush()
-            os.fsync(file.fileno())
+        _append(response, part, num_present, num_expected)
     return num_expected
+
+
+def _range_headers(num_present: int, version: Path) -> dict[str, str]:
+    """Ask for the rest, on condition that the file is still the one that we have a part of."""
+    if not num_present:
+        return {}
+    condition = {"If-Range": version.read_text("ascii")} if version.is_file() else {}
+    return {"Range": f"bytes={num_present}-", **condition}
+
+
+def _keep_version(headers: Message, version: Path) -> None:
+    """Keep the strongest mark that the server gives: a tag of the content, else its date."""
+    tag = headers.get("ETag", "")
+    mark = tag if tag.startswith('"') else headers.get("Last-Modified", "")
+    version.unlink(missing_ok=True)
+    if mark:
+        write_atomically(version, mark.encode("ascii"))
+
+
+def _append(response: http.client.HTTPResponse, part: Path, num_present: int, num_expected: int | None) -> None:
+    bar = tqdm(
+        desc=part.stem, total=num_expected, initial=num_present, unit="B", unit_scale=True, disable=None, delay=1
+    )
+    with bar, part.open("ab") as file:
+        while piece := response.read(PIECE_BYTES):
+            file.write(piece)
+            bar.update(len(piece))
+        file.flush()
+        os.fsync(file.fileno())

@@ -17,13 +17,16 @@ class Shelf(BaseHTTPRequestHandler):
         if server.missing:
             self.send_error(404)
             return
-        asked_range = self.headers.get("Range") if server.knows_ranges else None
+        header, mark = server.version
+        is_same = self.headers.get("If-Range") in (None, mark)
+        asked_range = self.headers.get("Range") if server.knows_ranges and is_same else None
         start = int(asked_range.removeprefix("bytes=").removesuffix("-")) if asked_range else 0
         if start >= len(server.content):
             self.send_error(416)
             return
         self.send_response(206 if asked_range else 200)
         self.send_header("Content-Length", str(len(server.content) - start))
+        self.send_header(header, mark)
         self.end_headers()
         pause = max(start, server.pauses_at or 0)
         self.wfile.write(server.content[start:pause])
@@ -42,7 +45,7 @@ def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as running:
         running.content = bytes(range(256)) * 1000
-        running.asked = []
+        running.asked, running.version = [], ("ETag", '"1"')
         running.missing, running.knows_ranges, running.breaks_at = False, True, None
         running.pauses_at, running.goes_on = None, threading.Event()
         running.url = f"http://127.0.0.1:{running.server_port}/file.bin"

@@ -378,3 +378,10 @@ def test_the_records_of_the_mirror_have_their_fields(name, size, number, fields)
     assert len(records) == number
     assert f"{number:,}" in find_corpus(name).about
     assert all(record.keys() >= fields for record in records)
+
+
+@pytest.mark.skipif(not MIRROR, reason=f"{MIRROR_VARIABLE} is not set")
+@pytest.mark.parametrize("name", ["the-verdict", "war-and-peace", "pride-and-prejudice", "moby-dick"])
+def test_a_book_of_the_mirror_has_as_many_words_as_described(name):
+    num_words = sum(len(document.split()) for document in stream_documents(name))
+    assert f"{num_words:,} words" in find_corpus(name).about

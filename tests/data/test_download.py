@@ -58,6 +58,25 @@ def test_a_server_that_cannot_resume_sends_all_again(server, tmp_path):
     assert path.read_bytes() == server.content
 
 
+@pytest.mark.parametrize(
+    ("header", "mark", "later"),
+    [
+        ("ETag", '"1"', '"2"'),
+        ("Last-Modified", "Fri, 20 Nov 2026 08:00:00 GMT", "Sat, 21 Nov 2026 08:00:00 GMT"),
+    ],
+)
+def test_a_part_of_an_older_version_is_not_completed_with_a_newer_one(server, tmp_path, header, mark, later):
+    path = tmp_path / "file.bin"
+    server.breaks_at, server.version = 100_000, (header, mark)
+    with pytest.raises(DataError, match="broke off"):
+        download(server.url, path)
+    server.breaks_at, server.version, server.content = None, (header, later), server.content[::-1]
+    download(server.url, path)
+    assert path.read_bytes() == server.content
+    assert server.asked == [None, "bytes=100000-"]
+    assert visible(tmp_path) == ["file.bin", "file.bin.sha256"]
+
+
 @pytest.mark.parametrize("extra", [b"", b"more"], ids=["whole", "too long"])
 def test_a_part_with_nothing_left_to_fetch_is_fetched_anew(server, tmp_path, extra):
     path = tmp_path / "file.bin"

@@ -117,6 +117,13 @@ def test_a_corpus_of_texts_holds_no_pictures():
 
 
 @needs_mirror
+@pytest.mark.parametrize(("name", "number"), [("fashion-mnist", 20_000), ("emoji", 1600)])
+def test_the_mirror_holds_as_many_pictures_as_described(name, number):
+    assert len(load_images(name)) == number
+    assert f"{number:,}" in find_corpus(name).about
+
+
+@needs_mirror
 @pytest.mark.parametrize(
     ("name", "number", "shape", "caption"),
     [

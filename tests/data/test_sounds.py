@@ -129,6 +129,7 @@ def test_every_corpus_of_sounds_has_a_reader():
 
 @pytest.mark.skipif(not os.environ.get(MIRROR_VARIABLE), reason=f"{MIRROR_VARIABLE} is not set")
 def test_spoken_digits_of_the_mirror():
+    assert len(load_sounds("spoken-digits")) == 1000
     sounds = load_sounds("spoken-digits", "small")
     assert len(sounds) == 100
     assert {sound.caption for sound in sounds} == {f"someone says {digit}" for digit in range(10)}
