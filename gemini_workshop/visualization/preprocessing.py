@@ -18,7 +18,7 @@ def preprocessing_report(report: Report) -> Figure:
     _bars(right, report.changed, report.num_read, BLUE, num_rows)
     num_dropped = report.num_read - report.num_kept
     left.set_title(f"{num_dropped:,} of {report.num_read:,} documents dropped")
-    right.set_title(f"{report.num_kept:,} kept; changed on the way:")
+    right.set_title("Changed on the way")
     return figure
 
 
@@ -27,9 +27,8 @@ def _bars(axes: Axes, counts: Mapping[str, int], num_read: int, colour: str, num
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     axes.barh([name for name, _ in ordered], [count for _, count in ordered], color=colour, height=0.6)
     for i, (_, count) in enumerate(ordered):
-        axes.annotate(
-            f"{count:,} ({count / num_read:.1%})", (count, i), xytext=(5, 0), textcoords="offset points", va="center"
-        )
+        share = f"{count / num_read:.1%}" if count >= num_read / 1000 else "< 0.1%"
+        axes.annotate(f"{count:,} ({share})", (count, i), xytext=(5, 0), textcoords="offset points", va="center")
     if not ordered:
         axes.text(0.5, 0.5, "none", color=GREY, ha="center", va="center", transform=axes.transAxes)
         axes.set(xticks=[], yticks=[])

@@ -24,6 +24,9 @@ MOJIBAKE = regex.compile(
     rf"(?:[Â-ß][{_LATER}]|[à-ï][{_LATER}]{{2}}|[ð-ô][{_LATER}]{{3}}){{2,}}"
     rf"|[ÂÃ][{_LATER}]|â[{_EARLY}][{_LATER}]|ï[»¼½¿][{_LATER}]|ðŸ[{_LATER}]{{2}}"
 )
+CONTROL_AS_MEANT = {
+    byte: bytes([byte]).decode("cp1252") for byte in range(0x80, 0xA0) if byte not in b"\x81\x8d\x8f\x90\x9d"
+}
 
 
 def remove_invisible(text: str) -> str:
@@ -37,16 +40,19 @@ def remove_invisible(text: str) -> str:
 
 
 def repair_mojibake(text: str) -> str:
-    r"""Undo the commonest wrong decoding: UTF-8 that was read as Windows-1252.
+    r"""Undo two wrong decodings: UTF-8 that was read as Windows-1252, and Windows-1252 that was read as Latin-1.
 
-    Only what is hardly ever meant as it stands is repaired: the remains of Latin-1 letters, of curly quotes and dashes
-    and of emoji, and two or more wrong characters of any kind in a row. What was read wrongly twice is repaired once.
+    The second leaves control characters where curly quotes and dashes were. Of the first, only what is hardly ever
+    meant as it stands is repaired: the remains of Latin-1 letters, of curly quotes and dashes and of emoji, and two or
+    more wrong characters of any kind in a row. What was read wrongly twice is repaired once.
 
     Example:
         >>> repair_mojibake("â€œYes,â€\x9d he said in the cafÃ©. Ça va, « passé\xa0».")
         '“Yes,” he said in the café. Ça va, « passé\xa0».'
+        >>> repair_mojibake("It\x92s \x93well\x94 \x97 done\x85")
+        'It’s “well” — done…'
     """
-    return MOJIBAKE.sub(lambda found: _read_again(found[0]), text)
+    return MOJIBAKE.sub(lambda found: _read_again(found[0]), text).translate(CONTROL_AS_MEANT)
 
 
 def _read_again(run: str) -> str:

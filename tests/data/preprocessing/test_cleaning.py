@@ -35,6 +35,11 @@ def test_a_wrong_decoding_is_undone(text):
     assert repair_mojibake(damaged) == text
 
 
+def test_control_characters_that_were_quotes_and_dashes_are_so_again():
+    text = "It’s “well” — done…"
+    assert repair_mojibake(text.encode("cp1252").decode("latin-1")) == text
+
+
 def test_nfc_joins_what_nfd_parts_and_nfkc_loses_the_difference():
     assert normalize_unicode("e\u0301") == "é"
     assert normalize_unicode("é", "NFD") == "e\u0301"
