@@ -25,7 +25,10 @@ def tokenize(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the shards.")],
     size: Annotated[str, typer.Option(help="How much of a corpus; `info` shows which sizes there are.")] = "all",
-    tokenizer: Annotated[Path | None, typer.Option(help="A saved tokenizer.json. Default: one is learned.")] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="A saved tokenizer.json, or gpt2, cl100k_base, o200k_base. Default: one is learned."),
+    ] = None,
     vocab_size: Annotated[
         int | None, typer.Option(help=f"Of the tokenizer to learn; {DEFAULT_VOCAB_SIZE} if not given.")
     ] = None,
@@ -46,7 +49,7 @@ def tokenize(
 
         gemini-workshop data tokenize tinystories --size small --vocab-size 4096 --out shards/tinystories
 
-        gemini-workshop data tokenize part1.jsonl part2.jsonl --tokenizer tokenizer.json --out shards/own
+        gemini-workshop data tokenize part1.jsonl part2.jsonl --tokenizer gpt2 --out shards/own
     """
     from gemini_workshop.data.datamodule import SIDES, write_split
     from gemini_workshop.data.sharding import write_shards
@@ -77,26 +80,28 @@ def _documents(sources: list[str], size: str) -> Iterator[str]:
 
 
 def _tokenizer(
-    path: Path | None, vocab_size: int | None, folder: Path, sources: list[str], size: str, validation_fraction: float
+    name: str | None, vocab_size: int | None, folder: Path, sources: list[str], size: str, validation_fraction: float
 ) -> "Tokenizer":
     """The one given, else the one that an earlier run left in the folder, else one learned from the training share."""
     from gemini_workshop.data.dataset import is_for_validation
     from gemini_workshop.data.shards import TOKENIZER_FILE
-    from gemini_workshop.data.tokenizer import BPETokenizer, load_tokenizer
+    from gemini_workshop.data.tokenizer import BPETokenizer, load_tokenizer, load_vocabulary
+    from gemini_workshop.data.tokenizers.pretrained import VOCABULARIES
     from gemini_workshop.errors import DataError
 
-    path = path or (folder / TOKENIZER_FILE if (folder / TOKENIZER_FILE).exists() else None)
-    if path is None:
+    if name is None and (folder / TOKENIZER_FILE).exists():
+        name = str(folder / TOKENIZER_FILE)
+    if name is None:
         documents = (
             document
             for document in _documents(sources, size)
             if not (validation_fraction and is_for_validation(document, validation_fraction))
         )
         return BPETokenizer.train(documents, vocab_size or DEFAULT_VOCAB_SIZE, progress=True)
-    loaded = load_tokenizer(path)
+    loaded = load_vocabulary(name) if name in VOCABULARIES else load_tokenizer(name)
     if vocab_size not in (None, loaded.vocab_size):
         raise DataError(
-            f"{path} has vocab_size={loaded.vocab_size}, not {vocab_size}. Leave --vocab-size away to use it, "
+            f"{name} has vocab_size={loaded.vocab_size}, not {vocab_size}. Leave --vocab-size away to use it, "
             "or learn another with another --out and without --tokenizer."
         )
     return loaded

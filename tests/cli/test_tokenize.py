@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -63,6 +64,14 @@ def test_a_tokenizer_can_be_given(files, tmp_path):
     tokenizer.save(tmp_path / "own.json")
     tokenize(*files[1], "--tokenizer", tmp_path / "own.json", "--validation-fraction", "0.3", "--out", tmp_path / "out")
     assert TokenShards(tmp_path / "out" / "train", tokenizer).vocab_size == 257
+
+
+@pytest.mark.skipif("GEMINI_WORKSHOP_MIRROR" not in os.environ, reason="the vocabulary is not embedded")
+def test_a_published_vocabulary_can_be_given(files, tmp_path):
+    tokenize(*files[1], "--tokenizer", "gpt2", "--validation-fraction", "0", "--out", tmp_path / "out")
+    shards = TokenShards(tmp_path / "out")
+    assert (shards.vocab_size, shards.headers[0].dtype.str) == (50257, "<u2")
+    assert texts_of(shards) == files[0]
 
 
 def test_a_vocabulary_of_another_size_than_the_tokenizer_given_is_an_error(files, tmp_path):
