@@ -27,7 +27,7 @@ def tokenize(
     size: Annotated[str, typer.Option(help="How much of a corpus; `info` shows which sizes there are.")] = "all",
     tokenizer: Annotated[
         str | None,
-        typer.Option(help="A saved tokenizer.json, or gpt2, cl100k_base, o200k_base. Default: one is learned."),
+        typer.Option(help="A saved tokenizer.json, gpt2, cl100k_base or o200k_base. Default: one is learned."),
     ] = None,
     vocab_size: Annotated[
         int | None, typer.Option(help=f"Of the tokenizer to learn; {DEFAULT_VOCAB_SIZE} if not given.")
