@@ -158,7 +158,10 @@ class Transformer(nn.Module):
             segment_ids: which document each token belongs to, cached tokens included: tokens see only their own,
                 and positions count from its first token. Padding is a segment of its own.
         """
-        x = self.hidden_states(token_ids, cache, segment_ids)
+        return self.logits(self.hidden_states(token_ids, cache, segment_ids))
+
+    def logits(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Scores from hidden states: what the head reads."""
         logits = F.linear(x, self.embedding.weight if self.head is None else self.head.weight)
         return logits if self.config.final_softcap is None else softcap(logits, self.config.final_softcap)
 

@@ -27,7 +27,7 @@ from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.callbacks import Callback, StepMetrics
 from gemini_workshop.training.losses import cross_entropy
-from gemini_workshop.training.schedule import cosine_schedule
+from gemini_workshop.training.schedule import learning_rate_at
 
 Ending = Literal["finished", "time", "interrupted"]
 
@@ -117,17 +117,6 @@ def fit(
     for callback in callbacks:
         callback.ended(step)
     return Outcome(step=step, ending=ending)
-
-
-def learning_rate_at(step: int, config: TrainingConfig) -> float:
-    """The learning rate of the step with this number; the first is 1."""
-    return cosine_schedule(
-        step,
-        steps=config.steps,
-        warmup_steps=config.warmup_steps,
-        highest=config.learning_rate,
-        final=config.learning_rate * config.final_rate_fraction,
-    )
 
 
 def attention_in_float32(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:

@@ -4,7 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.training.losses import cross_entropy, shift_targets
+from gemini_workshop.training.losses import (
+    chunked_token_losses,
+    count_targets,
+    cross_entropy,
+    shift_targets,
+    token_losses,
+)
 
 LOGITS = torch.randn(2, 5, 13, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 TARGETS = torch.randint(0, 13, (2, 5), generator=torch.Generator().manual_seed(2))
@@ -56,3 +62,69 @@ def test_bfloat16_logits_are_summed_in_float32():
     logits = LOGITS.to(torch.bfloat16)
     assert cross_entropy(logits, TARGETS).dtype == torch.float32
     torch.testing.assert_close(cross_entropy(logits, TARGETS), cross_entropy(logits.float(), TARGETS))
+
+
+def test_label_smoothing_equals_pytorchs():
+    expected = F.cross_entropy(LOGITS.flatten(0, 1), TARGETS.flatten(), label_smoothing=0.3)
+    torch.testing.assert_close(token_losses(LOGITS, TARGETS, label_smoothing=0.3).mean(), expected)
+
+
+def test_the_z_loss_punishes_what_the_softmax_does_not_see():
+    plain = token_losses(LOGITS, TARGETS)
+    torch.testing.assert_close(token_losses(LOGITS + 7, TARGETS), plain)
+    squares = LOGITS.exp().sum(dim=-1).log() ** 2
+    torch.testing.assert_close(token_losses(LOGITS, TARGETS, z_loss_weight=0.1), plain + 0.1 * squares)
+
+
+def test_an_ignored_target_costs_nothing_of_any_loss():
+    targets = TARGETS.clone()
+    targets[1, 2] = -100
+    losses = token_losses(LOGITS, targets, label_smoothing=0.3, z_loss_weight=0.1)
+    assert losses[1, 2] == 0
+    assert (losses != 0).sum() == 9
+
+
+def test_parts_of_a_batch_sum_up_to_the_mean_over_its_tokens():
+    targets = TARGETS.clone()
+    targets[0, :4] = -100  # one target in the first sequence, five in the second
+    count = count_targets(targets)
+    assert count == 6
+    parts = [token_losses(LOGITS[i], targets[i]).sum() / count for i in range(2)]
+    torch.testing.assert_close(sum(parts), cross_entropy(LOGITS, targets))
+    mean_of_means = sum(cross_entropy(LOGITS[i], targets[i]) for i in range(2)) / 2
+    assert abs(mean_of_means - cross_entropy(LOGITS, targets)) > 0.01
+
+
+def test_no_target_at_all_is_counted_as_one():
+    assert count_targets(torch.full((2, 5), -100)) == 1
+
+
+HIDDEN = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+HEAD = torch.randn(13, 7, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 4, 10, 99])
+def test_chunks_change_neither_losses_nor_gradients(chunk_tokens):
+    def losses_and_gradients(compute):
+        hidden, head = HIDDEN.clone().requires_grad_(), HEAD.clone().requires_grad_()
+        losses = compute(hidden, lambda x: x @ head.T)
+        losses.sum().backward()
+        return losses.flatten(), hidden.grad, head.grad
+
+    options = {"label_smoothing": 0.1, "z_loss_weight": 0.2}
+    whole = losses_and_gradients(lambda hidden, to_logits: token_losses(to_logits(hidden), TARGETS, **options))
+    parts = losses_and_gradients(
+        lambda hidden, to_logits: chunked_token_losses(hidden, to_logits, TARGETS, chunk_tokens, **options)
+    )
+    torch.testing.assert_close(parts, whole)
+
+
+def test_chunks_never_hold_the_logits_of_all_tokens():
+    sizes = []
+
+    def to_logits(x):
+        sizes.append(len(x))
+        return x @ HEAD.T
+
+    chunked_token_losses(HIDDEN.clone().requires_grad_(), to_logits, TARGETS, 4).sum().backward()
+    assert sizes == [4, 4, 2, 2, 4, 4]  # forwards, and once more for the gradients
