@@ -128,14 +128,12 @@ def _run_experts(
     activation: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The output, and for the backward pass each choice's projections and unweighted answer."""
-    tokens, row_weights = order // weights.shape[1], weights.flatten()[order].unsqueeze(-1)
-    output = torch.zeros_like(x)
-    projected, answers = x.new_empty(len(order), gate_up.shape[1]), x.new_empty(len(order), x.shape[1])
+    rows = x.index_select(0, order // weights.shape[1])
+    projected, answers = x.new_empty(len(order), gate_up.shape[1]), torch.empty_like(rows)
     for e, block in _blocks(ends):
-        _linear(x[tokens[block]], gate_up[e], gate_up_bias, e, out=projected[block])
+        _linear(rows[block], gate_up[e], gate_up_bias, e, out=projected[block])
         _linear(gated(projected[block], activation), down[e], down_bias, e, out=answers[block])
-        output.index_add_(0, tokens[block], answers[block] * row_weights[block])
-    return output, projected, answers
+    return _add_up(answers, order, ends, weights.shape[1], weights), projected, answers
 
 
 @torch.library.custom_op("gemini_workshop::run_experts_backward", mutates_args=())
@@ -153,33 +151,41 @@ def _run_experts_backward(
     has_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The gradients of x, weights, gate_up, down and their biases, each written once."""
-    tokens, row_weights = order // weights.shape[1], weights.flatten()[order].unsqueeze(-1)
-    grad_x, grad_weights = torch.zeros_like(x), torch.zeros_like(weights)
-    grad_gate_up, grad_down = torch.empty_like(gate_up), torch.empty_like(down)
-    grad_gate_up_bias = x.new_zeros(gate_up.shape[:2] if has_bias else (0,))
-    grad_down_bias = x.new_zeros(down.shape[:2] if has_bias else (0,))
-    for e, block in _blocks(ends, also_empty=True):
-        rows, grad_output = x[tokens[block]], grad[tokens[block]]
-        grad_weights.view(-1)[order[block]] = (answers[block] * grad_output).sum(dim=-1)
-        grad_output.mul_(row_weights[block])
-        hidden, grad_projected = gated_backward(grad_output @ down[e], projected[block], activation)
-        torch.mm(grad_output.T, hidden, out=grad_down[e])
-        torch.mm(grad_projected.T, rows, out=grad_gate_up[e])
-        grad_x.index_add_(0, tokens[block], grad_projected @ gate_up[e])
+    tokens = order // weights.shape[1]
+    rows, grad_answers = x.index_select(0, tokens), grad.index_select(0, tokens)
+    grad_weights = torch.empty_like(weights)
+    grad_weights.view(-1)[order] = (answers * grad_answers).sum(dim=-1)
+    grad_answers.mul_(weights.flatten()[order].unsqueeze(-1))
+    grad_rows, grad_gate_up, grad_down = torch.empty_like(rows), torch.empty_like(gate_up), torch.empty_like(down)
+    grad_gate_up_bias = x.new_empty(gate_up.shape[:2] if has_bias else (0,))
+    grad_down_bias = x.new_empty(down.shape[:2] if has_bias else (0,))
+    for e, block in _blocks(ends):
+        grad_block = grad_answers[block]
+        hidden, grad_projected = gated_backward(grad_block @ down[e], projected[block], activation)
+        torch.mm(grad_block.T, hidden, out=grad_down[e])
+        torch.mm(grad_projected.T, rows[block], out=grad_gate_up[e])
+        torch.mm(grad_projected, gate_up[e], out=grad_rows[block])
         if has_bias:
-            torch.sum(grad_output, dim=0, out=grad_down_bias[e])
+            torch.sum(grad_block, dim=0, out=grad_down_bias[e])
             torch.sum(grad_projected, dim=0, out=grad_gate_up_bias[e])
+    grad_x = _add_up(grad_rows, order, ends, weights.shape[1])
     return grad_x, grad_weights, grad_gate_up, grad_down, grad_gate_up_bias, grad_down_bias
+
+
+def _add_up(rows: Tensor, order: Tensor, ends: Tensor, per_token: int, weights: Tensor | None = None) -> Tensor:
+    """Each token's sum, weighted if asked, of its rows, which stand in the order of their experts."""
+    rows[ends[-1] :] = 0
+    places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    return F.embedding_bag(places.view(-1, per_token), rows, mode="sum", per_sample_weights=weights)
 
 
 def _linear(rows: Tensor, weight: Tensor, bias: Tensor | None, e: int, out: Tensor) -> None:
     torch.mm(rows, weight.T, out=out) if bias is None else torch.addmm(bias[e], rows, weight.T, out=out)
 
 
-def _blocks(ends: Tensor, also_empty: bool = False) -> list[tuple[int, slice]]:
+def _blocks(ends: Tensor) -> list[tuple[int, slice]]:
     """Each expert's number and rows."""
-    borders = enumerate(pairwise([0, *ends.tolist()]))
-    return [(e, slice(start, end)) for e, (start, end) in borders if start < end or also_empty]
+    return [(e, slice(start, end)) for e, (start, end) in enumerate(pairwise([0, *ends.tolist()]))]
 
 
 @_run_experts.register_fake
