@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import torch
 
 from gemini_workshop.training.adamw import AdamW
@@ -56,7 +58,7 @@ def test_the_projection_is_found_again_on_schedule():
         weight.grad = torch.randn(6, 9, generator=generator, dtype=torch.float64)
         optimizer.step()
         seen.append(optimizer.state[weight]["projection"].clone())
-    changes = [not torch.equal(before, after) for before, after in zip(seen, seen[1:], strict=False)]
+    changes = [not torch.equal(before, after) for before, after in pairwise(seen)]
     assert changes == [False, False, True, False, False, True]
 
 
