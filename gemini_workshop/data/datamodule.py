@@ -15,6 +15,7 @@ FOLDER/train and FOLDER/validation are folders of shards, see :mod:`~gemini_work
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from torch.utils.data import DataLoader
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader
 from gemini_workshop.data.dataloader import LoaderSettings, OrderedSteps, ShuffledSteps, make_loader
 from gemini_workshop.data.dataset import is_for_validation
 from gemini_workshop.data.packing import Batch
-from gemini_workshop.data.rows import RowLayout
+from gemini_workshop.data.rows import RowLayout, Rows
 from gemini_workshop.data.sharding import SHARD_BYTES, write_shards
 from gemini_workshop.data.shards import INDEX_FILE, TokenShards
 from gemini_workshop.data.tokenizer import Tokenizer, check_documents
@@ -118,16 +119,33 @@ class DataModule:
         )
 
     def setup(self) -> None:
-        """Open the shards and lay out the rows; without a tokenizer given, load the one beside them.
+        """Open the shards and lay out the rows now, so that what is wrong with them shows here.
 
         Raises:
             DataError: the shards are not complete, come from another tokenizer, or are too few for one row.
         """
-        self.train_shards = TokenShards(self.folder / "train", self.tokenizer)
         self.tokenizer = self.tokenizer or self.train_shards.load_tokenizer()
-        self.validation_shards = TokenShards(self.folder / "validation", self.tokenizer)
-        self.train_rows = self.layout.rows(self.train_shards)
-        self.validation_rows = self.layout.rows(self.validation_shards, for_evaluation=True)
+        _ = self.train_rows, self.validation_rows
+
+    @cached_property
+    def train_shards(self) -> TokenShards:
+        """The training share."""
+        return TokenShards(self.folder / "train", self.tokenizer)
+
+    @cached_property
+    def validation_shards(self) -> TokenShards:
+        """The validation share, of the same tokenizer."""
+        return TokenShards(self.folder / "validation", self.tokenizer or self.train_shards.load_tokenizer())
+
+    @cached_property
+    def train_rows(self) -> Rows:
+        """The training share as rows."""
+        return self.layout.rows(self.train_shards)
+
+    @cached_property
+    def validation_rows(self) -> Rows:
+        """The validation share as rows; each target counts once."""
+        return self.layout.rows(self.validation_shards, for_evaluation=True)
 
     def train_dataloader(self, start_step: int = 0) -> DataLoader[Batch]:
         """The batches from a step on, without end, shuffled anew for each epoch."""

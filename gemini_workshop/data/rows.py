@@ -137,6 +137,9 @@ class PackedRows(Dataset[Row]):
         return join_pieces([self.documents.piece(piece) for piece in pieces])
 
 
+Rows = WindowRows | DocumentRows | PackedRows
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowLayout:
     """Which of the three layouts, and its numbers.
@@ -159,7 +162,7 @@ class RowLayout:
         if self.context_tokens < 1:
             raise DataError(f"context_tokens={self.context_tokens} is not positive. Choose context_tokens >= 1.")
 
-    def rows(self, shards: TokenShards, for_evaluation: bool = False) -> WindowRows | DocumentRows | PackedRows:
+    def rows(self, shards: TokenShards, for_evaluation: bool = False) -> Rows:
         """The rows of a corpus.
 
         Args:

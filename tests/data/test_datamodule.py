@@ -77,6 +77,13 @@ def test_a_prepared_folder_needs_neither_documents_nor_tokenizer(folder):
     assert next(module.train_batches()).inputs.shape == (4, T)
 
 
+def test_setting_up_only_brings_errors_forward(folder):
+    module = DataModule(folder, RowLayout(context_tokens=T), LoaderSettings(batch_size=4))
+    assert next(module.train_batches()).inputs.shape == (4, T)
+    with pytest.raises(DataError, match="holds no complete shards"):
+        DataModule(folder / "new", RowLayout(context_tokens=T), LoaderSettings()).setup()
+
+
 def test_validation_counts_every_pair_of_its_documents_once(folder):
     module = ready(folder)
     targets = torch.cat([batch.targets.flatten() for batch in module.val_dataloader()])
