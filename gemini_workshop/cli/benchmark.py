@@ -1,5 +1,7 @@
 """``gemini-workshop benchmark``: one command a measurement, each printing one table of ratios to a peer."""
 
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(
@@ -7,3 +9,36 @@ app = typer.Typer(
     help="Measure this package against its peers, side by side in one run.\n\n"
     "Figures are ratios of CPU seconds on one thread: above 1 means faster than the peer.",
 )
+
+
+@app.command()
+def attention(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Short texts, one round: seconds instead of minutes.")] = False,
+) -> None:
+    """Attend through a window, against PyTorch's kernel without a window and with a mask: time and memory.
+
+    Example: gemini-workshop benchmark attention --rounds 3
+    """
+    from gemini_workshop.benchmarks.attention import report
+
+    typer.echo(report(lengths=(128, 256), window_tokens=64, rounds=1) if quick else report(rounds=rounds))
+
+
+@app.command()
+def tokenizer(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 7,
+    thorough: Annotated[
+        bool, typer.Option(help="Learn 512 merges by the naive trainer, and by minbpe if installed: minutes.")
+    ] = False,
+) -> None:
+    """Train, encode and decode against tiktoken and Hugging Face's tokenizers.
+
+    On Tiny Shakespeare and the vocabularies of GPT-2 and GPT-4 if they are on this machine, else on the embedded
+    stories and a vocabulary learned from them.
+
+    Example: gemini-workshop benchmark tokenizer --rounds 3
+    """
+    from gemini_workshop.benchmarks.tokenizer import report
+
+    typer.echo(report(rounds, thorough))

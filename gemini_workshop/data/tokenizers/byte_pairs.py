@@ -8,6 +8,7 @@ them; only a piece not seen before is split into words and merged.
 """
 
 import re
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -165,6 +166,10 @@ class BPETokenizer:
             )
         return np.frombuffer(bytearray().join(packed), self._dtype)
 
+    def forget(self) -> None:
+        """Drop the pieces remembered, as if no text had been encoded yet."""
+        self._memory.clear()
+
     def _packed(self, text: str) -> Iterator[bytes]:
         look_up = self._memory.__getitem__
         for pieces in sure_pieces([normalize(text, self.normalization)], self.pattern):
@@ -178,7 +183,7 @@ class BPETokenizer:
         return self._pack(ids)
 
     def _pack(self, ids: Sequence[int]) -> bytes:
-        return np.array(ids, self._dtype).tobytes()
+        return array(self._dtype.char, ids).tobytes()
 
     def decode(self, ids: Sequence[int] | Integer[np.ndarray, " N"]) -> str:
         """The text of the ids; bytes that are no whole character become ``�``.

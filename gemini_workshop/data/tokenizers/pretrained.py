@@ -9,41 +9,31 @@ GPT-2's files write every byte as a letter that can be seen: "Ġ" is the space, 
 
 import base64
 import binascii
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gemini_workshop.data.files import sha256_of, write_atomically
+from gemini_workshop.data.files import write_atomically
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.checks import END_OF_TEXT
 from gemini_workshop.errors import DataError, unknown_name
 
-MIRROR_VARIABLE = "GEMINI_WORKSHOP_MIRROR"
-CACHE_VARIABLE = "TIKTOKEN_CACHE_DIR"
-SOURCE = "https://openaipublic.blob.core.windows.net/"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vocabulary:
-    """A published vocabulary: its word pattern, its special tokens, and the sum of each of its files."""
+    """A published vocabulary: where its files are found, how it splits words, and its special tokens."""
 
+    corpus: str
+    files: slice  # of those of the corpus
     pattern: str
     special_tokens: dict[str, int]
-    sha256: dict[str, str]
 
 
 VOCABULARIES = {
-    "gpt2": Vocabulary(
-        pattern="gpt2",
-        special_tokens={END_OF_TEXT: 50256},
-        sha256={
-            "gpt-2/encodings/main/encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-            "gpt-2/encodings/main/vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-        },
-    ),
+    "gpt2": Vocabulary(corpus="gpt2-bpe", files=slice(0, 2), pattern="gpt2", special_tokens={END_OF_TEXT: 50256}),
     "cl100k_base": Vocabulary(
+        corpus="tiktoken-ranks",
+        files=slice(1, 2),
         pattern="cl100k",
         special_tokens={
             END_OF_TEXT: 100257,
@@ -52,57 +42,35 @@ VOCABULARIES = {
             "<|fim_suffix|>": 100260,
             "<|endofprompt|>": 100276,
         },
-        sha256={
-            "encodings/cl100k_base.tiktoken": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-        },
     ),
     "o200k_base": Vocabulary(
+        corpus="tiktoken-ranks",
+        files=slice(2, 3),
         pattern="o200k",
         special_tokens={END_OF_TEXT: 199999, "<|endofprompt|>": 200018},
-        sha256={
-            "encodings/o200k_base.tiktoken": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-        },
     ),
 }
 
 
-def load_vocabulary(name: str, folder: str | Path | None = None) -> BPETokenizer:
+def load_vocabulary(name: str) -> BPETokenizer:
     """A published tokenizer, whose ids equal tiktoken's on every text.
+
+    Its files are those of the corpora ``gpt2-bpe`` and ``tiktoken-ranks``: from the mirror, the downloads, or fetched.
 
     Args:
         name: gpt2, cl100k_base or o200k_base.
-        folder: where the files lie, under their own names or under those of tiktoken's cache; without it, the folder
-            that TIKTOKEN_CACHE_DIR names, then ``tiktoken-cache`` in the one that GEMINI_WORKSHOP_MIRROR names.
 
     Raises:
-        DataError: there is no such vocabulary, or a file of it is missing or damaged.
+        DataError: there is no such vocabulary, or a file of it cannot be had or is damaged.
     """
+    from gemini_workshop.data.corpora import corpus_files  # it needs tokenizers itself
+
     if name not in VOCABULARIES:
         raise DataError(unknown_name("vocabulary", name, VOCABULARIES))
     vocabulary = VOCABULARIES[name]
-    folders = [Path(folder)] if folder is not None else _default_folders()
-    paths = [_find(source, sha256, folders) for source, sha256 in vocabulary.sha256.items()]
+    paths = corpus_files(vocabulary.corpus)[vocabulary.files]
     tokens = read_gpt2_files(*paths) if len(paths) == 2 else read_tiktoken_file(*paths)
     return BPETokenizer(tokens=tokens, pattern=vocabulary.pattern, special_tokens=vocabulary.special_tokens)
-
-
-def _default_folders() -> list[Path]:
-    places = {CACHE_VARIABLE: ".", MIRROR_VARIABLE: "tiktoken-cache"}
-    return [Path(os.environ[variable], place) for variable, place in places.items() if os.environ.get(variable)]
-
-
-def _find(source: str, sha256: str, folders: list[Path]) -> Path:
-    name_in_cache = hashlib.sha1((SOURCE + source).encode()).hexdigest()
-    for folder in folders:
-        for path in (folder / Path(source).name, folder / name_in_cache):
-            if path.is_file():
-                if (found := sha256_of(path)) != sha256:
-                    raise DataError(f"{path} is damaged: its sha256 is {found}, not {sha256}. Fetch it again.")
-                return path
-    raise DataError(
-        f"{Path(source).name} is not in {' or '.join(map(str, folders)) or 'any folder'}. "
-        f"Download it from {SOURCE}{source}, and give its folder, or set {CACHE_VARIABLE} to it."
-    )
 
 
 def read_tiktoken_file(path: str | Path) -> list[bytes]:

@@ -1,6 +1,5 @@
 import base64
 import gzip
-import hashlib
 import json
 
 import pytest
@@ -9,7 +8,6 @@ import tokenizers
 from hypothesis import given, settings
 
 from gemini_workshop.data.tokenizer import load_tokenizer
-from gemini_workshop.data.tokenizers import pretrained
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.checks import END_OF_TEXT
 from gemini_workshop.data.tokenizers.pretrained import (
@@ -96,30 +94,6 @@ def test_a_published_tokenizer_can_be_saved_and_its_merges_are_those_of_its_file
     assert merges.read_bytes() == (MIRROR / "gpt2-bpe" / "vocab.bpe").read_bytes()
     encoder = json.loads((MIRROR / "gpt2-bpe" / "encoder.json").read_text())
     assert json.loads((tmp_path / "encoder.json").read_text()) == encoder
-
-
-@needs_mirror
-def test_files_under_their_own_names_are_found_too(monkeypatch, tmp_path):
-    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
-    assert load_vocabulary("gpt2", MIRROR / "gpt2-bpe").tokens == loaded("gpt2")[0].tokens
-    assert load_vocabulary("gpt2").tokens == loaded("gpt2")[0].tokens  # by the mirror
-
-
-def test_a_vocabulary_that_is_not_here_says_where_it_comes_from(tmp_path, monkeypatch):
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.delenv("GEMINI_WORKSHOP_MIRROR", raising=False)
-    with pytest.raises(DataError, match=r"cl100k_base.tiktoken is not in .*Download it from https://.*/cl100k_base"):
-        load_vocabulary("cl100k_base")
-    monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
-    with pytest.raises(DataError, match=r"encoder.json is not in any folder.*or set TIKTOKEN_CACHE_DIR"):
-        load_vocabulary("gpt2")
-
-
-def test_a_damaged_file_is_refused(tmp_path):
-    name = hashlib.sha1((pretrained.SOURCE + "encodings/o200k_base.tiktoken").encode()).hexdigest()
-    (tmp_path / name).write_bytes(b"IQ== 0\n")
-    with pytest.raises(DataError, match=rf"{name} is damaged: its sha256 is .*, not 446a95"):
-        load_vocabulary("o200k_base", tmp_path)
 
 
 def test_an_unknown_vocabulary_is_an_error():
