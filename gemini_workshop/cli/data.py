@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from gemini_workshop.data.corpora import Corpus, CorpusFile
 
 from gemini_workshop.cli.clean import clean
+from gemini_workshop.cli.code import code
 from gemini_workshop.cli.scrape import scrape
 from gemini_workshop.cli.tokenize import tokenize
 
@@ -104,6 +105,7 @@ def sample(
 app.command()(tokenize)
 app.command()(clean)
 app.command()(scrape)
+app.command()(code)
 
 _WEIGHTS = {
     "yes": "may be shared if trained on it",

@@ -1,4 +1,4 @@
-"""Figures about corpora: what cleaning dropped and changed, and what a tokenizer makes of indentation."""
+"""Figures about corpora: what cleaning dropped and changed."""
 
 from collections.abc import Mapping
 
