@@ -1,3 +1,4 @@
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -106,6 +107,13 @@ def test_packing_leaves_little_room(shards):
 
 def test_a_document_without_text_has_no_row(tmp_path):
     assert len(DocumentRows(sharded.write(tmp_path, ["", "ab", ""]), T)) == 1
+
+
+@pytest.mark.parametrize("layout", [WindowRows, DocumentRows, PackedRows])
+def test_rows_can_be_sent_to_a_worker(shards, layout):
+    rows = layout(shards, T)
+    again = pickle.loads(pickle.dumps(rows))
+    assert all(np.array_equal(a, b) for a, b in zip(again[3], rows[3], strict=True))
 
 
 @pytest.mark.parametrize("layout", [WindowRows, DocumentRows, PackedRows])

@@ -194,3 +194,8 @@ def test_a_process_that_dies_is_an_error_that_says_how_to_go_on(tmp_path):
 def test_no_process_is_an_error(tmp_path):
     with pytest.raises(DataError, match="num_processes=0 is not positive"):
         sharded.write(tmp_path, num_processes=0)
+
+
+def test_writing_processes_load_no_pytorch():
+    program = "import sys, gemini_workshop.data.sharding; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
