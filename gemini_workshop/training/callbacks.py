@@ -24,13 +24,16 @@ TRAINING_COLOR, VALIDATION_COLOR, FLOOR_COLOR = "#56b4e9", "#d55e00", "#555555"
 class StepMetrics:
     """What one optimizer step measured; the gradient's norm is the one before clipping.
 
-    ``validation_nats`` is there at the steps after which the validation loss was measured.
+    ``validation_nats`` is there at the steps after which the validation loss was measured; what concerns experts, if
+    there are any: the routers' part of the loss, and the load of the busiest expert as a multiple of the mean.
     """
 
     loss_nats: float
     gradient_norm: float
     learning_rate: float
     validation_nats: float | None = None
+    auxiliary: float | None = None
+    busiest_expert: float | None = None
 
 
 class Callback:

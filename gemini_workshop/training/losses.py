@@ -40,14 +40,14 @@ def cross_entropy(
         >>> cross_entropy(torch.zeros(1, 8), torch.tensor([3]))  # log(8)
         tensor(2.0794)
     """
-    return token_losses(logits, targets, ignore_index).sum() / count_targets(targets, ignore_index)
+    return token_losses(logits, targets, ignore_index=ignore_index).sum() / count_targets(targets, ignore_index)
 
 
 def token_losses(
     logits: Float[Tensor, "*B V"],
     targets: Int[Tensor, "*B"],
-    ignore_index: int = IGNORE_INDEX,
     *,
+    ignore_index: int = IGNORE_INDEX,
     label_smoothing: float = 0.0,
     z_loss_weight: float = 0.0,
 ) -> Float[Tensor, "*B"]:

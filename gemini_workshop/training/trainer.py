@@ -10,10 +10,10 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
@@ -22,14 +22,17 @@ from torch import Tensor
 from gemini_workshop.config import TrainingConfig
 from gemini_workshop.data.dataset import TokenWindows
 from gemini_workshop.errors import TrainingError
-from gemini_workshop.models.attention import AttentionRule
-from gemini_workshop.models.fused_attention import fused_causal_attention
+from gemini_workshop.models.moe import update_selection_bias
+from gemini_workshop.models.routing import expert_statistics
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.callbacks import Callback, StepMetrics
-from gemini_workshop.training.losses import cross_entropy
+from gemini_workshop.training.ema import WeightAverage
+from gemini_workshop.training.losses import count_targets
+from gemini_workshop.training.objective import Objective
+from gemini_workshop.training.processes import ALONE, Processes
 from gemini_workshop.training.schedule import learning_rate_at
 
-Ending = Literal["finished", "time", "interrupted"]
+Ending = Literal["finished", "time", "interrupted", "no progress"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,40 +44,91 @@ class Outcome:
 
 
 def train_step(
-    model: Transformer,
+    objective: Objective,
     optimizer: torch.optim.Optimizer,
     inputs: Int[Tensor, "B T"],
     targets: Int[Tensor, "B T"],
     learning_rate: float,
-    config: TrainingConfig,
+    *,
+    segment_ids: Int[Tensor, "B T"] | None = None,
+    network: Callable[..., Any] | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    processes: Processes = ALONE,
 ) -> StepMetrics:
-    """One optimizer step on one batch."""
+    """One optimizer step on one batch, read in ``accumulation_steps`` parts.
+
+    Args:
+        network: the objective as it was compiled or distributed; the objective itself, if left out.
+        scaler: for float16, whose small gradients would otherwise become zero.
+        processes: those that share the batch; each is given its own rows.
+
+    Raises:
+        TrainingError: the loss or the gradient is not finite. No weight was moved.
+    """
+    config, model = objective.config, objective.model
+    device = next(model.parameters()).device
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
-    device = next(model.parameters()).device
-    with matrix_products_in(config.precision, model):
-        logits = model(inputs.to(device))
-    loss = cross_entropy(logits, targets.to(device))
     optimizer.zero_grad()
-    loss.backward()
+    count = processes.sum(count_targets(targets.to(device)))
+    nats, auxiliary = torch.zeros((), device=device), torch.zeros((), device=device)
+    parts = list(_parts(config.accumulation_steps, inputs, targets, segment_ids))
+    for number, part in enumerate(parts, start=1):
+        with processes.gathering(network, is_last=number == len(parts)):
+            total, added = (network or objective)(*(None if x is None else x.to(device) for x in part))
+            loss = total * processes.count / count + added / len(parts)  # distributed gradients are means
+            (loss if scaler is None else scaler.scale(loss)).backward()
+        nats += total.detach()
+        auxiliary += added.detach() / len(parts)
+    if scaler is not None:
+        scaler.unscale_(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimizer.step()
-    return StepMetrics(loss_nats=loss.item(), gradient_norm=norm.item(), learning_rate=learning_rate)
+    metrics = StepMetrics(
+        loss_nats=float(processes.sum(nats) / count),
+        gradient_norm=float(norm),
+        learning_rate=learning_rate,
+        auxiliary=float(auxiliary) if objective.routings else None,
+        busiest_expert=max((expert_statistics(r).max_over_mean for r in objective.routings), default=None),
+    )
+    if not math.isfinite(metrics.loss_nats) or (scaler is None and not math.isfinite(metrics.gradient_norm)):
+        raise _not_finite(metrics, learning_rate)
+    if scaler is None:
+        optimizer.step()
+    else:  # a scaler leaves out a step whose gradients were too large for float16, and scales less from then on
+        scaler.step(optimizer)
+        scaler.update()
+    if objective.routings:
+        update_selection_bias(model, objective.routings)
+    return metrics
 
 
 @torch.inference_mode()
 def evaluate(
-    model: Transformer, windows: TokenWindows, config: TrainingConfig, max_batches: int | None = None
+    model: Transformer,
+    windows: TokenWindows,
+    config: TrainingConfig,
+    max_batches: int | None = None,
+    *,
+    average: WeightAverage | None = None,
+    processes: Processes = ALONE,
 ) -> float:
-    """Mean loss in nats per token over the windows in order; over all of them if no limit is given."""
-    device = next(model.parameters()).device
-    total, count = 0.0, 0
-    for inputs, targets in itertools.islice(windows.sequential_batches(config.batch_size), max_batches):
-        with matrix_products_in(config.precision, model):
-            logits = model(inputs.to(device))
-        total += cross_entropy(logits, targets.to(device)).item() * targets.numel()
-        count += targets.numel()
-    return total / count
+    """Mean loss in nats per token over the windows in order; over all of them if no limit is given.
+
+    Args:
+        average: measure the mean of the weights in place of the weights.
+    """
+    objective = Objective(model, replace(config, label_smoothing=0.0, z_loss_weight=0.0))
+    device, was_training = next(model.parameters()).device, model.training
+    nats, count = torch.zeros((), device=device), torch.zeros((), device=device)
+    model.eval()
+    with nullcontext() if average is None else average.in_place_of_weights(model):
+        for inputs, targets in itertools.islice(windows.sequential_batches(config.batch_size), max_batches):
+            own = processes.rows(targets).to(device)
+            if len(own):
+                nats += objective(processes.rows(inputs).to(device), own)[0]
+                count += own.numel()
+    model.train(was_training)
+    return float(processes.sum(nats) / processes.sum(count))
 
 
 def fit(
@@ -87,31 +141,53 @@ def fit(
     first_step: int = 0,
     callbacks: Sequence[Callback] = (),
     minutes: float | None = None,
+    average: WeightAverage | None = None,
+    processes: Processes = ALONE,
+    distribute: Callable[[Objective], Callable[..., Any]] | None = None,
 ) -> Outcome:
-    """Train until the planned steps are done, the time is up, or Ctrl-C is pressed.
+    """Train until the planned steps are done, the time is up, progress ends, or Ctrl-C is pressed.
 
     Args:
         first_step: steps done before, when a run is resumed.
         callbacks: told of every step and measurement; :class:`SaveCheckpoints` among them saves the run.
         minutes: wall time after which the run ends early, its schedule unfinished.
+        average: a running mean of the weights to keep; measured in place of the weights.
+        distribute: how the objective is shared with the other processes.
 
     Raises:
-        TrainingError: the loss is no longer a finite number.
+        TrainingError: the loss is no longer a finite number. The state before that step is saved.
     """
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    objective = Objective(model, config)
+    network = _prepared(objective, config, distribute)
+    scaler = torch.amp.GradScaler(next(model.parameters()).device.type) if config.precision == "fp16" else None
+    watch = Patience(config.patience_evals)
     step = first_step
     ending: Ending | None = "finished" if first_step >= config.steps else None
+    model.train()
+    model.recompute_blocks = config.recompute_blocks
     for callback in callbacks:
         callback.started(first_step, config.steps)
-    with ctrl_c_as_event() as interrupted:
+    with ctrl_c_as_event() as interrupted, deterministic(config.deterministic):
         while ending is None:
-            inputs, targets = train.batch(step, config.batch_size, config.seed)
+            inputs, targets = (processes.rows(x) for x in train.batch(step, config.batch_size, config.seed))
             step += 1
-            metrics = train_step(model, optimizer, inputs, targets, learning_rate_at(step, config), config)
-            ending = _ending(step, config, metrics, interrupted.is_set(), time.monotonic() > deadline)
+            rate = learning_rate_at(step, config)
+            try:
+                metrics = train_step(
+                    objective, optimizer, inputs, targets, rate, network=network, scaler=scaler, processes=processes
+                )
+            except TrainingError as error:
+                _save_what_is_good(model, callbacks, step - 1)
+                raise _bad_batch(error, step, config) from None
+            if average is not None:
+                average.update(model)
+            ending = _agreed(_ending(step, config, interrupted.is_set(), time.monotonic() > deadline), processes)
             if ending in ("finished", "time") or step % config.eval_every_steps == 0:
-                validation_nats = evaluate(model, validation, config, max_batches=config.eval_batches)
-                metrics = replace(metrics, validation_nats=validation_nats)
+                nats = evaluate(model, validation, config, config.eval_batches, average=average, processes=processes)
+                metrics = replace(metrics, validation_nats=nats)
+                if watch.is_over(nats):
+                    ending = ending or "no progress"
             for callback in callbacks:
                 callback.stepped(step, metrics)
     for callback in callbacks:
@@ -119,22 +195,32 @@ def fit(
     return Outcome(step=step, ending=ending)
 
 
-def attention_in_float32(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
-    """Attention kept out of autocast: on CPUs the fused kernel's bfloat16 backward is slower than its float32 one."""
-    with torch.autocast(query.device.type, enabled=False):
-        return fused_causal_attention(query.float(), key.float(), value.float(), rule)
+class Patience:
+    """Counts the measurements since the best one.
+
+    Args:
+        evals: how many without a better one are too many; None: any number is fine.
+    """
+
+    def __init__(self, evals: int | None) -> None:
+        self.evals, self.best, self.since = evals, math.inf, 0
+
+    def is_over(self, validation_nats: float) -> bool:
+        """Take one more measurement into account."""
+        self.since = 0 if validation_nats < self.best else self.since + 1
+        self.best = min(self.best, validation_nats)
+        return self.evals is not None and self.since >= self.evals
 
 
 @contextmanager
-def matrix_products_in(precision: str, model: Transformer) -> Iterator[None]:
-    """Inside, matrix products take ``precision`` (fp32 or bf16); weights, norms and the loss stay in float32."""
-    if precision == "fp32":
+def deterministic(is_asked: bool) -> Iterator[None]:
+    """Inside, operations that could give other results in another run are refused by PyTorch, if that is asked."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(before or is_asked)
+    try:
         yield
-        return
-    device = next(model.parameters()).device.type
-    attention = model.attention_by(attention_in_float32) if device == "cpu" else nullcontext()
-    with attention, torch.autocast(device, dtype=torch.bfloat16):
-        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager
@@ -157,14 +243,57 @@ def ctrl_c_as_event() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _ending(
-    step: int, config: TrainingConfig, metrics: StepMetrics, is_interrupted: bool, is_late: bool
-) -> Ending | None:
-    if not math.isfinite(metrics.loss_nats):
-        raise TrainingError(
-            f"The loss of step {step} is {metrics.loss_nats}: learning_rate={config.learning_rate:g} is too high. "
-            f"Start again with --set learning_rate={config.learning_rate / 3:.0e}."
-        )
+def _parts(
+    count: int, inputs: Tensor, targets: Tensor, segment_ids: Tensor | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    segments = [None] * count if segment_ids is None else segment_ids.tensor_split(count)
+    for part in zip(inputs.tensor_split(count), targets.tensor_split(count), segments, strict=True):
+        if len(part[0]):
+            yield part
+
+
+def _prepared(
+    objective: Objective, config: TrainingConfig, distribute: Callable[[Objective], Callable[..., Any]] | None
+) -> Callable[..., Any]:
+    network: Callable[..., Any] = objective if distribute is None else distribute(objective)
+    return torch.compile(network) if config.compile else network
+
+
+def _ending(step: int, config: TrainingConfig, is_interrupted: bool, is_late: bool) -> Ending | None:
     if step >= config.steps:
         return "finished"
     return "interrupted" if is_interrupted else "time" if is_late else None
+
+
+def _agreed(ending: Ending | None, processes: Processes) -> Ending | None:
+    """The ending that any of the processes has come to; a run ends for all of them at the same step."""
+    if processes.count == 1:
+        return ending
+    order: list[Ending | None] = [None, "time", "interrupted", "finished"]
+    votes = processes.sum(torch.tensor([ending == choice for choice in order], dtype=torch.int64))
+    return next((choice for choice, vote in reversed(list(zip(order, votes, strict=True))) if vote and choice), None)
+
+
+def _not_finite(metrics: StepMetrics, learning_rate: float) -> TrainingError:
+    what = "loss" if not math.isfinite(metrics.loss_nats) else "gradient"
+    value = metrics.loss_nats if what == "loss" else metrics.gradient_norm
+    return TrainingError(
+        f"The {what} is {value}: learning_rate={learning_rate:g} is too high, or the batch is poisoned."
+    )
+
+
+def _bad_batch(error: TrainingError, step: int, config: TrainingConfig) -> TrainingError:
+    first = (step - 1) * config.batch_size
+    return TrainingError(
+        f"Step {step} was not taken. {error} It read windows {first} to {first + config.batch_size - 1} of the order "
+        f"with seed={config.seed}; TokenWindows.batch({step - 1}, {config.batch_size}, {config.seed}) returns them. "
+        f"The weights before it are saved. If the windows look like text, start again with "
+        f"--set learning_rate={config.learning_rate / 3:.0e}."
+    )
+
+
+def _save_what_is_good(model: Transformer, callbacks: Sequence[Callback], step: int) -> None:
+    """Let the callbacks save the step before, unless the weights themselves are spoilt."""
+    if all(bool(weight.isfinite().all()) for weight in model.parameters()):
+        for callback in callbacks:
+            callback.ended(step)

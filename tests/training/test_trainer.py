@@ -13,15 +13,11 @@ from gemini_workshop.models.attention_layers import GroupedQueryAttention
 from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.training.callbacks import Callback
 from gemini_workshop.training.losses import cross_entropy
+from gemini_workshop.training.objective import Objective
 from gemini_workshop.training.optimizer import make_optimizer
-from gemini_workshop.training.trainer import (
-    attention_in_float32,
-    evaluate,
-    fit,
-    learning_rate_at,
-    matrix_products_in,
-    train_step,
-)
+from gemini_workshop.training.precision import attention_in_float32, matrix_products_in
+from gemini_workshop.training.schedule import learning_rate_at
+from gemini_workshop.training.trainer import evaluate, fit, train_step
 
 IDS = torch.randint(0, 13, (200,), generator=torch.Generator().manual_seed(5), dtype=torch.int32)
 
@@ -66,7 +62,7 @@ def test_a_tiny_model_memorises_one_batch(model, training):
     targets = inputs.roll(-1, dims=1)
     training = replace(training, weight_decay=0.0)
     optimizer = make_optimizer(model, training)
-    losses = [train_step(model, optimizer, inputs, targets, 0.02, training).loss_nats for _ in range(80)]
+    losses = [train_step(Objective(model, training), optimizer, inputs, targets, 0.02).loss_nats for _ in range(80)]
     assert losses[0] > 2.4
     assert losses[-1] < 0.02
 
@@ -104,7 +100,7 @@ def test_a_gradient_beyond_the_limit_is_scaled_to_it(model, windows, training):
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     before = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
     config = replace(training, clip_norm=0.01)
-    metrics = train_step(model, optimizer, *windows.batch(0, 3, 0), 1.0, config)
+    metrics = train_step(Objective(model, config), optimizer, *windows.batch(0, 3, 0), 1.0)
     after = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
     assert metrics.gradient_norm > 0.1
     assert (after - before).norm().item() == pytest.approx(0.01, rel=1e-3)
@@ -112,7 +108,7 @@ def test_a_gradient_beyond_the_limit_is_scaled_to_it(model, windows, training):
 
 def test_the_step_uses_the_learning_rate_it_is_given(model, windows, training):
     optimizer = make_optimizer(model, training)
-    train_step(model, optimizer, *windows.batch(0, 3, 0), 0.123, training)
+    train_step(Objective(model, training), optimizer, *windows.batch(0, 3, 0), 0.123)
     assert [group["lr"] for group in optimizer.param_groups] == [0.123, 0.123]
 
 
@@ -198,7 +194,10 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_rate_to_blame(model, win
     with torch.no_grad():
         model.norm.weight.fill_(float("nan"))
     recorder = Recorder()
-    with pytest.raises(TrainingError, match=r"loss of step 1 is nan: learning_rate=0\.02.*learning_rate=7e-03"):
+    with pytest.raises(
+        TrainingError,
+        match=r"Step 1 was not taken\. The loss is nan: learning_rate=0\.01 is.*--set learning_rate=7e-03",
+    ):
         run(model, windows, training, recorder)
     assert recorder.calls == [("started", 0, 30)]  # and not ended: nothing is saved
 

@@ -1,0 +1,43 @@
+"""From a batch to the numbers that training makes smaller: the one thing that is compiled, and distributed."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gemini_workshop.config import TrainingConfig
+from gemini_workshop.models.moe import auxiliary_loss, recorded_routing
+from gemini_workshop.models.routing import Routing
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.losses import chunked_token_losses, token_losses
+from gemini_workshop.training.precision import matrix_products_in
+
+
+class Objective(nn.Module):
+    """A model with its losses, as the configuration says.
+
+    Attributes:
+        routings: how the latest batch was sent to the experts, one entry a layer that has some.
+    """
+
+    def __init__(self, model: Transformer, config: TrainingConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.routings: list[Routing] = []
+
+    def forward(
+        self, inputs: Int[Tensor, "B T"], targets: Int[Tensor, "B T"], segment_ids: Int[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The *sum* of what all targets cost, and what the routers add to the mean."""
+        options = {"label_smoothing": self.config.label_smoothing, "z_loss_weight": self.config.z_loss_weight}
+        chunk, moe = self.config.loss_chunk_tokens, self.model.config.moe
+        with matrix_products_in(self.config.precision, self.model):
+            if moe is None:
+                hidden = self.model.hidden_states(inputs, segment_ids=segment_ids)
+            else:
+                with recorded_routing(self.model) as self.routings:
+                    hidden = self.model.hidden_states(inputs, segment_ids=segment_ids)
+            if chunk is not None:
+                losses = chunked_token_losses(hidden, self.model.logits, targets, chunk, **options)
+            else:
+                losses = token_losses(self.model.logits(hidden), targets, **options)
+        total = losses.sum()
+        return total, total.new_zeros(()) if moe is None else auxiliary_loss(self.routings, moe).to(total.dtype)
