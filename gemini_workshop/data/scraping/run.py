@@ -1,10 +1,13 @@
 """From a list of addresses to a file of problems and solutions; started again after a kill, it goes on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urldefrag
+
+from filelock import FileLock, Timeout
 
 from gemini_workshop.data.scraping.extraction import Selectors, decode_page, extract
 from gemini_workshop.data.scraping.faults import PageFault, check_libraries
@@ -52,17 +55,32 @@ def scrape(
         How many addresses had which outcome, earlier runs included.
 
     Raises:
-        DataError: a library is missing, or the file is not one to go on with.
+        DataError: a library is missing, the file is not one to go on with, or another process is writing it.
     """
     check_libraries()
-    harvest = Harvest(path, asdict(selectors))
-    with Fetcher(manners) as fetcher:
-        robots = Robots(fetcher)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path), Fetcher(manners) as fetcher:
+        harvest, robots = Harvest(path, asdict(selectors)), Robots(fetcher)
         for url in urls:
             known = harvest.outcomes.get(url)
             if known is None or (retries_failed and known not in (WRITTEN, "duplicate")):
                 tell(url, _gather(url, harvest, fetcher, robots, selectors))
     return Counter(harvest.outcomes.values())
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the file against a second process; the system lets go of it when this one ends, however it ends."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(f"Another process is scraping into {path}. Wait for it, or choose another file.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _gather(url: str, harvest: Harvest, fetcher: Fetcher, robots: Robots, selectors: Selectors) -> str:

@@ -128,6 +128,13 @@ def test_neighbours_are_found_in_order_of_likeness():
     assert index.neighbours(minhash.signature(story), min_similarity=0.99) == found[:1]
 
 
+def test_the_same_values_in_another_band_are_no_meeting():
+    index = NearDuplicateIndex(num_bands=2, rows_per_band=2)
+    index.add(np.array([1, 2, 3, 4], dtype=np.uint32))
+    assert index.neighbours(np.array([3, 4, 1, 2], dtype=np.uint32), min_similarity=0.0) == []
+    assert len(index.neighbours(np.array([1, 2, 9, 9], dtype=np.uint32), min_similarity=0.0)) == 1
+
+
 def test_a_signature_of_the_wrong_length_is_an_error():
     with pytest.raises(DataError, match=r"64 hashes does not divide .*num_bands=32 .*Use MinHash\(128\)"):
         NearDuplicateIndex().add(MinHash(num_hashes=64).signature("text"))

@@ -86,6 +86,8 @@ def test_a_private_address_needs_to_be_allowed_by_host_and_port(site, manners):
 
 def test_a_proxy_of_the_environment_is_not_used(site, manners, monkeypatch):
     """Behind a proxy nobody could check which machine is asked."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
     with Fetcher(manners) as fetcher:

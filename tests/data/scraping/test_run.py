@@ -86,6 +86,21 @@ def test_a_process_killed_while_it_scrapes_leaves_what_an_undisturbed_one_finds(
     assert [entry["url"].removeprefix(site.url) for entry in log[1:]] == paths
 
 
+def test_a_second_process_must_not_write_the_same_file(site, manners, tmp_path):
+    pages = tmp_path / "folder" / "pages.jsonl"
+    refused = []
+
+    def disturb():
+        with pytest.raises(DataError, match="Another process is scraping into") as caught:
+            scrape([f"{site.url}/page/two"], pages, SELECTORS, manners)
+        refused.append(caught)
+
+    site.hooks["/page/one"] = disturb
+    assert scrape([f"{site.url}/page/one"], pages, SELECTORS, manners) == {"written": 1}
+    assert len(refused) == 1
+    assert scrape([f"{site.url}/page/two"], pages, SELECTORS, manners) == {"written": 2}
+
+
 def test_a_list_of_addresses_holds_each_once(tmp_path):
     (tmp_path / "urls.txt").write_text("\n# tasks\nhttps://a.org/1#part\n https://a.org/2 \nhttps://a.org/1\n", "utf-8")
     assert read_urls(tmp_path / "urls.txt") == ["https://a.org/1", "https://a.org/2"]
