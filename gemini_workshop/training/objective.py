@@ -27,17 +27,23 @@ class Objective(nn.Module):
         self, inputs: Int[Tensor, "B T"], targets: Int[Tensor, "B T"], segment_ids: Int[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """The *sum* of what all targets cost, and what the routers add to the mean."""
-        options = {"label_smoothing": self.config.label_smoothing, "z_loss_weight": self.config.z_loss_weight}
-        chunk, moe = self.config.loss_chunk_tokens, self.model.config.moe
+        moe = self.model.config.moe
         with matrix_products_in(self.config.precision, self.model):
             if moe is None:
                 hidden = self.model.hidden_states(inputs, segment_ids=segment_ids)
             else:
                 with recorded_routing(self.model) as self.routings:
                     hidden = self.model.hidden_states(inputs, segment_ids=segment_ids)
-            if chunk is not None:
-                losses = chunked_token_losses(hidden, self.model.logits, targets, chunk, **options)
-            else:
-                losses = token_losses(self.model.logits(hidden), targets, **options)
+            losses = self._token_losses(hidden, targets)
         total = losses.sum()
         return total, total.new_zeros(()) if moe is None else auxiliary_loss(self.routings, moe).to(total.dtype)
+
+    def _token_losses(self, hidden: Float[Tensor, "B T D"], targets: Int[Tensor, "B T"]) -> Tensor:
+        smoothing, z_weight = self.config.label_smoothing, self.config.z_loss_weight
+        chunk = self.config.loss_chunk_tokens
+        if chunk is None:
+            logits = self.model.logits(hidden)
+            return token_losses(logits, targets, label_smoothing=smoothing, z_loss_weight=z_weight)
+        return chunked_token_losses(
+            hidden, self.model.logits, targets, chunk, label_smoothing=smoothing, z_loss_weight=z_weight
+        )
