@@ -26,6 +26,20 @@ def attention(
 
 
 @app.command()
+def moe(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="Few tokens, one layer, one round: seconds.")] = False,
+) -> None:
+    """A mixture of experts, alone and in training, against transformers' Mixtral.
+
+    Example: gemini-workshop benchmark moe --rounds 3
+    """
+    from gemini_workshop.benchmarks.moe import report
+
+    typer.echo(report(rounds=1, is_quick=True) if quick else report(rounds=rounds))
+
+
+@app.command()
 def tokenizer(
     rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 7,
     thorough: Annotated[
