@@ -7,7 +7,6 @@ Source: the papers named at each function; sizes from the released config.json f
 google-deepmind/gemma. What each family does exactly: transformers 5.23.0, with which tests compare every one.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 from gemini_workshop.config import LatentAttentionConfig, ModelConfig, MoEConfig, RotaryConfig
 from gemini_workshop.errors import WorkshopError, unknown_name
+from gemini_workshop.models.rotary_scaling import yarn_magnitude
 
 
 def gpt2(num_layers: int, num_heads: int, embed_dim: int) -> ModelConfig:
@@ -308,11 +308,6 @@ def deepseek(
         activation="silu",
         moe=moe,
     )
-
-
-def yarn_magnitude(factor: float, weight: float = 1.0) -> float:
-    """YaRN's factor of cosine and sine, weighted as in DeepSeek's models."""
-    return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
 DEEPSEEK_V2_LITE = MoEConfig(

@@ -33,7 +33,12 @@ def rotary_magnitude(rope: RotaryConfig) -> float:
     """Factor of cosine and sine. YaRN's grows with the logarithm of the stretch, which keeps attention as sharp."""
     if rope.magnitude is not None:
         return rope.magnitude
-    return 0.1 * math.log(rope.factor) + 1.0 if rope.scaling == "yarn" and rope.factor > 1 else 1.0
+    return yarn_magnitude(rope.factor) if rope.scaling == "yarn" else 1.0
+
+
+def yarn_magnitude(factor: float, weight: float = 1.0) -> float:
+    """YaRN's factor of cosine and sine; DeepSeek weights it, and applies it to the scores."""
+    return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
 def unscaled(dim: int, rope: RotaryConfig) -> Float[Tensor, " pairs"]:

@@ -48,6 +48,16 @@ QUERY_SCALAR = Aspect(
 )
 
 
+def _causal_read(values: Values) -> Values:
+    """Gemma: text may not look ahead; "vision" only concerns images, which the decoder does not read."""
+    if (kind := values.get("use_bidirectional_attention")) not in (None, False, "vision"):
+        raise ConfigError(f"config.json says use_bidirectional_attention={kind!r}; this decoder never looks ahead.")
+    return {}
+
+
+CAUSAL = Aspect(_causal_read, lambda _: {})
+
+
 def _gpt2_read(values: Values) -> Values:
     heads, width = values["n_head"], values["n_embd"]
     fields: Values = {
@@ -147,11 +157,11 @@ WINDOW_EVERYWHERE = Aspect(
 # --- Experts ---
 
 
-def experts(fields: dict[str, str], constants: Values, *more: Aspect) -> Aspect:
+def experts(fields: dict[str, str], constants: Values | None = None, *more: Aspect) -> Aspect:
     """Experts: our fields to their keys, what is alike in the family, and aspects of the MoEConfig's own."""
 
     def read(values: Values) -> Values:
-        ours = constants | {name: values[key] for name, key in fields.items()}
+        ours = (constants or {}) | {name: values[key] for name, key in fields.items()}
         for aspect in more:
             ours |= aspect.read(values)
         return {"moe": MoEConfig.from_dict(ours)}
@@ -201,7 +211,8 @@ GREEDY_GROUPS = Aspect(
         "topk_group": _moe(config).kept_groups,
     },
 )
-FFN_IS_EXPERT = Aspect(lambda values: {"ffn_dim": values["intermediate_size"]}, lambda _: {})
+# DeepSeek-V3 is released with a module that predicts several tokens ahead; the decoder leaves it aside.
+NO_EXTRA_PREDICTIONS = Aspect(lambda _: {}, lambda _: {"num_nextn_predict_layers": 0})
 
 # --- Latent attention ---
 
@@ -279,8 +290,9 @@ DOUBLE_WIDE = Aspect(
 )
 
 
-def optional_experts(inner: Aspect) -> Aspect:
+def optional_experts(fields: dict[str, str], constants: Values) -> Aspect:
     """Gemma 4: the experts, if there are any."""
+    inner = experts(fields, constants)
     return Aspect(
         lambda values: inner.read(values) if values["enable_moe_block"] else {},
         lambda config: {"enable_moe_block": config.moe is not None} | (inner.write(config) if config.moe else {}),

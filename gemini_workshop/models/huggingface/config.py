@@ -9,9 +9,26 @@ from typing import Any
 
 from gemini_workshop.config import LayerConfig, ModelConfig, MoEConfig
 from gemini_workshop.errors import ConfigError, WorkshopError, unknown_name
+from gemini_workshop.models.huggingface.dense_families import GEMMA, GEMMA2, GEMMA3, GPT2, LLAMA, QWEN3
 from gemini_workshop.models.huggingface.dialect import Dialect, Values
-from gemini_workshop.models.huggingface.dialects import DIALECTS
+from gemini_workshop.models.huggingface.moe_families import (
+    DEEPSEEK_V2,
+    DEEPSEEK_V3,
+    GEMMA4,
+    GPT_OSS,
+    MIXTRAL,
+    OLMOE,
+    QWEN3_MOE,
+)
 
+# In the order in which a family is looked for that can express a model.
+DIALECTS = {
+    dialect.model_type: dialect
+    for dialect in (
+        *(GPT2, LLAMA, QWEN3, GEMMA, GEMMA2, GEMMA3, GEMMA4),
+        *(MIXTRAL, QWEN3_MOE, OLMOE, GPT_OSS, DEEPSEEK_V2, DEEPSEEK_V3),
+    )
+}
 # Multimodal models, and the family of the decoder that their text_config describes.
 WRAPPERS = {"gemma3": "gemma3_text", "gemma4": "gemma4_text"}
 # Fields that matter only through what they make of the layers.

@@ -8,11 +8,7 @@ import math
 from gemini_workshop.config import ModelConfig, RotaryConfig
 from gemini_workshop.errors import ConfigError, unknown_name
 from gemini_workshop.models.huggingface.dialect import Aspect, Values
-
-
-def yarn_magnitude(factor: float, weight: float = 1.0) -> float:
-    """YaRN's factor of cosine and sine; DeepSeek weights it and uses it on the scores as well."""
-    return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
+from gemini_workshop.models.rotary_scaling import yarn_magnitude
 
 
 def read_rope(parameters: Values, context_tokens: int) -> RotaryConfig:

@@ -155,7 +155,9 @@ def save_huggingface(
         raise CheckpointError(f"{folder} is not empty. Choose a new folder, so that no weights of another model stay.")
     folder.mkdir(parents=True, exist_ok=True)
     weights = model.state_dict()
-    shards = _shards(spellings(family, model.config, set(weights)), weights, max_shard_bytes)
+    ways = spellings(family, model.config, set(weights))
+    assert {name for names in ways for name in names} == set(weights)  # what a family can express, it has names for
+    shards = _shards(ways, weights, max_shard_bytes)
     places: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         file = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
