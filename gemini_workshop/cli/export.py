@@ -1,0 +1,51 @@
+"""gemini-workshop export: a checkpoint as a folder for Hugging Face's transformers."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Dtype(StrEnum):
+    """Number formats that a folder can have."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint that ships, or the folder of a run: runs/NAME.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
+    dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.float32,
+    family: Annotated[
+        str | None, typer.Option(help="model_type to write it as. Default: the first that can express it.")
+    ] = None,
+) -> None:
+    """Write a model as a folder that transformers loads, with equal logits, and its tokenizer.
+
+    Examples:
+
+        gemini-workshop export stories-small exported
+
+        gemini-workshop export runs/tiny-stories exported --dtype bfloat16
+    """
+    import torch
+
+    from gemini_workshop.data.tokenizers.exchange import write_huggingface_tokenizer
+    from gemini_workshop.models.huggingface import save_huggingface
+    from gemini_workshop.models.transformer import Transformer
+    from gemini_workshop.training.checkpointing import find_checkpoint, restore_weights
+
+    found = find_checkpoint(checkpoint)
+    model = Transformer(found.config.model)
+    restore_weights(model, found)
+    ids = {"eos_token_id": found.tokenizer.end_of_text_id}
+    family = save_huggingface(model.to(getattr(torch, dtype)), folder, family, extra_values=ids)
+    write_huggingface_tokenizer(found.tokenizer, folder, found.config.model.context_tokens)
+    typer.echo(f"Wrote {folder}: {model.num_parameters():,} parameters in {dtype}, as {family}. Use it in Python:\n")
+    typer.echo("  from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline")
+    typer.echo(f'  model = AutoModelForCausalLM.from_pretrained("{folder.as_posix()}")')
+    typer.echo(f'  tokenizer = AutoTokenizer.from_pretrained("{folder.as_posix()}")')
+    typer.echo('  pipeline("text-generation", model=model, tokenizer=tokenizer)("Once upon a time")')
