@@ -64,7 +64,7 @@ class PublicTransport(httpx.BaseTransport):
     def __init__(self, allowed: Collection[str] = ()) -> None:
         self.allowed = frozenset(allowed)
         # A kept connection could be used again for another name of the same address, its certificate unchecked.
-        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Look the host up, check it, and send the request to the address found, still under the name of the host."""
@@ -83,5 +83,5 @@ class PublicTransport(httpx.BaseTransport):
         return self._inner.handle_request(aimed)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Hang up wherever a connection is open; others can be opened after that."""
         self._inner.close()

@@ -1,6 +1,7 @@
 """Fetch one page: at the pace of its host, within limits of size and time, again if the fault may pass."""
 
 import email.utils
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Manners:
         delay_seconds: from one request to the next to the same host; ``robots.txt`` may ask for more.
         max_delay_seconds: a host that asks for a longer pause is not visited.
         silence_seconds: how long to wait for the connection, and for each next piece.
-        page_seconds: how long the body of a page may take in all.
+        page_seconds: how long one attempt may take in all.
         attempts: for faults that may pass: no connection, a broken one, 429 and 5xx.
         backoff_seconds: the pause before the second attempt; each further one is twice as long.
         allowed: "host:port" on machines that are not public, as written in the URL.
@@ -70,9 +71,10 @@ class Fetcher:
         self.manners = manners
         self.delays: dict[str, float] = {}  # hosts that asked for more than manners.delay_seconds
         self._last_request: dict[str, float] = {}
+        self._transport = PublicTransport(manners.allowed)
         # Without the proxies of the environment: behind one, nobody could tell which machine is asked.
         self._client = httpx.Client(
-            transport=PublicTransport(manners.allowed),
+            transport=self._transport,
             timeout=manners.silence_seconds,
             headers={"User-Agent": manners.user_agent, "Accept-Encoding": "identity"},
             trust_env=False,
@@ -127,20 +129,37 @@ class Fetcher:
         )
 
     def _request(self, url: str, content_types: Collection[str]) -> Answer:
+        """Ask once. A watchdog hangs up on a server that sends a little now and then, and so is never silent."""
+        self._keep_pace(httpx.URL(url).host)
+        is_over = threading.Event()
+        watchdog = threading.Timer(self.manners.page_seconds, self._hang_up, [is_over])
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            self._keep_pace(httpx.URL(url).host)
-            with self._client.stream("GET", url) as response:
-                if response.status_code in REDIRECTS and "location" in response.headers:
-                    return Answer(url, b"", None, response.headers["location"])
-                self._check_status(response)
-                _check_type(response, content_types)
-                return Answer(url, self._read(response), response.charset_encoding)
-        except httpx.TimeoutException:
-            raise PassingFault("timeout", f"nothing for {self.manners.silence_seconds} s") from None
-        except httpx.TransportError as error:
-            raise PassingFault("unreachable", f"{type(error).__name__}: {error}") from None
+            return self._ask(url, content_types)
+        except (httpx.TransportError, ValueError) as error:
+            if is_over.is_set():
+                raise PageFault("too slow", f"no end after {self.manners.page_seconds} s") from None
+            if not isinstance(error, httpx.TransportError):
+                raise
+            reason = "timeout" if isinstance(error, httpx.TimeoutException) else "unreachable"
+            raise PassingFault(reason, f"{type(error).__name__}: {error}") from None
         except httpx.DecodingError as error:
             raise PageFault("damaged", str(error)) from None
+        finally:
+            watchdog.cancel()
+
+    def _hang_up(self, is_over: threading.Event) -> None:
+        is_over.set()
+        self._transport.close()
+
+    def _ask(self, url: str, content_types: Collection[str]) -> Answer:
+        with self._client.stream("GET", url) as response:
+            if response.status_code in REDIRECTS and "location" in response.headers:
+                return Answer(url, b"", None, response.headers["location"])
+            self._check_status(response)
+            _check_type(response, content_types)
+            return Answer(url, self._read(response), response.charset_encoding)
 
     def _keep_pace(self, host: str) -> None:
         """Sleep until the host may be asked again."""
@@ -160,7 +179,7 @@ class Fetcher:
             raise PageFault(f"status {status}", response.reason_phrase)
 
     def _read(self, response: httpx.Response) -> bytes:
-        limit, end = self.manners.max_bytes, time.monotonic() + self.manners.page_seconds
+        limit = self.manners.max_bytes
         stated = response.headers.get("content-length", "")
         if stated.isdecimal() and int(stated) > limit:
             raise PageFault("too large", f"{int(stated):,} bytes, and the limit is {limit:,}")
@@ -169,8 +188,6 @@ class Fetcher:
             body += piece
             if len(body) > limit:
                 raise PageFault("too large", f"more than the limit of {limit:,} bytes")
-            if time.monotonic() > end:
-                raise PageFault("too slow", f"{len(body):,} bytes in {self.manners.page_seconds} s, and no end")
         return bytes(body)
 
 

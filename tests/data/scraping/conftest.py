@@ -65,6 +65,13 @@ class Site(BaseHTTPRequestHandler):
             self.wfile.write(b"<p>more</p>")
             self.wfile.flush()
 
+    def trickle(self):
+        """Headers that never end, one at a time."""
+        self.send_response(200)
+        self.flush_headers()
+        while not self.server.stopped.wait(0.02):
+            self.wfile.write(b"X-More: yes\r\n")
+
     def flood(self):
         """A page that never ends, as fast as it can."""
         self.send("", Content_Length=None)
@@ -168,12 +175,12 @@ def site():
 
 @pytest.fixture
 def manners(site):
-    """Quick, and allowed to ask the server of this machine."""
+    """Allowed to ask the server of this machine, without pauses."""
     return Manners(
         user_agent="tester",
         delay_seconds=0.0,
-        silence_seconds=0.3,
-        page_seconds=0.3,
+        silence_seconds=10.0,
+        page_seconds=20.0,
         max_bytes=100_000,
         max_redirects=3,
         attempts=2,

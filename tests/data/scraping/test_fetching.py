@@ -26,8 +26,6 @@ def test_a_page_arrives_with_its_charset(site, manners):
 @pytest.mark.parametrize(
     ("path", "reason", "num_asked"),
     [
-        ("/slow", "timeout", 2),
-        ("/drip", "too slow", 1),
         ("/flood", "too large", 1),
         ("/huge", "too large", 1),
         ("/bomb", "too large", 1),
@@ -51,6 +49,22 @@ def test_a_misbehaving_server_is_a_fault_with_a_reason_and_only_what_may_pass_is
     assert fault.reason == reason
     assert fault.detail
     assert site.asked == [path] * num_asked
+
+
+def test_a_server_that_is_silent_is_tried_again(site, manners):
+    fault = fault_of(site, replace(manners, silence_seconds=0.2), "/slow")
+    assert (fault.reason, site.asked) == ("timeout", ["/slow"] * 2)
+
+
+@pytest.mark.parametrize("path", ["/drip", "/trickle"])
+def test_a_server_that_is_never_silent_and_never_done_is_left(site, manners, path):
+    """In its page or in its headers; the next page is fetched as ever."""
+    with Fetcher(replace(manners, page_seconds=0.4)) as fetcher:
+        with pytest.raises(PageFault, match=r"too slow: no end after 0\.4 s"):
+            fetcher.fetch(site.url + path)
+        fetcher.manners = manners
+        assert fetcher.fetch(f"{site.url}/page/one").content
+    assert site.asked == [path, "/page/one"]
 
 
 def test_what_passes_at_the_second_attempt_is_no_fault(site, manners):
