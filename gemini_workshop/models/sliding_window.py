@@ -34,7 +34,7 @@ from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.masks import additive_mask
 
 CHUNK_TOKENS = 64  # queries of a chunk on a CPU; an accelerator gets longer ones, for fewer launches
-CHUNK_SCORES = 2**19  # scores of a chunk on a CPU, at most, so that they stay near the core
+CHUNK_SCORES = 2**19  # scores of a chunk on a CPU, unless one head has more, so that they stay near the core
 
 
 def sliding_window_attention(
@@ -53,8 +53,9 @@ def sliding_window_attention(
             "window_tokens=None: a sliding window needs a length. "
             "Set window_tokens in the rule, or use fused_causal_attention, which sees everything."
         )
-    window = min(rule.window_tokens, key.shape[2])
-    if query.shape[2] == 1:  # the newest query sees the last keys, all of them
+    T, S = query.shape[2], key.shape[2]
+    window = min(rule.window_tokens, S)
+    if T == 1 or (window == S and rule.softcap is None):  # the queries see all of the last keys: no window is left
         ids = None if rule.segment_ids is None else rule.segment_ids[:, -window:]
         rule = replace(rule, window_tokens=None, segment_ids=ids)
         return fused_causal_attention(query, key[:, :, -window:], value[:, :, -window:], rule)
