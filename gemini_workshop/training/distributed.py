@@ -1,0 +1,144 @@
+"""Train one model by several processes, each on its rows of every batch.
+
+    strategy   weights      gradients    optimizer's memory    messages of a step, in numbers a process sends
+    ddp        all          all          all                   2 N           (all-reduce of the gradients)
+    zero1      all          all          its share             3 N           (and each share's new weights to all)
+    fsdp       its share    its share    its share             3 N           (gather the weights twice, reduce-scatter)
+
+N is the number of parameters; :mod:`.cost` has the exact figures and docs/scaling.md what follows from them. Whatever
+the strategy, any number of processes computes what one would: the same losses, up to rounding.
+
+Source: Li et al. 2020, arXiv:2006.15704 (DDP); Rajbhandari et al. 2019, arXiv:1910.02054 (ZeRO); Zhao et al. 2023,
+arXiv:2304.11277 (FSDP). All three are PyTorch's own.
+"""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from gemini_workshop.config import TrainingConfig
+from gemini_workshop.errors import TrainingError
+from gemini_workshop.training.objective import Objective
+from gemini_workshop.training.processes import ALONE, Processes
+
+TIMEOUT = timedelta(minutes=10)  # longer than any step, and than the first process needs to prepare a text
+GRACE_SECONDS = 20.0  # in which the others may say what they know after one has failed
+
+
+def is_launched() -> bool:
+    """Whether torchrun, or :func:`launch`, started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def joined(device: torch.device, timeout: timedelta = TIMEOUT) -> Iterator[Processes]:
+    """Inside, this process is one of those that torchrun started; alone, if it was started by hand.
+
+    Args:
+        timeout: a process that does not answer for so long counts as lost.
+
+    Raises:
+        TrainingError: another process has ended or does not answer.
+    """
+    if not is_launched():
+        yield ALONE
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
+    try:
+        yield Processes(rank=dist.get_rank(), count=dist.get_world_size())
+    except RuntimeError as error:
+        if not _is_about_others(error):
+            raise
+        raise TrainingError(
+            f"Process {dist.get_rank()} of {dist.get_world_size()} stops: another one has ended, or has not answered "
+            f"for {timeout.total_seconds():g} seconds. Go on from the last checkpoint with --resume; any number of "
+            "processes will do."
+        ) from error
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Of several GPUs in one machine, each process takes its own."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device.type == "cuda" else device
+
+
+def check_shares(config: TrainingConfig, processes: Processes) -> None:
+    """Make sure that each process has as many sequences in each part of a batch.
+
+    Raises:
+        TrainingError: the batch cannot be shared evenly.
+    """
+    parts = processes.count * config.accumulation_steps
+    if config.batch_size % parts:
+        raise TrainingError(
+            f"batch_size={config.batch_size} cannot be shared evenly: {processes.count} processes times "
+            f"accumulation_steps={config.accumulation_steps} are {parts} parts. "
+            f"Choose a multiple: --set batch_size={-(-config.batch_size // parts) * parts}."
+        )
+
+
+def distributed(objective: Objective, processes: Processes) -> Callable[..., Any]:
+    """The objective whose gradients are means over the processes."""
+    if processes.count == 1:
+        return objective
+    return DistributedDataParallel(objective, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def launch(count: int, command: Sequence[str]) -> None:
+    """Run a command ``count`` times at once on this machine, as torchrun would, until all are done.
+
+    Ctrl-C reaches all of them; each then ends its step, and the first saves it.
+
+    Raises:
+        TrainingError: one of them failed. The others were ended.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "USE_LIBUV": "0"}
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ | shared
+    children = [
+        subprocess.Popen(command, env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(count)
+    ]
+    try:
+        _wait(children)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> None:
+    while any(child.poll() is None for child in children) and not any(child.poll() for child in children):
+        try:
+            time.sleep(0.1)
+        except KeyboardInterrupt:
+            continue  # the children have it too, and end in order
+    failed = [(rank, child.returncode) for rank, child in enumerate(children) if child.poll()]
+    if not failed:
+        return
+    deadline = time.monotonic() + GRACE_SECONDS
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    rank, code = failed[0]
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    raise TrainingError(
+        f"Process {rank} of {len(children)} {how}, and the training with it. "
+        "Its last checkpoint is whole: go on with --resume, with any number of --processes."
+    )
+
+
+def _is_about_others(error: RuntimeError) -> bool:
+    """Whether the network failed: gloo raises plain RuntimeErrors that name its source files."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
