@@ -25,7 +25,7 @@ class QualityLimits:
     Args:
         max_symbol_share: of signs that are neither letters nor digits.
         max_duplicate_line_share: of lines that stood in the document before.
-        max_top_phrase_share: of the most frequent three words in a row.
+        max_top_phrase_share: of the most frequent three words in a row, if they occur three times.
         max_duplicate_phrase_share: of words within some five words in a row that stood in the document before.
     """
 
@@ -105,18 +105,18 @@ def duplicate_line_share(text: str) -> float:
 
 
 def top_phrase_share(words: Sequence[str], length: int = 3) -> float:
-    """Share of the words' characters that the most frequent phrase takes; 0 if none occurs twice without overlap.
+    """Share of the words' characters that the most frequent phrase takes; 0 if none occurs three times.
 
     Example:
-        >>> top_phrase_share("the big cat saw the big cat".split())
-        0.8571428571428571
+        >>> top_phrase_share("go on now go on now go on now yes".split())
+        0.875
     """
     phrases = Counter(zip(*(words[i:] for i in range(length)), strict=False))
     if not phrases:
         return 0.0
     phrase, _ = phrases.most_common(1)[0]
     num_covered = _count_without_overlap(words, phrase)
-    return num_covered * sum(map(len, phrase)) / sum(map(len, words)) if num_covered > 1 else 0.0
+    return num_covered * sum(map(len, phrase)) / sum(map(len, words)) if num_covered > 2 else 0.0
 
 
 def _count_without_overlap(words: Sequence[str], phrase: Sequence[str]) -> int:
