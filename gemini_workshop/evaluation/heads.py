@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule, causal_attention_weights
-from gemini_workshop.models.fused_attention import fused_causal_attention
+from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.transformer import Transformer
 
 
@@ -22,7 +22,7 @@ def attention_maps(model: Transformer, token_ids: Int[Tensor, " T"]) -> Float[Te
 
     def attend_and_record(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
         maps.append(causal_attention_weights(query, key, rule)[0].cpu())
-        return fused_causal_attention(query, key, value, rule)
+        return fast_causal_attention(query, key, value, rule)
 
     with model.attention_by(attend_and_record):
         model(token_ids[None])
@@ -45,7 +45,7 @@ def head_costs(
     costs = torch.zeros(L, H)
     for layer in range(L):
         for head in range(H):
-            functions: list[AttentionFunction] = [fused_causal_attention] * L
+            functions: list[AttentionFunction] = [fast_causal_attention] * L
             functions[layer] = _averaging(head)
             with model.attention_by(functions):
                 costs[layer, head] = float(loss(model(token_ids), token_ids) - base)
@@ -58,6 +58,6 @@ def _averaging(head: int) -> AttentionFunction:
     def attend(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
         query = query.clone()
         query[:, head] = 0.0
-        return fused_causal_attention(query, key, value, rule)
+        return fast_causal_attention(query, key, value, rule)
 
     return attend

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from gemini_workshop.config import LayerConfig, ModelConfig
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule, grouped_query_attention
+from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.embeddings import alibi_slopes, apply_rotary, apply_rotary_interleaved
-from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.normalization import NORMS, RMSNorm, UnitRMS, make_norm
 
 
@@ -103,7 +103,7 @@ class GroupedQueryAttention(nn.Module):
         self.value_norm = UnitRMS(config.norm_eps) if config.value_norm else nn.Identity()
         self.sinks = nn.Parameter(torch.zeros(H)) if config.attention_sinks else None
         self.register_buffer("slopes", alibi_slopes(H) if config.positions == "alibi" else None, persistent=False)
-        self.attend: AttentionFunction = fused_causal_attention
+        self.attend: AttentionFunction = fast_causal_attention
 
     def forward(
         self,
@@ -165,7 +165,7 @@ class LatentAttention(nn.Module):
         self.latent_norm = NORMS[config.norm](latent.kv_rank, latent.norm_eps)
         self.latent_up = nn.Linear(latent.kv_rank, H * (latent.content_dim + latent.value_dim), bias=False)
         self.output = nn.Linear(H * latent.value_dim, D, bias=config.output_bias)
-        self.attend: AttentionFunction = fused_causal_attention
+        self.attend: AttentionFunction = fast_causal_attention
 
     def forward(
         self,

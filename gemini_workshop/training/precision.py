@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gemini_workshop.models.attention import AttentionRule
-from gemini_workshop.models.fused_attention import fused_causal_attention
+from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.transformer import Transformer
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -16,7 +16,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def attention_in_float32(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
     """Attention kept out of autocast: on CPUs the fused kernel's bfloat16 backward is slower than its float32 one."""
     with torch.autocast(query.device.type, enabled=False):
-        return fused_causal_attention(query.float(), key.float(), value.float(), rule)
+        return fast_causal_attention(query.float(), key.float(), value.float(), rule)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.cache import KVCache
 from gemini_workshop.models.attention import AttentionRule, causal_attention
 from gemini_workshop.models.attention_layers import Rotation
-from gemini_workshop.models.fused_attention import fused_causal_attention
+from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.models.transformer_block import TransformerBlock
@@ -297,7 +297,7 @@ def test_each_layer_can_have_its_own_function(model, token_ids):
     def noted(number: int):
         def attend(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
             calls.append(number)
-            return fused_causal_attention(query, key, value, rule)
+            return fast_causal_attention(query, key, value, rule)
 
         return attend
 
@@ -319,7 +319,7 @@ def test_the_wrong_number_of_functions_is_an_error_and_changes_nothing(model):
         model.attention_by([zero_attention, zero_attention]),
     ):
         pass
-    assert all(block.attention.attend is fused_causal_attention for block in model.blocks)
+    assert all(block.attention.attend is fast_causal_attention for block in model.blocks)
 
 
 # --- The beginning ---

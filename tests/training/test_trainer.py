@@ -10,7 +10,7 @@ from gemini_workshop.data.dataset import TokenWindows
 from gemini_workshop.errors import TrainingError
 from gemini_workshop.models.attention import PLAIN
 from gemini_workshop.models.attention_layers import GroupedQueryAttention
-from gemini_workshop.models.fused_attention import fused_causal_attention
+from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.training.callbacks import Callback
 from gemini_workshop.training.losses import cross_entropy
 from gemini_workshop.training.objective import Objective
@@ -220,7 +220,7 @@ def test_in_bf16_products_are_bfloat16_and_attention_is_not(model):
         assert layer.attend is attention_in_float32
         logits = model(torch.tensor([[1, 2, 3]]))
     assert seen["product"] == logits.dtype == torch.bfloat16
-    assert layer.attend is fused_causal_attention
+    assert layer.attend is fast_causal_attention
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     query = torch.randn(1, 6, 3, 4, dtype=torch.bfloat16)
     assert attention_in_float32(query, query[:, :2], query[:, :2], PLAIN).dtype == torch.float32

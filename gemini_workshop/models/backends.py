@@ -1,0 +1,38 @@
+"""Who attends: four functions of one signature, equal in their results.
+
+    manual   written out, as the lessons have it               sdpa   PyTorch's fused kernels
+    fast     sdpa, and long texts through a window by chunks    flex   PyTorch's flex_attention
+
+A model takes ``fast``; ``with model.attention_by(BACKENDS["manual"]): ...`` lets another one attend for a while.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gemini_workshop.models.attention import PLAIN, AttentionFunction, AttentionRule, causal_attention
+from gemini_workshop.models.flex_attention import flex_causal_attention
+from gemini_workshop.models.fused_attention import fused_causal_attention
+from gemini_workshop.models.sliding_window import sliding_window_attention
+
+SHORT_TOKENS = 512  # below, one masked kernel is as fast as the chunks of a window
+
+
+def fast_causal_attention(
+    query: Float[Tensor, "B H T C"],
+    key: Float[Tensor, "B K S C"],
+    value: Float[Tensor, "B K S Cv"],
+    rule: AttentionRule = PLAIN,
+) -> Float[Tensor, "B H T Cv"]:
+    """:func:`~gemini_workshop.models.attention.causal_attention` by the kernel that suits the lengths."""
+    S = key.shape[2]
+    if rule.window_tokens is None or max(SHORT_TOKENS, 2 * rule.window_tokens) > S:
+        return fused_causal_attention(query, key, value, rule)
+    return sliding_window_attention(query, key, value, rule)
+
+
+BACKENDS: dict[str, AttentionFunction] = {
+    "manual": causal_attention,
+    "sdpa": fused_causal_attention,
+    "fast": fast_causal_attention,
+    "flex": flex_causal_attention,
+}
