@@ -76,9 +76,9 @@ def test_an_empty_text_has_no_shares():
     )
 
 
-def test_a_phrase_that_occurs_once_is_no_repetition():
-    assert top_phrase_share(["one", "two", "three"]) == 0.0
-    assert top_phrase_share(["one", "two", "three", "four", "one", "two", "three"]) == pytest.approx(22 / 26)
+def test_a_phrase_that_occurs_twice_is_no_repetition():
+    assert top_phrase_share(("one two three " * 2).split()) == 0.0
+    assert top_phrase_share(("one two three " * 3 + "four").split()) == pytest.approx(33 / 37)
 
 
 def test_a_phrase_that_overlaps_itself_counts_once_a_place():
