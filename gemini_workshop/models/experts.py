@@ -156,10 +156,12 @@ def _run_experts_backward(
     grad_weights = torch.empty_like(weights)
     grad_weights.view(-1)[order] = (answers * grad_answers).sum(dim=-1)
     grad_answers.mul_(weights.flatten()[order].unsqueeze(-1))
-    grad_rows, grad_gate_up, grad_down = torch.empty_like(rows), torch.empty_like(gate_up), torch.empty_like(down)
-    grad_gate_up_bias = x.new_empty(gate_up.shape[:2] if has_bias else (0,))
-    grad_down_bias = x.new_empty(down.shape[:2] if has_bias else (0,))
-    for e, block in _blocks(ends):
+    blocks, grad_rows = _blocks(ends), torch.empty_like(rows)
+    allocate = torch.empty_like if len(blocks) == len(down) else torch.zeros_like  # zeros for experts without rows
+    grad_gate_up, grad_down = allocate(gate_up), allocate(down)
+    grad_gate_up_bias = x.new_zeros(gate_up.shape[:2] if has_bias else (0,))
+    grad_down_bias = x.new_zeros(down.shape[:2] if has_bias else (0,))
+    for e, block in blocks:
         grad_block = grad_answers[block]
         hidden, grad_projected = gated_backward(grad_block @ down[e], projected[block], activation)
         torch.mm(grad_block.T, hidden, out=grad_down[e])
@@ -184,8 +186,9 @@ def _linear(rows: Tensor, weight: Tensor, bias: Tensor | None, e: int, out: Tens
 
 
 def _blocks(ends: Tensor) -> list[tuple[int, slice]]:
-    """Each expert's number and rows."""
-    return [(e, slice(start, end)) for e, (start, end) in enumerate(pairwise([0, *ends.tolist()]))]
+    """Number and rows of each expert that has some."""
+    borders = enumerate(pairwise([0, *ends.tolist()]))
+    return [(e, slice(start, end)) for e, (start, end) in borders if start < end]
 
 
 @_run_experts.register_fake
@@ -207,6 +210,7 @@ def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
     x, weights, order, ends, gate_up, down, _, down_bias, ctx.activation = inputs
     ctx.save_for_backward(x, weights, order, ends, gate_up, down, *output[1:])
     ctx.has_bias = down_bias is not None
+    ctx.set_materialize_grads(False)  # nothing reads the other outputs: no zeros for their gradients
 
 
 def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
