@@ -73,7 +73,7 @@ def train_bpe(words: Sequence[Sequence[int]], num_merges: int) -> dict[Pair, int
     for new_id in range(NUM_BYTES, NUM_BYTES + num_merges):
         counts: Counter[Pair] = Counter()
         for word in words:
-            counts.update(count_pairs(word))
+            counts.update(pairwise(word))
         if not counts:
             raise too_little_text(len(merges), num_merges)
         pair = max(counts, key=counts.__getitem__)

@@ -130,7 +130,7 @@ def _kinds_of_bytes() -> UInt8[np.ndarray, "256"]:
     for byte in range(128):
         if not kinds[byte]:
             kinds[byte] = NO_SPACE | (LETTER_OR_DIGIT if chr(byte).isalnum() else SIGN * (byte != ord("'")))
-    kinds[128 : ord(BOUNDARY)] = NO_SPACE
+    kinds[128:] = NO_SPACE
     # The spaces beyond ASCII end in C2 85, C2 A0, 9A 80, 80 80 to 80 8A, 80 A8, 80 A9, 80 AF, 81 9F.
     kinds[[*range(0x80, 0x8B), 0x9F, 0xA0, 0xA8, 0xA9, 0xAF]] |= ENDS_A_SPACE
     kinds[[0xC2, 0x9A, 0x80, 0x81]] |= BEFORE_THAT

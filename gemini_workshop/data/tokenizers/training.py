@@ -166,8 +166,8 @@ class _Queue:
                 for pair in self.waiting.pop(self.level):
                     self.push(pair)
                 continue
-            place, pair = heapq.heappop(self.ties)
-            if self.words.counts[pair] == self.level and self.words.first_place(pair) == place:
+            _, pair = heapq.heappop(self.ties)
+            if self.words.counts[pair] == self.level:  # then it has lost no place either
                 return pair
             self.push(pair)
         return None

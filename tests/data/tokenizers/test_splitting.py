@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import regex
 import tiktoken
@@ -56,6 +58,16 @@ def test_splitting_drops_nothing(pattern):
 @given(text=ANY_TEXT)
 def test_pieces_by_themselves_have_the_words_of_the_text(pattern, text):
     assert words_by_pieces(text, pattern) == words_by_pattern(text, pattern)
+
+
+@pytest.mark.parametrize("pattern", PUBLISHED)
+def test_pieces_are_right_around_every_three_neighbours_that_matter(pattern):
+    texts = ["".join(three) for three in product("aZ1'/.\n\t \xa0é\u2028\u0300", repeat=3)]
+    texts = [f"x{text}y" for text in texts]
+    pieces = [piece for some in sure_pieces(texts, pattern) for piece in some]
+    find_words = regex.compile(PATTERNS[pattern].unicode).findall
+    by_pieces = [word for piece in pieces for word in find_words(piece.decode())]
+    assert by_pieces == [word for text in texts for word in find_words(text)]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
