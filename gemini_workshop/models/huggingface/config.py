@@ -60,8 +60,12 @@ def text_values(values: Values) -> Values:
     model_type = str(values.get("model_type"))
     if model_type not in WRAPPERS:
         return values
-    tied = {key: values[key] for key in ("tie_word_embeddings", "quantization_config") if key in values}
-    return tied | values["text_config"] | {"model_type": WRAPPERS[model_type]}
+    whole = {
+        "model_type": WRAPPERS[model_type],
+        "tie_word_embeddings": values.get("tie_word_embeddings", True),
+        "quantization_config": values.get("quantization_config"),
+    }
+    return values["text_config"] | whole
 
 
 def model_config_from(values: Values) -> ModelConfig:
@@ -116,7 +120,12 @@ def differences(config: ModelConfig, dialect: Dialect) -> list[str]:
     if _alike(_layers(config), _layers(said)):
         names = [name for name in names if name not in LAYER_FIELDS]
     ours, theirs = _without_training(config), _without_training(said)
-    return [f"{name}={getattr(ours, name)}" for name in names if not _alike(getattr(ours, name), getattr(theirs, name))]
+    lacking = [
+        f"{name}={getattr(ours, name)}" for name in names if not _alike(getattr(ours, name), getattr(theirs, name))
+    ]
+    if dialect.width_in_heads and config.embed_dim % config.num_heads:
+        lacking.append(f"embed_dim={config.embed_dim} (no multiple of num_heads={config.num_heads})")
+    return lacking
 
 
 def _layers(config: ModelConfig) -> tuple[LayerConfig, ...]:

@@ -29,6 +29,8 @@ class Dialect:
         defaults: what the absence of a key means.
         aliases: other spellings of their keys.
         parts: our fields that may not be null.
+        width_in_heads: transformers insists that hidden_size is a multiple of num_attention_heads, although nothing
+            depends on it.
     """
 
     model_type: str
@@ -40,6 +42,7 @@ class Dialect:
     defaults: Values = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ("rope",)
+    width_in_heads: bool = False
 
     def read(self, values: Values) -> ModelConfig:
         """The model that a config.json describes.

@@ -157,6 +157,7 @@ DEEPSEEK_EXPERTS = CHOSEN | {
 DEEPSEEK_V2 = Dialect(
     model_type="deepseek_v2",
     architecture="DeepseekV2ForCausalLM",
+    width_in_heads=True,
     fields=FIELDS,
     aspects=(
         *DEEPSEEK_ASPECTS,

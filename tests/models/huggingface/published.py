@@ -310,21 +310,27 @@ def in_float64() -> Iterator[None]:
 
 
 def make(config: Any, seed: int) -> nn.Module:
-    """A model of these sizes with random weights, in float64 throughout."""
+    """A model of these sizes with random weights."""
     model = transformers.AutoModelForCausalLM.from_config(
         config, attn_implementation="eager", experts_implementation="eager"
     )
+    return randomized(model, seed)
+
+
+def randomized(model: nn.Module, seed: int) -> nn.Module:
+    """The model with every parameter and buffer drawn, so that each matters to the logits."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if "inv_freq" in name or "embed_scale" in name:
+            if "inv_freq" in name or "embed_scale" in name or "position_ids" in name:
                 continue
             noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            if name.endswith(("bias", "sinks")) or "norm" in name or "ln_" in name or tensor.ndim < 2:
-                is_uninitialised = name.endswith("sinks")
-                tensor.copy_(0.3 * noise + (0 if is_uninitialised else tensor))
+            if name.endswith("sinks"):
+                tensor.copy_(0.3 * noise)  # uninitialised memory before
+            elif name.endswith("bias") or "norm" in name or "ln_" in name or tensor.ndim < 2:
+                tensor.add_(0.3 * noise)
             else:
                 tensor.copy_(noise * tensor.shape[-1] ** -0.5)
-            if "gemma4" in config.model_type and name.endswith("q_norm.weight"):
+            if "gemma4" in model.config.model_type and name.endswith("q_norm.weight"):
                 tensor.mul_(0.2)  # its scores are not divided by sqrt(head_dim): as they are, float32 is too coarse
     return model.eval()

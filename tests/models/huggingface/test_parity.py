@@ -119,6 +119,21 @@ def test_the_way_back_gives_the_same_model(pair, tmp_path):
     torch.testing.assert_close(logits, pair.logits, **EXACT)
 
 
+@torch.no_grad()
+def test_the_decoder_of_a_multimodal_model_is_read_alone(tmp_path):
+    vision = dict.fromkeys(("hidden_size", "intermediate_size"), 8) | {"num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.Gemma3Config(
+        text_config=published.draw("gemma3", 0), vision_config=vision | {"image_size": 8, "patch_size": 4}
+    )
+    with published.in_float64():
+        theirs = published.randomized(transformers.Gemma3ForConditionalGeneration(config), seed=0)
+        theirs.save_pretrained(tmp_path / "model")
+        ours = load_huggingface(tmp_path / "model")
+        token_ids = torch.arange(published.T).unsqueeze(0)
+        logits = theirs(token_ids, use_cache=False).logits
+    torch.testing.assert_close(ours(token_ids), logits, **EXACT)
+
+
 # --- The comparison notices ---
 
 
