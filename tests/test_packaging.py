@@ -65,8 +65,9 @@ UNITS = [path.name for path in (TOP / "gemini_workshop").iterdir() if path.is_di
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_import_of_the_package_is_a_declared_dependency(unit):
-    allowed = CORE | PARTS_OF_JUPYTER | {"authoring": DEV, "data": SCRAPING}.get(unit, set())
+    allowed = CORE | PARTS_OF_JUPYTER | {"authoring": DEV, "benchmarks": DEV, "data": SCRAPING}.get(unit, set())
     imports = third_party_imports(TOP / "gemini_workshop" / unit)
+    imports.pop("minbpe", None)  # on no package index; measured against where someone has put it
     undeclared = {name: file for name, file in imports.items() if not homes_of(name) & allowed}
     assert undeclared == {}
 
