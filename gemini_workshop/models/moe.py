@@ -32,9 +32,15 @@ from gemini_workshop.models.routing import (
 
 
 class Router(nn.Module):
-    """Scores the experts for each token and chooses among them, in float32 at least."""
+    """Scores the experts for each token and chooses among them, in float32 at least.
+
+    Attributes:
+        record: where :func:`recorded_routing` collects what the routers decide.
+    """
 
     selection_bias: Tensor | None
+    record: list[Routing] | None = None
+    record_index: int = 0
 
     def __init__(self, embed_dim: int, config: MoEConfig, norm_eps: float) -> None:
         super().__init__()
@@ -66,7 +72,10 @@ class Router(nn.Module):
         if self.training and config.capacity_factor is not None:
             capacity = expert_capacity(len(x), config.num_experts, config.experts_per_token, config.capacity_factor)
             kept = within_capacity(routing.experts, capacity)
-        return replace(routing, weights=weights, kept=kept)
+        routing = replace(routing, weights=weights, kept=kept)
+        if self.record is not None:
+            self.record[self.record_index : self.record_index + 1] = [routing]
+        return routing
 
     def logits(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N E"]:
         """One score for each expert. Autocast is kept out: rounded scores would change which experts are chosen."""
@@ -134,19 +143,14 @@ def recorded_routing(model: nn.Module) -> Iterator[list[Routing]]:
     A layer that gradient checkpointing computes again replaces its entry.
     """
     routings: list[Routing] = []
-
-    def record(layer: int, routing: Routing) -> None:
-        routings[layer : layer + 1] = [routing]
-
-    hooks = [
-        router.register_forward_hook(lambda _router, _inputs, routing, layer=i: record(layer, routing))
-        for i, router in enumerate(_routers(model))
-    ]
+    routers = _routers(model)
+    for i, router in enumerate(routers):
+        router.record, router.record_index = routings, i
     try:
         yield routings
     finally:
-        for hook in hooks:
-            hook.remove()
+        for router in routers:
+            router.record = None
 
 
 def auxiliary_loss(routings: Sequence[Routing], config: MoEConfig) -> Float[Tensor, ""]:

@@ -326,19 +326,31 @@ def test_the_state_has_the_promised_names_and_shapes(name, make):
 COMPILED = """
 import torch
 from gemini_workshop.config import MoEConfig
-from gemini_workshop.models.moe import MixtureOfExperts
+from gemini_workshop.models.moe import MixtureOfExperts, auxiliary_loss, recorded_routing
+
+class Recording(torch.nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        with recorded_routing(self.layer) as routings:
+            output = self.layer(x)
+        return output.square().sum() + auxiliary_loss(routings, config)
+
 for bias, capacity in ((False, None), (True, 0.7)):
     config = MoEConfig(num_experts=6, experts_per_token=2, expert_dim=11, expert_bias=bias, capacity_factor=capacity)
     layer = MixtureOfExperts(10, config, "silu")
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    for tokens in (5, 9):
-        x = torch.randn(3, tokens, 10, requires_grad=True)
-        (compiled_gradient,) = torch.autograd.grad(compiled(x).square().sum(), x)
-        torch.testing.assert_close(compiled_gradient, torch.autograd.grad(layer(x).square().sum(), x)[0])
+    for module in (layer, Recording(layer)):
+        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+        for tokens in (5, 9):
+            x = torch.randn(3, tokens, 10, requires_grad=True)
+            (compiled_gradient,) = torch.autograd.grad(compiled(x).square().sum(), x)
+            torch.testing.assert_close(compiled_gradient, torch.autograd.grad(module(x).square().sum(), x)[0])
 """
 
 
-def test_the_layer_compiles_as_one_graph():
+def test_the_layer_compiles_as_one_graph_also_while_its_routing_is_recorded():
     """In a process of its own: the shape checks of the tests are Python that does not compile."""
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
