@@ -71,7 +71,7 @@ def sort_by_expert(experts: Int[Tensor, "N A"], num_experts: int) -> tuple[Int[T
 def has_grouped_mm(x: Tensor, gate_up: Tensor, down: Tensor) -> bool:
     """Whether PyTorch multiplies all experts' blocks by one kernel that is worth it: on a GPU, in bfloat16.
 
-    Its rows must begin at multiples of 16 bytes. On the CPU the kernel is a loop over the experts too.
+    Its rows must begin at multiples of 16 bytes. On the CPU, one expert after the other was faster for many tokens.
     """
     is_aligned = all(size % 8 == 0 for size in (*gate_up.shape[1:], *down.shape[1:]))
     return x.is_cuda and x.dtype == torch.bfloat16 and hasattr(F, "grouped_mm") and is_aligned
