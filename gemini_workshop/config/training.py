@@ -46,6 +46,13 @@ class TrainingConfig(Section):
     recompute_blocks: bool = option("Compute blocks again in the backward pass, to save memory.", default=False)
     deterministic: bool = option("Refuse operations that give other results in another run.", default=False)
 
+    strategy: Literal["ddp", "zero1", "fsdp"] = option(
+        "What each of several processes keeps: everything (ddp), its share of the optimizer's memory (zero1), or its "
+        "share of the weights, too (fsdp).",
+        default="ddp",
+    )
+    expert_parallel: bool = option("Several processes: each keeps its share of the experts.", default=False)
+
     eval_every_steps: int = option("Steps between two measurements of the validation loss.", default=100)
     eval_batches: int = option("Batches of validation text in one measurement.", default=20)
     patience_evals: int | None = option("Measurements without a better one before the run ends.", default=None)
@@ -66,6 +73,18 @@ class TrainingConfig(Section):
             self.batch_size % self.accumulation_steps == 0,
             f"batch_size={self.batch_size} is not a multiple of accumulation_steps={self.accumulation_steps}.",
             "Each part must hold the same number of sequences.",
+        )
+        shares_weights = self.strategy == "fsdp" or self.expert_parallel
+        self._need(
+            not shares_weights or self.optimizer in ("adamw", "lion"),
+            f"optimizer={self.optimizer} needs whole matrices, of which strategy={self.strategy} with "
+            f"expert_parallel={str(self.expert_parallel).lower()} leaves each process a share.",
+            "Choose adamw or lion, or strategy=zero1.",
+        )
+        self._need(
+            not (self.strategy == "zero1" and self.expert_parallel),
+            "strategy=zero1 and expert_parallel=true cannot be combined.",
+            "Choose strategy=fsdp to share the rest of the weights, too.",
         )
         for name in ("beta1", "beta2", "momentum", "label_smoothing", "ema_decay"):
             value = getattr(self, name)

@@ -153,25 +153,35 @@ def recorded_routing(model: nn.Module) -> Iterator[list[Routing]]:
             router.record = None
 
 
-def auxiliary_loss(routings: Sequence[Routing], config: MoEConfig) -> Float[Tensor, ""]:
+def expert_loads(routings: Sequence[Routing]) -> Float[Tensor, "L E"]:
+    """Each layer's share of choices that falls on each expert."""
+    return torch.stack([expert_load(routing.experts, routing.logits.shape[-1]) for routing in routings])
+
+
+def auxiliary_loss(
+    routings: Sequence[Routing], config: MoEConfig, loads: Float[Tensor, "L E"] | None = None
+) -> Float[Tensor, ""]:
     """What training adds to the loss for the routers' sake: weighted balance and z-loss, mean of the layers.
 
     Balance is judged layer by layer: pooled over layers, opposite collapses would look even.
+
+    Args:
+        loads: of the batch that these tokens are some of; their own, if left out.
     """
+    loads = expert_loads(routings) if loads is None else loads
     losses = [
-        config.balance_weight * load_balancing_loss(routing.shares, routing.experts)
+        config.balance_weight * load_balancing_loss(routing.shares, routing.experts, load)
         + config.z_weight * router_z_loss(routing.logits)
-        for routing in routings
+        for routing, load in zip(routings, loads, strict=True)
     ]
     return torch.stack(losses).mean()
 
 
 @torch.no_grad()
-def update_selection_bias(model: nn.Module, routings: Sequence[Routing]) -> None:
-    """After a step of training, move each router's selection bias against the load that it has seen."""
-    for router, routing in zip(_routers(model), routings, strict=True):
+def update_selection_bias(model: nn.Module, loads: Float[Tensor, "L E"]) -> None:
+    """After a step of training, move each router's selection bias against the load that its layer has seen."""
+    for router, load in zip(_routers(model), loads, strict=True):
         if router.selection_bias is not None:
-            load = expert_load(routing.experts, router.config.num_experts)
             router.selection_bias.copy_(balanced_bias(router.selection_bias, load, router.config.bias_rate))
 
 

@@ -140,16 +140,23 @@ def expert_load(experts: Int[Tensor, "N A"], num_experts: int) -> Float[Tensor, 
     return torch.zeros(num_experts, device=choices.device).index_add(0, choices, ones) / len(choices)
 
 
-def load_balancing_loss(shares: Float[Tensor, "N E"], experts: Int[Tensor, "N A"]) -> Float[Tensor, ""]:
+def load_balancing_loss(
+    shares: Float[Tensor, "N E"], experts: Int[Tensor, "N A"], load: Float[Tensor, " E"] | None = None
+) -> Float[Tensor, ""]:
     """How unevenly the experts are used: 1 if all are used alike, E / A if all tokens choose the same ones.
 
     The load itself has no gradient; the shares have one, and it is largest where the load is.
 
-    Source: Fedus et al. 2021, arXiv:2101.03961, equation 4.
+    Args:
+        load: by which to judge, if these tokens are only some of the batch; theirs, if left out.
+
+    Source: Fedus et al. 2021, arXiv:2101.03961, equation 4; the load of the whole batch: Qiu et al. 2025,
+    arXiv:2501.11873.
     Differs: the load is divided by the experts per token, so that the least value is 1 for any number of them.
     """
     num_experts = shares.shape[-1]
-    return num_experts * expert_load(experts, num_experts).to(shares.dtype) @ shares.mean(dim=0)
+    load = expert_load(experts, num_experts) if load is None else load
+    return num_experts * load.to(shares.dtype) @ shares.mean(dim=0)
 
 
 def router_z_loss(logits: Float[Tensor, "N E"]) -> Float[Tensor, ""]:

@@ -37,7 +37,14 @@ class StepMetrics:
 
 
 class Callback:
-    """The hooks of :func:`~gemini_workshop.training.trainer.fit`; each does nothing until it is overridden."""
+    """The hooks of :func:`~gemini_workshop.training.trainer.fit`; each does nothing until it is overridden.
+
+    Attributes:
+        needs_all_processes: whether it computes with the model, of which each process may hold a share; if not, only
+            the first of several processes calls it.
+    """
+
+    needs_all_processes = False
 
     def started(self, first_step: int, steps: int) -> None:
         """Before the first step; ``first_step`` steps were done in an earlier part of the run."""
@@ -125,6 +132,8 @@ class LossCurve(Callback):
 class Samples(Callback):
     """Text that the model writes at every measurement, so that one can read what the loss means."""
 
+    needs_all_processes = True
+
     def __init__(self, write: Callable[[], str], path: Path, show: Callable[[str], object]) -> None:
         self.write, self.path, self.show = write, path, show
 
@@ -140,6 +149,8 @@ class Samples(Callback):
 
 class SaveCheckpoints(Callback):
     """Call ``save(step, metrics)`` every few steps and at the end."""
+
+    needs_all_processes = True
 
     def __init__(self, save: Callable[[int, dict[str, float]], object], every_steps: int) -> None:
         self.save, self.every_steps = save, every_steps

@@ -23,11 +23,17 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from gemini_workshop.config import TrainingConfig
 from gemini_workshop.errors import TrainingError
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.expert_parallel import share_experts
+from gemini_workshop.training.muon import Muon
 from gemini_workshop.training.objective import Objective
+from gemini_workshop.training.optimizer import make_optimizer
 from gemini_workshop.training.processes import ALONE, Processes
 
 TIMEOUT = timedelta(minutes=10)  # longer than any step, and than the first process needs to prepare a text
@@ -87,10 +93,60 @@ def check_shares(config: TrainingConfig, processes: Processes) -> None:
         )
 
 
+def share_model(model: Transformer, config: TrainingConfig, processes: Processes) -> None:
+    """Leave each process the weights that ``strategy`` and ``expert_parallel`` leave it; before the optimizer is made.
+
+    Raises:
+        TrainingError: the batch or the experts cannot be shared evenly.
+    """
+    check_shares(config, processes)
+    if processes.count == 1:
+        return
+    if config.expert_parallel:
+        share_experts(model, processes)
+    if config.strategy == "fsdp":
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        options: dict[str, Any] = {
+            "mesh": init_device_mesh(next(model.parameters()).device.type, (processes.count,)),
+            "ignored_params": set(shared_parameters(model).values()),
+        }
+        for block in model.blocks:
+            fully_shard(block, **options)
+        fully_shard(model, **options)
+        register_fsdp_forward_method(model, "hidden_states")
+
+
+def shared_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Those of which this process holds a share only."""
+    return {name: weight for name, weight in model.named_parameters() if hasattr(weight, "to_local")}
+
+
+def shared_optimizer(model: Transformer, config: TrainingConfig, processes: Processes) -> torch.optim.Optimizer:
+    """The optimizer of the configuration; with ``zero1``, this process's share of it.
+
+    Each process then moves some of the parameters and sends them to all.
+    """
+    whole = make_optimizer(model, config)
+    whole.param_groups = [part for group in whole.param_groups for part in _by_kind(group)]
+    if processes.count == 1 or config.strategy != "zero1":
+        return whole
+    from torch.distributed.optim import ZeroRedundancyOptimizer
+
+    def of_share(groups: list[dict[str, Any]], **defaults: Any) -> torch.optim.Optimizer:
+        share = type(whole)(groups, **defaults)
+        if isinstance(share, Muon) and isinstance(whole, Muon):
+            share.product_dtype = whole.product_dtype
+        return share
+
+    return ZeroRedundancyOptimizer(whole.param_groups, optimizer_class=of_share, lr=config.learning_rate)  # type: ignore
+
+
 def distributed(objective: Objective, processes: Processes) -> Callable[..., Any]:
     """The objective whose gradients are means over the processes."""
-    if processes.count == 1:
+    if processes.count == 1 or objective.config.strategy == "fsdp":  # whose blocks see to that
         return objective
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, [*shared_parameters(objective)])
     return DistributedDataParallel(objective, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
@@ -137,6 +193,14 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> None:
         f"Process {rank} of {len(children)} {how}, and the training with it. "
         "Its last checkpoint is whole: go on with --resume, with any number of --processes."
     )
+
+
+def _by_kind(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """A parameter group as one of whole parameters and one of shared ones, which kernels cannot take together."""
+    kinds: dict[bool, list[nn.Parameter]] = {}
+    for weight in group["params"]:
+        kinds.setdefault(hasattr(weight, "to_local"), []).append(weight)
+    return [group | {"params": weights} for weights in kinds.values()]
 
 
 def _is_about_others(error: RuntimeError) -> bool:

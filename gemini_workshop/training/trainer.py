@@ -23,7 +23,6 @@ from gemini_workshop.config import TrainingConfig
 from gemini_workshop.data.dataset import TokenWindows
 from gemini_workshop.errors import TrainingError
 from gemini_workshop.models.moe import update_selection_bias
-from gemini_workshop.models.routing import expert_statistics
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.callbacks import Callback, StepMetrics
 from gemini_workshop.training.ema import WeightAverage
@@ -71,7 +70,7 @@ def train_step(
         group["lr"] = learning_rate
     optimizer.zero_grad()
     count = processes.sum(count_targets(targets.to(device)))
-    nats, auxiliary = torch.zeros((), device=device), torch.zeros((), device=device)
+    nats, auxiliary, loads = (torch.zeros((), device=device) for _ in range(3))
     parts = list(_parts(config.accumulation_steps, inputs, targets, segment_ids))
     for number, part in enumerate(parts, start=1):
         with processes.gathering(network, is_last=number == len(parts)):
@@ -80,15 +79,17 @@ def train_step(
             (loss if scaler is None else scaler.scale(loss)).backward()
         nats += total.detach()
         auxiliary += added.detach() / len(parts)
+        if objective.loads is not None:
+            loads = loads + objective.loads / len(parts)
     if scaler is not None:
         scaler.unscale_(optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    norm = processes.clip_gradients(list(model.parameters()), config.clip_norm)
     metrics = StepMetrics(
         loss_nats=float(processes.sum(nats) / count),
         gradient_norm=float(norm),
         learning_rate=learning_rate,
-        auxiliary=float(auxiliary) if objective.routings else None,
-        busiest_expert=max((expert_statistics(r).max_over_mean for r in objective.routings), default=None),
+        auxiliary=float(processes.sum(auxiliary) / processes.count) if loads.ndim else None,
+        busiest_expert=float((loads.amax(dim=-1) / loads.mean(dim=-1)).max()) if loads.ndim else None,
     )
     if not math.isfinite(metrics.loss_nats) or (scaler is None and not math.isfinite(metrics.gradient_norm)):
         raise _not_finite(metrics, learning_rate)
@@ -97,8 +98,8 @@ def train_step(
     else:  # a scaler leaves out a step whose gradients were too large for float16, and scales less from then on
         scaler.step(optimizer)
         scaler.update()
-    if objective.routings:
-        update_selection_bias(model, objective.routings)
+    if loads.ndim:
+        update_selection_bias(model, loads)
     return metrics
 
 
@@ -123,10 +124,10 @@ def evaluate(
     model.eval()
     with nullcontext() if average is None else average.in_place_of_weights(model):
         for inputs, targets in itertools.islice(windows.sequential_batches(config.batch_size), max_batches):
-            own = processes.rows(targets).to(device)
-            if len(own):
-                nats += objective(processes.rows(inputs).to(device), own)[0]
-                count += own.numel()
+            own, has_rows = processes.rows_to_measure(inputs, targets)
+            total, _ = objective(*(x.to(device) for x in own))
+            nats += total * has_rows
+            count += own[1].numel() * has_rows
     model.train(was_training)
     return float(processes.sum(nats) / processes.sum(count))
 
@@ -158,7 +159,7 @@ def fit(
         TrainingError: the loss is no longer a finite number. The state before that step is saved.
     """
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    objective = Objective(model, config)
+    objective = Objective(model, config, processes)
     network = _prepared(objective, config, distribute)
     scaler = torch.amp.GradScaler(next(model.parameters()).device.type) if config.precision == "fp16" else None
     watch = Patience(config.patience_evals)
@@ -166,6 +167,7 @@ def fit(
     ending: Ending | None = "finished" if first_step >= config.steps else None
     model.train()
     model.recompute_blocks = config.recompute_blocks
+    callbacks = [callback for callback in callbacks if processes.is_first or callback.needs_all_processes]
     for callback in callbacks:
         callback.started(first_step, config.steps)
     with ctrl_c_as_event() as interrupted, deterministic(config.deterministic):

@@ -10,7 +10,13 @@ from torch.utils.checkpoint import checkpoint
 from gemini_workshop.config import MoEConfig
 from gemini_workshop.models.experts import dense_moe_forward, grouped_experts, moe_forward
 from gemini_workshop.models.gates import CLAMPED_SWISH, DERIVATIVES, gated, gated_backward
-from gemini_workshop.models.moe import MixtureOfExperts, auxiliary_loss, recorded_routing, update_selection_bias
+from gemini_workshop.models.moe import (
+    MixtureOfExperts,
+    auxiliary_loss,
+    expert_loads,
+    recorded_routing,
+    update_selection_bias,
+)
 from gemini_workshop.models.routing import load_balancing_loss, router_z_loss, top_k_routing
 
 B, T, D, F, E, A = 4, 7, 10, 11, 8, 3
@@ -297,7 +303,7 @@ def test_the_selection_bias_moves_against_the_load_in_each_layer(x):
     before = [layer.router.selection_bias.clone() for layer in model.layers]
     with recorded_routing(model) as routings:
         model(x)
-    update_selection_bias(model, routings)
+    update_selection_bias(model, expert_loads(routings))
     for layer, old, routing in zip(model.layers, before, routings, strict=True):
         counts = torch.bincount(routing.experts.flatten(), minlength=E).double()
         step = PLAIN.bias_rate * (counts.mean() - counts).sign()

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from gemini_workshop.training.processes import Processes
 
-SECONDS = 60
+SECONDS = 240
 
 
 class Pair:
