@@ -16,6 +16,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from gemini_workshop.data.files import write_atomically
+
 # Colour-blind-safe (Okabe and Ito).
 TRAINING_COLOR, VALIDATION_COLOR, FLOOR_COLOR = "#56b4e9", "#d55e00", "#555555"
 
@@ -97,7 +99,7 @@ class History(Callback):
     def started(self, first_step: int, steps: int) -> None:
         """Keep what came before the step where the run goes on, and forget a line that a kill cut short."""
         kept = [entry for entry in read_history(self.path) if entry["step"] <= first_step]
-        self.path.write_text("".join(json.dumps(entry) + "\n" for entry in kept), "utf-8")
+        write_atomically(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
 
     def stepped(self, step: int, metrics: StepMetrics) -> None:
         """Note the step."""
@@ -148,13 +150,14 @@ class Samples(Callback):
 
 
 class SaveCheckpoints(Callback):
-    """Call ``save(step, metrics)`` every few steps and at the end."""
+    """Call ``save(step, metrics)`` every few steps, after the best measurement so far, and at the end."""
 
     needs_all_processes = True
 
     def __init__(self, save: Callable[[int, dict[str, float]], object], every_steps: int) -> None:
         self.save, self.every_steps = save, every_steps
         self.metrics: dict[str, float] = {}
+        self.best_nats = math.inf
         self.saved_step = -1
 
     def started(self, first_step: int, steps: int) -> None:
@@ -163,9 +166,12 @@ class SaveCheckpoints(Callback):
 
     def stepped(self, step: int, metrics: StepMetrics) -> None:
         """Save if it is time."""
-        newest = {"loss_nats": metrics.loss_nats, "validation_nats": metrics.validation_nats}
-        self.metrics |= {name: nats for name, nats in newest.items() if nats is not None}
-        if step % self.every_steps == 0:
+        self.metrics["loss_nats"] = metrics.loss_nats
+        is_best = metrics.validation_nats is not None and metrics.validation_nats < self.best_nats
+        if metrics.validation_nats is not None:
+            self.metrics |= {"validation_nats": metrics.validation_nats, "validation_step": step}
+            self.best_nats = min(self.best_nats, metrics.validation_nats)
+        if step % self.every_steps == 0 or is_best:
             self._save(step)
 
     def ended(self, step: int) -> None:

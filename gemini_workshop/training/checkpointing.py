@@ -1,22 +1,24 @@
 """Checkpoints: folders that are either whole or not there.
 
-    CHECKPOINT/model.safetensors      weights
-               training.safetensors   optimizer state and random state   (absent in a model that ships)
-               state.json             step and metrics                   (absent in a model that ships)
+    CHECKPOINT/model.safetensors      the weights to use: their running mean, if the run keeps one
+               training.safetensors   what going on needs: optimizer, random state, the weights behind a mean
+               state.json             step (which is the place in the data, too), metrics, the loop's memory
                config.yaml            the whole configuration
                tokenizer.json
                SHA256SUMS             one line for each of the others, as `sha256sum --check` reads it
 
 A checkpoint is written under a temporary name beside its place, flushed to the disk, and then renamed, which
 is one indivisible step. A kill at any moment leaves the old checkpoints, the new one, or a temporary folder
-that nothing reads; never half a checkpoint under a good name.
+that nothing reads; never half a checkpoint under a good name. A model that ships has neither state.json nor
+training.safetensors.
 """
 
 import json
+import math
 import os
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from gemini_workshop.data.files import sha256_of
 from gemini_workshop.data.tokenizer import Tokenizer, load_tokenizer
 from gemini_workshop.errors import CheckpointError, unknown_name
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.ema import WeightAverage
 
 SUMS = "SHA256SUMS"
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
@@ -45,6 +48,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     step: int
     metrics: dict[str, float]
+    loop: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -56,23 +60,31 @@ def save_checkpoint(
     metrics: dict[str, float],
     config: WorkshopConfig,
     tokenizer: Tokenizer,
+    average: WeightAverage | None = None,
+    loop: dict[str, Any] | None = None,
     keep: int = 2,
 ) -> Path:
-    """Write ``folder/step-NNNNNN`` as a whole or not at all, then remove all but the newest ``keep``.
+    """Write ``folder/step-NNNNNN`` as a whole or not at all, then remove all but the newest ``keep`` and the best.
+
+    Args:
+        metrics: ``validation_nats``, measured after ``validation_step``, tells which checkpoint is the best.
+        average: of the weights, to be used in their place.
+        loop: what else the loop remembers, as plain data.
 
     Raises:
-        CheckpointError: the folder cannot be written to.
+        CheckpointError: the folder cannot be written to, or is full.
     """
     target = folder / f"step-{step:06d}"
-    state = {"step": step, "metrics": metrics}
+    writing = folder / f".writing-{os.getpid()}"
+    averaged_steps = average.steps if average else 0
+    state = {"step": step, "metrics": metrics, "loop": {**(loop or {}), "averaged_steps": averaged_steps}}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".writing-*"):
             shutil.rmtree(leftover)
-        writing = folder / f".writing-{os.getpid()}"
         writing.mkdir()
-        (writing / "model.safetensors").write_bytes(save(model.state_dict()))
-        (writing / "training.safetensors").write_bytes(save(optimizer_tensors(model, optimizer)))
+        (writing / "model.safetensors").write_bytes(save(model.state_dict() | (average.means if average else {})))
+        (writing / "training.safetensors").write_bytes(save(training_tensors(model, optimizer, average)))
         (writing / "state.json").write_text(json.dumps(state, indent=1), "utf-8")
         (writing / "config.yaml").write_text(to_yaml(config), "utf-8")
         tokenizer.save(writing / "tokenizer.json")
@@ -82,12 +94,12 @@ def save_checkpoint(
         writing.rename(target)
         _flush(folder)
     except OSError as error:
+        shutil.rmtree(writing, ignore_errors=True)  # a full disk stays full otherwise
         raise CheckpointError(
             f"The checkpoint of step {step} cannot be written to {folder}: {error.strerror or error}. "
             "Choose a folder that can be written to, with room for it: --out FOLDER."
         ) from error
-    for old in checkpoint_paths(folder)[keep:]:
-        shutil.rmtree(old)
+    _remove_all_but(keep, folder, step)
     return target
 
 
@@ -109,6 +121,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             weights=load((path / "model.safetensors").read_bytes()),
             step=state["step"],
             metrics=state["metrics"],
+            loop=state.get("loop", {}),
         )
     except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}. Take an earlier one.") from error
@@ -132,7 +145,14 @@ def load_newest(folder: Path) -> Checkpoint:
 
 def checkpoint_paths(folder: Path) -> list[Path]:
     """The checkpoints of a run, newest first."""
-    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
+    return sorted(folder.glob("step-*"), key=_step, reverse=True)
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the lowest validation loss among those that were measured when they were saved."""
+    measured = {path: _measured_nats(path) for path in checkpoint_paths(folder)}
+    best = min(measured, key=lambda path: measured[path], default=None)
+    return None if best is None or measured[best] == math.inf else best
 
 
 def restore_weights(model: Transformer, checkpoint: Checkpoint) -> None:
@@ -154,18 +174,35 @@ def restore_weights(model: Transformer, checkpoint: Checkpoint) -> None:
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's memory as named tensors (``exp_avg/blocks.0...``), and the state of the random generator."""
+    """The optimizer's memory as named tensors: ``exp_avg/blocks.0...``."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
-    tensors = {
-        f"{key}/{names[parameter]}": value
+    return {
+        f"{key}/{names[parameter]}": value.contiguous()
         for parameter, memory in optimizer.state.items()
         for key, value in memory.items()
     }
-    return tensors | {"rng/cpu": torch.get_rng_state()}
 
 
-def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """The way back from :func:`optimizer_tensors`, so that training goes on as if it had never stopped.
+def training_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None = None
+) -> dict[str, Tensor]:
+    """What going on needs: the optimizer's memory, the random state, and the weights if their mean is saved as them."""
+    tensors = optimizer_tensors(model, optimizer) | {"rng/cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["rng/cuda"] = torch.cuda.get_rng_state()
+    if average is not None:
+        tensors |= {f"weight/{name}": weight.detach() for name, weight in model.named_parameters()}
+    return tensors
+
+
+@torch.no_grad()
+def restore_training(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    checkpoint: Checkpoint,
+    average: WeightAverage | None = None,
+) -> None:
+    """The way back from :func:`training_tensors`, so that training goes on as if it had never stopped.
 
     Raises:
         CheckpointError: the checkpoint holds a model only, as those that ship do.
@@ -174,10 +211,19 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkp
     if not path.exists():
         raise CheckpointError(f"{checkpoint.path} holds a model without the optimizer's state: training cannot go on.")
     parameters = dict(model.named_parameters())
+    if average is not None:
+        average.steps = checkpoint.loop["averaged_steps"]
+        for name, mean in average.means.items():
+            mean.copy_(checkpoint.weights[name])
     for name, tensor in load(path.read_bytes()).items():
         key, _, parameter = name.partition("/")
-        if key == "rng":
+        if name == "rng/cpu":
             torch.set_rng_state(tensor)
+        elif name == "rng/cuda":
+            if torch.cuda.is_available():
+                torch.cuda.set_rng_state(tensor)
+        elif key == "weight":
+            parameters[parameter].copy_(tensor)
         else:
             home = parameters[parameter]
             optimizer.state[home][key] = tensor.to(home.device)
@@ -255,3 +301,27 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove_all_but(keep: int, folder: Path, step: int) -> None:
+    """Remove old checkpoints, and those ahead of this step: a run that is back before them found them damaged."""
+    for path in checkpoint_paths(folder):
+        if _step(path) > step:
+            shutil.rmtree(path)
+    best = best_checkpoint(folder)
+    for path in checkpoint_paths(folder)[keep:]:
+        if path != best:
+            shutil.rmtree(path)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _measured_nats(path: Path) -> float:
+    """The validation loss right at a checkpoint; infinite if it was not measured there, or cannot be read."""
+    try:
+        metrics = json.loads((path / "state.json").read_text("utf-8"))["metrics"]
+        return metrics["validation_nats"] if metrics["validation_step"] == _step(path) else math.inf
+    except (OSError, ValueError, KeyError):
+        return math.inf

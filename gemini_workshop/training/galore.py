@@ -22,7 +22,7 @@ from gemini_workshop.training.adamw import adamw_step
 def projection(gradient: Float[Tensor, "*B N M"], rank: int) -> Float[Tensor, "*B N rank"]:
     """The directions in which most of the gradient lies: orthonormal columns, strongest first."""
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-    return torch.linalg.svd(wide, full_matrices=False).U[..., :rank].to(gradient.dtype)
+    return torch.linalg.svd(wide, full_matrices=False).U[..., :rank].to(gradient.dtype).contiguous()
 
 
 class GaLore(torch.optim.Optimizer):

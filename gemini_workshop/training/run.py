@@ -1,17 +1,21 @@
 """A run: one folder that holds all there is to know about one training.
 
-RUN/run.json          corpus and size
+RUN/run.json          corpus, size, and the sum of the text
     config.yaml       every setting
     tokenizer.json    learned from the corpus's training share
-    checkpoints/      the newest few, see :mod:`~gemini_workshop.training.checkpointing`
+    checkpoints/      the newest few and the best, see :mod:`~gemini_workshop.training.checkpointing`
     history.jsonl     every step and measurement
     loss.png          the picture of it
     samples.txt       what the model wrote at each measurement
 """
 
+import hashlib
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -23,14 +27,17 @@ from gemini_workshop.data.dataset import TokenWindows, encode_documents, split_d
 from gemini_workshop.data.tokenizer import BPETokenizer, Tokenizer
 from gemini_workshop.errors import CheckpointError, TrainingError
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.callbacks import Callback
 from gemini_workshop.training.checkpointing import (
     checkpoint_paths,
     load_newest,
-    restore_optimizer,
+    restore_training,
     restore_weights,
     save_checkpoint,
 )
+from gemini_workshop.training.ema import WeightAverage
 from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.trainer import Outcome, Patience, fit, gradient_scaler
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +48,14 @@ class Text:
     train_ids: Int[Tensor, " N"]
     validation_ids: Int[Tensor, " M"]
     validation_bytes: int
+
+    @property
+    def sha256(self) -> str:
+        """Of all ids: runs with equal sums read equal batches."""
+        digest = hashlib.sha256()
+        for ids in (self.train_ids, self.validation_ids):
+            digest.update(ids.numpy().tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,16 +68,19 @@ class Run:
     model: Transformer
     optimizer: torch.optim.Optimizer
     first_step: int
+    average: WeightAverage | None
+    patience: Patience
+    scaler: torch.amp.GradScaler | None
 
     @property
     def train_windows(self) -> TokenWindows:
         """The windows to learn from."""
-        return TokenWindows(self.text.train_ids, self.config.model.context_tokens)
+        return windows_of(self.text.train_ids, self.config)
 
     @property
     def validation_windows(self) -> TokenWindows:
         """The windows to measure on."""
-        return TokenWindows(self.text.validation_ids, self.config.model.context_tokens)
+        return windows_of(self.text.validation_ids, self.config)
 
     def save(self, step: int, metrics: dict[str, float]) -> Path:
         """Write a checkpoint into the run's folder."""
@@ -74,6 +92,12 @@ class Run:
             metrics=metrics,
             config=self.config,
             tokenizer=self.text.tokenizer,
+            average=self.average,
+            loop={
+                "best_nats": self.patience.best if self.patience.best < math.inf else None,
+                "measurements_since": self.patience.since,
+                "scaler": self.scaler.state_dict() if self.scaler else None,
+            },
             keep=self.config.training.keep_checkpoints,
         )
 
@@ -91,19 +115,20 @@ def start_run(folder: Path, config: WorkshopConfig, corpus: str, size: str, devi
             f"{folder} holds a run already, saved at {step}. Go on with it by --resume, or choose another --out."
         )
     text = load_text(config, corpus, size)
+    for token_ids in (text.train_ids, text.validation_ids):
+        windows_of(token_ids, config)  # what is wrong with them shows before a folder is made
+    run = _prepared(folder, config, text, device)
+    source = {"corpus": corpus, "size": size, "text_sha256": text.sha256}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(to_yaml(config), "utf-8")
-        (folder / "run.json").write_text(json.dumps({"corpus": corpus, "size": size}), "utf-8")
+        (folder / "config.yaml").write_text(to_yaml(run.config), "utf-8")
+        (folder / "run.json").write_text(json.dumps(source, indent=1), "utf-8")
         text.tokenizer.save(folder / "tokenizer.json")
     except OSError as error:
         raise TrainingError(
             f"The run cannot be written to {folder}: {error.strerror}. Choose a folder that can: --out FOLDER."
         ) from error
-    generator = torch.Generator().manual_seed(config.training.seed)
-    model = Transformer(config.model, generator).to(device)
-    optimizer = make_optimizer(model, config.training)
-    return Run(folder=folder, config=config, text=text, model=model, optimizer=optimizer, first_step=0)
+    return run
 
 
 def resume_run(folder: Path, device: torch.device) -> Run:
@@ -111,30 +136,95 @@ def resume_run(folder: Path, device: torch.device) -> Run:
 
     Raises:
         CheckpointError: the folder holds no run, or none of its checkpoints is whole.
+        TrainingError: the corpus is no longer the text that the run began with.
     """
     if not (folder / "run.json").exists():
         raise CheckpointError(f"There is no run in {folder} to go on with. Leave --resume away, or name its --out.")
     checkpoint = load_newest(folder / "checkpoints")
-    config = checkpoint.config
     source = json.loads((folder / "run.json").read_text("utf-8"))
-    text = load_text(config, source["corpus"], source["size"], checkpoint.tokenizer)
-    model = Transformer(config.model).to(device)
-    restore_weights(model, checkpoint)
-    optimizer = make_optimizer(model, config.training)
-    restore_optimizer(model, optimizer, checkpoint)
-    return Run(folder=folder, config=config, text=text, model=model, optimizer=optimizer, first_step=checkpoint.step)
+    text = load_text(checkpoint.config, source["corpus"], source["size"], checkpoint.tokenizer)
+    if source.get("text_sha256", text.sha256) != text.sha256:
+        raise TrainingError(
+            f"The corpus {source['corpus']} is no longer the text that {folder} began with: its sum is "
+            f"{text.sha256[:8]}..., not {source['text_sha256'][:8]}.... Bring the old text back, or start a new run."
+        )
+    run = _prepared(folder, checkpoint.config, text, device)
+    restore_weights(run.model, checkpoint)
+    restore_training(run.model, run.optimizer, checkpoint, run.average)
+    loop = checkpoint.loop
+    if loop.get("best_nats") is not None:
+        run.patience.best, run.patience.since = loop["best_nats"], loop["measurements_since"]
+    if run.scaler is not None and loop.get("scaler"):
+        run.scaler.load_state_dict(loop["scaler"])
+    return replace(run, first_step=checkpoint.step)
+
+
+def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | None = None, **more: Any) -> Outcome:
+    """Call :func:`~gemini_workshop.training.trainer.fit` with all parts of a run.
+
+    Args:
+        more: what ``fit`` takes besides.
+
+    Raises:
+        TrainingError: as ``fit``; also if the run's folder is full, or can no longer be written to.
+    """
+    try:
+        return fit(
+            run.model,
+            run.optimizer,
+            run.train_windows,
+            run.validation_windows,
+            run.config.training,
+            first_step=run.first_step,
+            callbacks=callbacks,
+            minutes=minutes,
+            average=run.average,
+            patience=run.patience,
+            scaler=run.scaler,
+            **more,
+        )
+    except OSError as error:
+        saved = checkpoint_paths(run.folder / "checkpoints")
+        raise TrainingError(
+            f"The run in {run.folder} cannot be written any more: {error.strerror or error}. "
+            f"{f'Saved is {saved[0].name}' if saved else 'Nothing is saved yet'}. Make room, and go on with --resume."
+        ) from error
+
+
+def windows_of(token_ids: Int[Tensor, " N"], config: WorkshopConfig) -> TokenWindows:
+    """A text as windows for a model, its ids checked against the vocabulary."""
+    return TokenWindows(token_ids, config.model.context_tokens, config.model.vocab_size)
+
+
+def _prepared(folder: Path, config: WorkshopConfig, text: Text, device: torch.device) -> Run:
+    """A run before its first step; what the configuration leaves to a measurement is measured."""
+    model = Transformer(config.model, torch.Generator().manual_seed(config.training.seed)).to(device)
+    torch.manual_seed(config.training.seed)  # whatever the process did before, the run draws the same numbers
+    training = config.training
+    return Run(
+        folder=folder,
+        config=config,
+        text=text,
+        model=model,
+        optimizer=make_optimizer(model, training),
+        first_step=0,
+        average=None if training.ema_decay is None else WeightAverage(model, training.ema_decay),
+        patience=Patience(training.patience_evals),
+        scaler=gradient_scaler(training, device),
+    )
 
 
 def load_text(config: WorkshopConfig, corpus: str, size: str = "all", tokenizer: Tokenizer | None = None) -> Text:
     """Load a corpus, split it by document, and encode both shares.
 
     Args:
+        corpus: one name, or several joined by +; one that stands twice is read twice as often.
         tokenizer: to encode with; without one, a byte-level BPE is learned from the training share.
 
     Raises:
         TrainingError: the tokenizer's vocabulary is not the model's.
     """
-    documents = load_documents(corpus, size)
+    documents = [document for name in corpus.split("+") for document in load_documents(name, size)]
     train, validation = split_documents(documents, config.training.validation_fraction)
     if tokenizer is None:
         tokenizer = BPETokenizer.train(train, config.model.vocab_size)

@@ -143,6 +143,8 @@ def fit(
     callbacks: Sequence[Callback] = (),
     minutes: float | None = None,
     average: WeightAverage | None = None,
+    patience: "Patience | None" = None,
+    scaler: torch.amp.GradScaler | None = None,
     processes: Processes = ALONE,
     distribute: Callable[[Objective], Callable[..., Any]] | None = None,
 ) -> Outcome:
@@ -153,6 +155,7 @@ def fit(
         callbacks: told of every step and measurement; :class:`SaveCheckpoints` among them saves the run.
         minutes: wall time after which the run ends early, its schedule unfinished.
         average: a running mean of the weights to keep; measured in place of the weights.
+        patience, scaler: those of an earlier part of the run; new ones, as the configuration says, if left out.
         distribute: how the objective is shared with the other processes.
 
     Raises:
@@ -161,8 +164,8 @@ def fit(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     objective = Objective(model, config, processes)
     network = _prepared(objective, config, distribute)
-    scaler = torch.amp.GradScaler(next(model.parameters()).device.type) if config.precision == "fp16" else None
-    watch = Patience(config.patience_evals)
+    scaler = scaler or gradient_scaler(config, next(model.parameters()).device)
+    patience = patience or Patience(config.patience_evals)
     step = first_step
     ending: Ending | None = "finished" if first_step >= config.steps else None
     model.train()
@@ -188,7 +191,7 @@ def fit(
             if ending in ("finished", "time") or step % config.eval_every_steps == 0:
                 nats = evaluate(model, validation, config, config.eval_batches, average=average, processes=processes)
                 metrics = replace(metrics, validation_nats=nats)
-                if watch.is_over(nats):
+                if patience.is_over(nats):
                     ending = ending or "no progress"
             for callback in callbacks:
                 callback.stepped(step, metrics)
@@ -212,6 +215,11 @@ class Patience:
         self.since = 0 if validation_nats < self.best else self.since + 1
         self.best = min(self.best, validation_nats)
         return self.evals is not None and self.since >= self.evals
+
+
+def gradient_scaler(config: TrainingConfig, device: torch.device) -> torch.amp.GradScaler | None:
+    """What float16 needs, and nothing else does: gradients made large enough not to become zero."""
+    return torch.amp.GradScaler(device.type) if config.precision == "fp16" else None
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_training_leaves_a_run_with_everything_in_it(run):
     assert names == {
         *("config.yaml", "run.json", "tokenizer.json", "checkpoints", "history.jsonl", "loss.png", "samples.txt"),
     }
-    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-000003", "step-000005"]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-000004", "step-000005"]
 
 
 def test_training_tells_the_floors_and_ends_with_what_to_do_next(run):

@@ -1,12 +1,16 @@
 """A small corpus and run for the tests of this folder; run as a program, it trains in a process of its own.
 
-python -m tests.training.stories FOLDER
+python -m tests.training.stories FOLDER     # one run undisturbed, one killed twenty times
 """
 
+import json
+import os
 import random
+import signal
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,8 +18,9 @@ import torch
 
 from gemini_workshop.config import GenerationConfig, TrainingConfig, WorkshopConfig
 from gemini_workshop.training import run as runs
-from gemini_workshop.training.callbacks import Callback, History, SaveCheckpoints, StepMetrics
-from gemini_workshop.training.trainer import fit
+from gemini_workshop.training.callbacks import History, SaveCheckpoints
+from gemini_workshop.training.checkpointing import checkpoint_paths
+from gemini_workshop.training.trainer import Outcome
 from tests import tiny
 
 CONFIG = WorkshopConfig(
@@ -31,6 +36,12 @@ CONFIG = WorkshopConfig(
         validation_fraction=0.3,
     ),
     generation=GenerationConfig(),
+)
+# All that a run remembers from step to step: two kinds of momentum, a mean of the weights, the best measurement.
+REMEMBERING = {"optimizer": "muon", "ema_decay": 0.9, "patience_evals": 50}
+HARD = replace(
+    CONFIG,
+    training=replace(CONFIG.training, **REMEMBERING, steps=60, eval_every_steps=7, checkpoint_every_steps=3),
 )
 
 
@@ -54,19 +65,43 @@ def resume(folder: Path) -> runs.Run:
         return runs.resume_run(folder, torch.device("cpu"))
 
 
-def finish(run: runs.Run, *more) -> None:
+def finish(run: runs.Run, *more) -> Outcome:
     training = run.config.training
     own = [History(run.folder / "history.jsonl"), SaveCheckpoints(run.save, training.checkpoint_every_steps)]
-    windows = run.train_windows, run.validation_windows
-    fit(run.model, run.optimizer, *windows, training, first_step=run.first_step, callbacks=[*own, *more])
+    return runs.train_run(run, [*own, *more])
 
 
-class Slowly(Callback):
-    """Leave time to be killed in the middle."""
+def lives(folder: Path, config: WorkshopConfig, cpu_seconds: float, deaths: int) -> list[bool]:
+    """A run that is killed so many times, at random moments that share out the CPU time given, and then finished.
 
-    def stepped(self, step: int, metrics: StepMetrics) -> None:
-        time.sleep(0.01)
+    The moments are CPU time, so that a busy machine changes nothing; the timer's signal ends a process as roughly as
+    SIGKILL does.
+
+    Returns:
+        For each life, whether it ended while a checkpoint was being written.
+    """
+    cuts = sorted(random.uniform(0, cpu_seconds) for _ in range(deaths - 1))
+    died_saving = []
+    for seconds in (b - a for a, b in pairwise([0.0, *cuts, cpu_seconds])):
+        child = os.fork()
+        if child == 0:
+            run = resume(folder) if checkpoint_paths(folder / "checkpoints") else start(folder, config)
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_PROF, max(seconds, 1e-4))
+            finish(run)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), f"a life ended by itself: {status}"
+        died_saving.append(any((folder / "checkpoints").glob(".writing-*")))
+    finish(resume(folder))
+    return died_saving
 
 
 if __name__ == "__main__":
-    finish(start(Path(sys.argv[1])), Slowly())
+    folder = Path(sys.argv[1])
+    finish(start(folder / "warm-up", HARD))
+    run = start(folder / "undisturbed", HARD)
+    began = time.process_time()
+    finish(run)
+    taken = time.process_time() - began
+    print(json.dumps(lives(folder / "killed", HARD, 0.5 * taken, deaths=20)))

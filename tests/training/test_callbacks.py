@@ -54,8 +54,17 @@ def test_checkpoints_come_on_schedule_and_at_the_end_with_the_newest_numbers():
     saved = []
     drive(SaveCheckpoints(lambda step, found: saved.append((step, found)), 4), 10, validated=[4])
     assert [step for step, _ in saved] == [4, 8, 10]
-    assert saved[0][1] == {"loss_nats": 2.5, "validation_nats": 2.25}
-    assert saved[2][1] == {"loss_nats": 1.0, "validation_nats": 2.25}
+    assert saved[0][1] == {"loss_nats": 2.5, "validation_nats": 2.25, "validation_step": 4}
+    assert saved[2][1] == {"loss_nats": 1.0, "validation_nats": 2.25, "validation_step": 4}
+
+
+def test_the_best_measurement_so_far_is_saved_and_a_worse_one_is_not():
+    saved = []
+    callback = SaveCheckpoints(lambda step, _: saved.append(step), 100)
+    callback.started(0, 10)
+    for step, nats in enumerate([5.0, 4.0, 4.5, 4.0, 3.0], start=1):
+        callback.stepped(step, metrics(validation_nats=nats))
+    assert saved == [1, 2, 5]
 
 
 def test_the_last_step_is_saved_once():

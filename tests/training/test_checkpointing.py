@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -10,11 +11,12 @@ from gemini_workshop.errors import CheckpointError
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training import checkpointing
 from gemini_workshop.training.checkpointing import (
+    best_checkpoint,
     checkpoint_paths,
     load_checkpoint,
     load_newest,
     load_pretrained,
-    restore_optimizer,
+    restore_training,
     restore_weights,
     save_checkpoint,
     write_sums,
@@ -42,8 +44,10 @@ def optimizer(model):
 
 @pytest.fixture
 def keep(tmp_path, model, optimizer):
-    def keep(step, **more):
+    def keep(step, nats=None, **more):
         metrics = {"loss_nats": step / 10}
+        if nats is not None:
+            metrics |= {"validation_nats": nats, "validation_step": step}
         return save_checkpoint(
             tmp_path, model, optimizer, step=step, metrics=metrics, config=CONFIG, tokenizer=TOKENIZER, **more
         )
@@ -59,7 +63,7 @@ def test_what_is_saved_comes_back(model, optimizer, keep):
     restore_weights(other, checkpoint)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
     memory = make_optimizer(other, CONFIG.training)
-    restore_optimizer(other, memory, checkpoint)
+    restore_training(other, memory, checkpoint)
     for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
         assert optimizer.state[ours].keys() == memory.state[theirs].keys()
         assert all(torch.equal(optimizer.state[ours][key], memory.state[theirs][key]) for key in memory.state[theirs])
@@ -69,6 +73,77 @@ def test_the_newest_checkpoints_are_kept(tmp_path, keep):
     for step in (90, 100, 200_000, 1_000_000):
         keep(step, keep=2)
     assert [load_checkpoint(path).step for path in checkpoint_paths(tmp_path)] == [1_000_000, 200_000]
+
+
+def test_the_best_checkpoint_is_kept_besides_the_newest(tmp_path, keep):
+    for step, nats in enumerate([4.0, 3.0, 5.0, 4.5, 4.4], start=1):
+        keep(step, keep=2, nats=nats)
+    assert [load_checkpoint(path).step for path in checkpoint_paths(tmp_path)] == [5, 4, 2]
+    assert best_checkpoint(tmp_path).name == "step-000002"
+    keep(6, keep=2, nats=2.0)
+    assert [load_checkpoint(path).step for path in checkpoint_paths(tmp_path)] == [6, 5]
+
+
+def test_a_checkpoint_is_not_the_best_by_a_measurement_of_an_earlier_step(tmp_path, keep):
+    keep(1)
+    assert best_checkpoint(tmp_path) is None
+    keep(2, nats=3.0)
+    save = {"step": 3, "metrics": {"validation_nats": 1.0, "validation_step": 2}}
+    (keep(3) / "state.json").write_text(json.dumps(save))
+    assert best_checkpoint(tmp_path).name == "step-000002"
+
+
+def test_a_run_that_went_back_to_an_earlier_checkpoint_drops_the_damaged_ones_ahead(tmp_path, keep):
+    """Otherwise they would count as the newest, and push out the good ones."""
+    for step in (1, 5, 7):
+        keep(step, keep=9)
+    keep(2, keep=1)
+    assert [path.name for path in checkpoint_paths(tmp_path)] == ["step-000002"]
+
+
+OPERATIONS = ["mkdir", "write_bytes", "write_text", "rename"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("time", range(3))
+def test_a_save_that_ends_at_any_operation_leaves_a_newest_checkpoint_that_is_good(
+    tmp_path, keep, monkeypatch, operation, time
+):
+    keep(1)
+    left, real = [time], getattr(checkpointing.Path, operation)
+
+    def die(*arguments, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt  # nothing in the package catches it
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpointing.Path, operation, die)
+        try:
+            keep(2)
+        except KeyboardInterrupt:
+            assert load_newest(tmp_path).step == 1
+        else:
+            assert left[0] >= 0
+    keep(3)
+    assert load_newest(tmp_path).step == 3
+    assert not list(tmp_path.glob(".writing-*"))
+
+
+def test_a_full_disk_is_named_and_costs_neither_the_last_checkpoint_nor_the_room_left(tmp_path, keep, monkeypatch):
+    keep(1)
+    real = checkpointing.Path.write_bytes
+
+    def fill(path, content):
+        real(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpointing.Path, "write_bytes", fill)
+    with pytest.raises(CheckpointError, match=r"step 2 cannot be written to .*: No space left on device.*--out FOLDER"):
+        keep(2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+    assert load_newest(tmp_path).step == 1
 
 
 def test_a_write_that_breaks_off_leaves_the_old_checkpoints_and_nothing_that_is_read(tmp_path, keep, monkeypatch):
@@ -181,7 +256,7 @@ def test_a_model_that_ships_cannot_go_on_training(model, optimizer, keep):
     checkpoint = load_checkpoint(path)
     assert checkpoint.step == 0
     with pytest.raises(CheckpointError, match="step-000001 holds a model without the optimizer's state"):
-        restore_optimizer(model, optimizer, checkpoint)
+        restore_training(model, optimizer, checkpoint)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -1,17 +1,20 @@
 """A run that was stopped, however roughly, ends with the very weights of one that was not."""
 
+import json
+import os
 import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from gemini_workshop.errors import CheckpointError
+from gemini_workshop.errors import CheckpointError, TrainingError
 from gemini_workshop.training.callbacks import Callback, read_history
-from gemini_workshop.training.checkpointing import checkpoint_paths, load_newest
+from gemini_workshop.training.checkpointing import checkpoint_paths, load_newest, load_pretrained
 from tests.training import stories
 
 ROOT = Path(__file__).parents[2]
@@ -40,19 +43,82 @@ class StopAfter(Callback):
             raise RuntimeError("crash")
 
 
+@pytest.mark.skipif(hasattr(os, "fork"), reason="there is a better test below")
 def test_a_run_killed_at_a_random_moment_and_resumed_equals_one_that_was_not(undisturbed, tmp_path):
-    folder = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-m", "tests.training.stories", str(folder)], cwd=ROOT)
-    while not checkpoint_paths(folder / "checkpoints"):
+    source = "from tests.training import stories; from pathlib import Path; import sys, time\n"
+    source += "slowly = type('Slowly', (stories.History,), {'stepped': lambda *_: time.sleep(0.01)})\n"
+    source += "path = Path(sys.argv[1]); stories.finish(stories.start(path), slowly(path / 'none'))"
+    process = subprocess.Popen([sys.executable, "-c", source, str(tmp_path)], cwd=ROOT)
+    while not checkpoint_paths(tmp_path / "checkpoints"):
         assert process.poll() is None, "the process ended before its first checkpoint"
         time.sleep(0.01)
     time.sleep(random.uniform(0, 0.3))
     process.kill()
     process.wait()
-    run = stories.resume(folder)
+    run = stories.resume(tmp_path)
     assert 0 < run.first_step < stories.CONFIG.training.steps
     stories.finish(run)
     assert_same_weights(run, undisturbed)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked, to start at once")
+def test_a_run_killed_twenty_times_equals_one_that_was_not_in_every_file(tmp_path):
+    command = [sys.executable, "-m", "tests.training.stories", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "damaged" not in result.stderr
+    assert len(json.loads(result.stdout)) == 20
+    ours, theirs = ((tmp_path / name / "checkpoints") for name in ("killed", "undisturbed"))
+    names = sorted(str(path.relative_to(theirs)) for path in theirs.rglob("*"))
+    assert names == sorted(str(path.relative_to(ours)) for path in ours.rglob("*"))
+    assert {Path(name).name for name in names} >= {"training.safetensors", "model.safetensors", "state.json"}
+    for name in names:
+        if (theirs / name).is_file():
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "lion", "adafactor", "galore"])
+def test_every_optimizer_resumes_to_the_same_weights(tmp_path, optimizer):
+    change = {"optimizer": optimizer, "steps": 12, "galore_rank": 2, "galore_every_steps": 3, "learning_rate": 0.01}
+    config = replace(stories.HARD, training=replace(stories.HARD.training, **change))
+    whole, broken = stories.start(tmp_path / "whole", config), stories.start(tmp_path / "broken", config)
+    stories.finish(whole)
+    with pytest.raises(RuntimeError, match="crash"):
+        stories.finish(broken, StopAfter(8))
+    resumed = stories.resume(tmp_path / "broken")
+    assert 0 < resumed.first_step <= 8
+    stories.finish(resumed)
+    assert_same_weights(resumed, whole)
+
+
+def test_a_run_goes_on_with_the_mean_of_its_weights_and_its_patience(tmp_path):
+    run = stories.start(tmp_path, stories.HARD)
+    with pytest.raises(RuntimeError, match="crash"):
+        stories.finish(run, StopAfter(30))
+    resumed = stories.resume(tmp_path)
+    assert resumed.first_step == 30
+    assert (resumed.patience.best, resumed.patience.since) == (run.patience.best, run.patience.since)
+    assert resumed.average.steps == 30
+    assert_same_weights(resumed, run)
+    for name, mean in run.average.means.items():
+        assert torch.equal(mean, resumed.average.means[name])
+        assert not torch.equal(mean, resumed.model.state_dict()[name])
+
+
+def test_a_model_that_is_loaded_is_the_mean_of_the_weights(tmp_path):
+    run = stories.start(tmp_path, stories.HARD)
+    with pytest.raises(RuntimeError, match="crash"):
+        stories.finish(run, StopAfter(9))
+    model, _ = load_pretrained(tmp_path)
+    assert all(torch.equal(model.state_dict()[name], mean) for name, mean in run.average.means.items())
+
+
+def test_another_text_under_the_same_name_is_refused(tmp_path, monkeypatch):
+    stories.start(tmp_path).save(5, {})
+    documents = stories.documents()
+    monkeypatch.setattr(stories, "documents", lambda *_: [*documents, "The hen is new."])
+    with pytest.raises(TrainingError, match=r"few is no longer the text that .* began with.*Bring the old text back"):
+        stories.resume(tmp_path)
 
 
 @pytest.mark.parametrize("step", [19, 51])

@@ -23,7 +23,8 @@ def change(**values):
 def test_a_run_keeps_its_settings_its_source_and_its_tokenizer(tmp_path):
     run = stories.start(tmp_path / "deep" / "run")
     assert load_config(run.folder / "config.yaml") == CONFIG
-    assert json.loads((run.folder / "run.json").read_text()) == {"corpus": "few", "size": "all"}
+    source = json.loads((run.folder / "run.json").read_text())
+    assert source == {"corpus": "few", "size": "all", "text_sha256": run.text.sha256}
     assert (run.folder / "tokenizer.json").exists()
 
 
@@ -97,6 +98,18 @@ def test_an_unknown_corpus_is_answered_with_the_nearest(tmp_path):
 
 
 def test_a_text_shorter_than_the_window_is_refused(tmp_path):
-    run = stories.start(tmp_path, change(context_tokens=5000))
-    with pytest.raises(DataError, match="context_tokens=5000"):
-        _ = run.train_windows
+    with pytest.raises(DataError, match=r"\d+ tokens are too few for a window of context_tokens=5000"):
+        stories.start(tmp_path / "run", change(context_tokens=5000))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_text_shorter_than_the_window_is_refused_as_well(tmp_path):
+    with pytest.raises(DataError, match=r"\d+ tokens are too few for a window of context_tokens=600"):
+        stories.start(tmp_path, change(context_tokens=600))
+
+
+def test_a_token_outside_the_vocabulary_is_named_with_its_place(tmp_path):
+    run = stories.start(tmp_path)
+    run.text.train_ids[33] = 270
+    with pytest.raises(DataError, match=r"token id 270 at position 33 is outside the vocabulary of 270"):
+        stories.finish(run)
