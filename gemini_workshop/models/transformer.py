@@ -31,21 +31,28 @@ from gemini_workshop.models.rotary_scaling import rotary_magnitude, scaled_rotar
 from gemini_workshop.models.transformer_block import TransformerBlock
 
 EMBEDDING_STD = 0.02
-# Where each kind of matrix starts, by the end of its name. The matrices that write to the residual stream
-# start at zero, so that every block is the identity at first and learns how much to add. All others, and the
-# stacked matrices of experts, start so that they keep the size of what they read.
-INITIAL_STD = {
-    "embedding.weight": lambda _: EMBEDDING_STD,
-    "head.weight": lambda _: EMBEDDING_STD,
-    "router.weight": lambda _: EMBEDDING_STD,
-    "attention.output.weight": lambda _: 0.0,
-    "per_layer_input.output.weight": lambda _: 0.0,
-    "feed_forward.down.weight": lambda _: 0.0,
-    "dense.down.weight": lambda _: 0.0,
-    "shared.down.weight": lambda _: 0.0,
-    "experts.down": lambda _: 0.0,
-    "": lambda fan_in: fan_in**-0.5,
-}
+# Parameters by the end of their names.
+EMBEDDINGS = ("embedding.weight", "head.weight", "router.weight")
+WRITE_TO_STREAM = (
+    "attention.output.weight",
+    "feed_forward.down.weight",
+    "feed_forward.shared.down.weight",
+    "feed_forward.experts.down",
+)
+
+
+def initial_std(name: str, fan_in: int, config: ModelConfig) -> float:
+    """How widely the numbers of a matrix are spread at the beginning.
+
+    Matrices keep the size of what they read. Those that write to the residual stream start at zero, so that every
+    block is the identity at first and learns how much to add. Not so if a norm follows: its gradient at a zero
+    vector is 1 / sqrt(norm_eps), a thousand, which fills the optimizer's memory and drowns all other gradients.
+    """
+    if name.endswith(EMBEDDINGS):
+        return EMBEDDING_STD
+    if name.endswith(WRITE_TO_STREAM) and config.norm_placement != "sandwich":
+        return 0.0
+    return fan_in**-0.5
 
 
 class Rotary(nn.Module):
@@ -124,7 +131,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw all weights afresh: matrices by the table ``INITIAL_STD``, biases zero, other vectors one."""
+        """Draw all weights afresh: matrices by :func:`initial_std`, biases zero, other vectors one."""
         for module_name, module in self.named_modules():
             for name, weight in module.named_parameters(module_name, recurse=False):
                 if name.endswith(("bias", "sinks")) or isinstance(module, OffsetRMSNorm):
@@ -132,8 +139,8 @@ class Transformer(nn.Module):
                 elif weight.ndim == 1:
                     weight.fill_(1.0)
                 else:
-                    std = next(std for ending, std in INITIAL_STD.items() if name.endswith(ending))
-                    weight.normal_(0.0, 1.0, generator=generator).mul_(std(weight.shape[-1]))
+                    std = initial_std(name, weight.shape[-1], self.config)
+                    weight.normal_(0.0, 1.0, generator=generator).mul_(std)
 
     def restore_constants(self, device: str | torch.device) -> None:
         """Compute anew what is no weight, for a model made on the device "meta", where tensors hold no numbers."""

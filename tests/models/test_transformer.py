@@ -341,8 +341,8 @@ def test_the_loss_at_the_beginning_is_that_of_guessing(generator, name):
     assert loss.item() == pytest.approx(math.log(299), abs=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "first transformer"])
-def test_every_block_is_the_identity_at_the_beginning(generator, name):
+@pytest.mark.parametrize("name", [name for name, config in VARIANTS.items() if config.norm_placement == "pre"])
+def test_a_block_without_norms_after_its_sublayers_is_the_identity_at_the_beginning(generator, name):
     model = beginner(name, generator)
     seen = []
     for block in model.blocks:
@@ -351,16 +351,26 @@ def test_every_block_is_the_identity_at_the_beginning(generator, name):
     assert seen == [True] * model.config.num_layers
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_norm_blows_up_the_first_gradient(generator, name):
+    """At a zero vector, a norm multiplies the gradient by 1 / sqrt(norm_eps) = 1000."""
+    model = beginner(name, generator)
+    token_ids, targets = torch.randint(299, (2, 8, 64), generator=generator)
+    torch.nn.functional.cross_entropy(model(token_ids).flatten(0, 1), targets.flatten()).backward()
+    assert sum(weight.grad.square().sum() for weight in model.parameters()).sqrt() < 20
+
+
+@pytest.mark.parametrize("placement", ["pre", "sandwich"])
 @pytest.mark.parametrize("tied_head", [True, False])
-def test_every_weight_starts_as_the_table_says(generator, tied_head):
-    config = dataclasses.replace(small_config(), tied_head=tied_head)
+def test_every_weight_starts_with_its_own_spread(generator, tied_head, placement):
+    config = dataclasses.replace(small_config(), tied_head=tied_head, norm_placement=placement)
     model = Transformer(config, generator)
     norms = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, RMSNorm)}
     for name, weight in model.named_parameters():
         if name in norms:
             expected, mean = 0.0, 1.0
         elif name.endswith(("attention.output.weight", "feed_forward.down.weight")):
-            expected, mean = 0.0, 0.0
+            expected, mean = 0.0 if placement == "pre" else weight.shape[-1] ** -0.5, 0.0
         elif name in ("embedding.weight", "head.weight"):
             expected, mean = 0.02, 0.0
         else:
