@@ -10,7 +10,7 @@ PAGE = (TOP / "docs" / "exchange.md").read_text("utf-8")
 
 
 def test_every_example_of_the_page_gives_what_it_says():
-    results = doctest.testfile(str(TOP / "docs" / "exchange.md"), module_relative=False)
+    results = doctest.testfile(str(TOP / "docs" / "exchange.md"), module_relative=False, encoding="utf-8")
     assert results.attempted > 5
     assert results.failed == 0
 
