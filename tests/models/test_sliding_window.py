@@ -37,9 +37,16 @@ def test_it_equals_the_written_out_attention(features):
 def test_the_size_of_the_chunks_does_not_matter(monkeypatch, chunk, scores):
     monkeypatch.setattr(sliding_window, "CHUNK_TOKENS", chunk)
     monkeypatch.setattr(sliding_window, "CHUNK_SCORES", scores)
-    for features in [frozenset(), frozenset(FEATURES)]:
-        given = problem(random.Random(0), num_queries=11, num_keys=13, window_tokens=4, features=features)
+    draw = random.Random(0)
+    for features in [frozenset(), frozenset({"slopes"}), frozenset(FEATURES)] * 3:
+        given = problem(draw, num_queries=11, num_keys=13, window_tokens=4, features=features)
         assert_equals_the_written_out_attention(sliding_window_attention, given)
+
+
+@pytest.mark.parametrize("features", combinations(*FEATURES), ids=named)
+def test_the_newest_query_alone_sees_the_newest_keys(features):
+    given = problem(random.Random(0), num_queries=1, num_keys=13, window_tokens=4, features=features)
+    assert_equals_the_written_out_attention(sliding_window_attention, given)
 
 
 def test_the_gradients_are_those_of_finite_differences():
