@@ -260,14 +260,13 @@ def canonical(name: str, names_are_bare: bool, base: str) -> str:
     return f"{base}.{name}" if names_are_bare and not name.startswith("lm_head.") else name
 
 
-def is_ignored(name: str, config: ModelConfig) -> bool:
+def is_ignored(name: str, family: str, config: ModelConfig) -> bool:
     """Whether a file may hold what the decoder does not use: constants, other towers, tied or shared weights."""
-    layer = re.match(r"model\.layers\.(\d+)\.(.*)", name)
-    if layer:
-        number, rest = int(layer[1]), layer[2]
-        if number >= config.num_layers:  # DeepSeek-V3's prediction of several tokens ahead
-            return True
-        if config.layers[number].borrows_kv and re.match(r"self_attn\.(k_proj|v_proj|k_norm)\.", rest):
+    if layer := re.match(r"model\.layers\.(\d+)\.(self_attn\.(?:k_proj|v_proj|k_norm)\.)?", name):
+        number, has_keys = int(layer[1]), layer[2] is not None
+        if number >= config.num_layers:
+            return family == "deepseek_v3"  # its prediction of several tokens ahead
+        if has_keys and config.layers[number].borrows_kv:
             return True
     constants = r"\.rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$"
     towers = r"^(model\.)?(vision_tower|multi_modal_projector|audio_tower|embed_vision|embed_audio)\."

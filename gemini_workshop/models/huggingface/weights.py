@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gemini_workshop.config import ModelConfig
 from gemini_workshop.errors import CheckpointError
+from gemini_workshop.models.accounting import without_memory
 from gemini_workshop.models.huggingface.config import (
     config_dict_from,
     family_of,
@@ -59,7 +60,7 @@ def load_huggingface(
 
     Args:
         folder: holds config.json and safetensors files, one or several with an index.
-        dtype: number format of the weights; left out, that of the file.
+        dtype: number format of the weights; left out, that of the file. Biases that choose among experts keep float32.
 
     Raises:
         CheckpointError: a file is missing or damaged, or names or shapes do not fit; all of them are listed.
@@ -68,8 +69,7 @@ def load_huggingface(
     folder = Path(folder)
     values = text_values(_read_json(folder / "config.json"))
     config, family = model_config_from(values), str(values["model_type"])
-    with torch.device("meta"):
-        model = Transformer(config)
+    model = without_memory(config)
     needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     with ExitStack() as stack:
         files = WeightFiles(folder, stack, "transformer" if family == "gpt2" else "model")
@@ -90,7 +90,7 @@ def _find(files: WeightFiles, family: str, config: ModelConfig, needed: set[str]
         found += fitting[:1]
         missing += [] if fitting else [name for name in ways[0].theirs if name not in files]
     used = {name for spelling in found for name in spelling.theirs}
-    extra = [name for name in files if name not in used and not is_ignored(name, config)]
+    extra = [name for name in files if name not in used and not is_ignored(name, family, config)]
     if missing or extra:
         raise CheckpointError(
             f"The weights in {files.folder} are not those of a {family} as its config.json describes it. "
@@ -119,6 +119,8 @@ def _read(
             f"In {files.folder}, {have} does not give {need}. Does config.json belong to the weights?"
         )
     kept = dtype or theirs[0].dtype
+    if spelling.ours[0].endswith("selection_bias"):
+        kept = torch.promote_types(kept, torch.float32)  # rounded, it would choose other experts
     return {
         name: tensor.to(device=device, dtype=kept, copy=True, memory_format=torch.contiguous_format)
         for name, tensor in ours.items()

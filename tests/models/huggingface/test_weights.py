@@ -103,6 +103,16 @@ def test_the_number_format_is_that_of_the_file_or_the_one_asked_for(folder):
     assert {weight.dtype for weight in load_huggingface(folder, dtype=torch.float64).parameters()} == {torch.float64}
 
 
+def test_what_chooses_among_experts_is_not_rounded(folder):
+    model = made(DEEPSEEK)
+    router = model.blocks[0].feed_forward.router
+    router.selection_bias.copy_(torch.tensor([1.0, 1.0001, 1.0002, 1.0003]))
+    save_huggingface(model, folder)
+    loaded = load_huggingface(folder, dtype=torch.bfloat16)
+    assert torch.equal(loaded.blocks[0].feed_forward.router.selection_bias, router.selection_bias)
+    assert loaded.embedding.weight.dtype == torch.bfloat16
+
+
 def test_frequencies_stay_exact_whatever_the_weights_are(folder):
     save_huggingface(made(LLAMA).bfloat16(), folder)
     exact = Transformer(LLAMA).rotary[0].frequencies
@@ -190,6 +200,12 @@ def test_missing_and_extra_tensors_are_named(saved):
 
     rewrite(saved, change)
     with pytest.raises(CheckpointError, match=r"Missing: \S+gate_proj\.weight\. Not expected: \S+gate_prj\.weight\."):
+        load_huggingface(saved)
+
+
+def test_a_layer_more_than_config_json_says_is_not_passed_over(saved):
+    rewrite(saved, lambda tensors: tensors | {"model.layers.2.mlp.up_proj.weight": torch.ones(11, 12)})
+    with pytest.raises(CheckpointError, match=r"Not expected: model\.layers\.2\.mlp\.up_proj\.weight\."):
         load_huggingface(saved)
 
 
