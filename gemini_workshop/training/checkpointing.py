@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from gemini_workshop.config import WorkshopConfig, load_config, to_yaml
@@ -33,6 +33,8 @@ from gemini_workshop.data.tokenizer import Tokenizer, load_tokenizer
 from gemini_workshop.errors import CheckpointError, unknown_name
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.ema import WeightAverage
+from gemini_workshop.training.processes import ALONE, Processes, broadcast_object
+from gemini_workshop.training.sharded_files import is_share, read_tensors, write_tensors
 
 SUMS = "SHA256SUMS"
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
@@ -63,8 +65,11 @@ def save_checkpoint(
     average: WeightAverage | None = None,
     loop: dict[str, Any] | None = None,
     keep: int = 2,
+    processes: Processes = ALONE,
 ) -> Path:
     """Write ``folder/step-NNNNNN`` as a whole or not at all, then remove all but the newest ``keep`` and the best.
+
+    Of several processes all must call; each writes what it alone has a share of, and the first does the rest.
 
     Args:
         metrics: ``validation_nats``, measured after ``validation_step``, tells which checkpoint is the best.
@@ -75,16 +80,24 @@ def save_checkpoint(
         CheckpointError: the folder cannot be written to, or is full.
     """
     target = folder / f"step-{step:06d}"
-    writing = folder / f".writing-{os.getpid()}"
+    writing = broadcast_object(folder / f".writing-{os.getpid()}", processes)
     averaged_steps = average.steps if average else 0
     state = {"step": step, "metrics": metrics, "loop": {**(loop or {}), "averaged_steps": averaged_steps}}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".writing-*"):
-            shutil.rmtree(leftover)
-        writing.mkdir()
-        (writing / "model.safetensors").write_bytes(save(model.state_dict() | (average.means if average else {})))
-        (writing / "training.safetensors").write_bytes(save(training_tensors(model, optimizer, average)))
+        if processes.is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            for leftover in folder.glob(".writing-*"):
+                shutil.rmtree(leftover)
+            writing.mkdir()
+        processes.wait()
+        weights = model.state_dict() | (average.means if average else {})
+        is_shared = any(is_share(weight) for weight in weights.values())
+        write_tensors(writing / "model.safetensors", weights, processes, is_shared=is_shared)
+        is_shared |= own_memory(optimizer) is not optimizer
+        tensors = training_tensors(model, optimizer, average)
+        write_tensors(writing / "training.safetensors", tensors, processes, is_shared=is_shared)
+        if not processes.is_first:
+            return target
         (writing / "state.json").write_text(json.dumps(state, indent=1), "utf-8")
         (writing / "config.yaml").write_text(to_yaml(config), "utf-8")
         tokenizer.save(writing / "tokenizer.json")
@@ -178,9 +191,14 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{key}/{names[parameter]}": value.contiguous()
-        for parameter, memory in optimizer.state.items()
+        for parameter, memory in own_memory(optimizer).state.items()
         for key, value in memory.items()
     }
+
+
+def own_memory(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer that remembers something in this process; ZeRO's is a part of the whole."""
+    return getattr(optimizer, "optim", optimizer)
 
 
 def training_tensors(
@@ -210,23 +228,32 @@ def restore_training(
     path = checkpoint.path / "training.safetensors"
     if not path.exists():
         raise CheckpointError(f"{checkpoint.path} holds a model without the optimizer's state: training cannot go on.")
-    parameters = dict(model.named_parameters())
+    parameters, optimizer = dict(model.named_parameters()), own_memory(optimizer)
+    moved = {weight for group in optimizer.param_groups for weight in group["params"]}
+    to_fill: dict[str, Tensor] = {}
     if average is not None:
         average.steps = checkpoint.loop["averaged_steps"]
-        for name, mean in average.means.items():
-            mean.copy_(checkpoint.weights[name])
-    for name, tensor in load(path.read_bytes()).items():
-        key, _, parameter = name.partition("/")
-        if name == "rng/cpu":
-            torch.set_rng_state(tensor)
-        elif name == "rng/cuda":
-            if torch.cuda.is_available():
-                torch.cuda.set_rng_state(tensor)
-        elif key == "weight":
-            parameters[parameter].copy_(tensor)
-        else:
-            home = parameters[parameter]
-            optimizer.state[home][key] = tensor.to(home.device)
+        to_fill |= average.means
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118  (not a dictionary)
+            key, _, parameter = name.partition("/")
+            if key == "rng":
+                _restore_random_state(parameter, file.get_tensor(name))
+            elif key == "weight":
+                to_fill[name] = parameters[parameter]
+            elif (home := parameters[parameter]) in moved:
+                is_alike = is_share(home) and file.get_slice(name).get_shape() == [*home.shape]
+                memory = torch.zeros_like(home) if is_alike else file.get_tensor(name).to(home.device)
+                optimizer.state[home][key] = memory
+                to_fill |= {name: memory} if is_alike else {}
+    read_tensors(checkpoint.path, to_fill)
+
+
+def _restore_random_state(device: str, state: Tensor) -> None:
+    if device == "cpu":
+        torch.set_rng_state(state)
+    elif torch.cuda.is_available():
+        torch.cuda.set_rng_state(state)
 
 
 def load_pretrained(

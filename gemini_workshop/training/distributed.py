@@ -35,6 +35,7 @@ from gemini_workshop.training.muon import Muon
 from gemini_workshop.training.objective import Objective
 from gemini_workshop.training.optimizer import make_optimizer
 from gemini_workshop.training.processes import ALONE, Processes
+from gemini_workshop.training.sharded_files import is_share
 
 TIMEOUT = timedelta(minutes=10)  # longer than any step, and than the first process needs to prepare a text
 GRACE_SECONDS = 20.0  # in which the others may say what they know after one has failed
@@ -119,7 +120,7 @@ def share_model(model: Transformer, config: TrainingConfig, processes: Processes
 
 def shared_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Those of which this process holds a share only."""
-    return {name: weight for name, weight in model.named_parameters() if hasattr(weight, "to_local")}
+    return {name: weight for name, weight in model.named_parameters() if is_share(weight)}
 
 
 def shared_optimizer(model: Transformer, config: TrainingConfig, processes: Processes) -> torch.optim.Optimizer:
@@ -199,7 +200,7 @@ def _by_kind(group: dict[str, Any]) -> list[dict[str, Any]]:
     """A parameter group as one of whole parameters and one of shared ones, which kernels cannot take together."""
     kinds: dict[bool, list[nn.Parameter]] = {}
     for weight in group["params"]:
-        kinds.setdefault(hasattr(weight, "to_local"), []).append(weight)
+        kinds.setdefault(is_share(weight), []).append(weight)
     return [group | {"params": weights} for weights in kinds.values()]
 
 

@@ -7,12 +7,15 @@ processes, so that one and many compute the same numbers.
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,11 @@ class Processes:
             dist.all_reduce(value)
         return value
 
+    def wait(self) -> None:
+        """Go on only when all have come here."""
+        if self.count > 1:
+            dist.barrier()
+
     def gathering(self, network: object, *, is_last: bool) -> AbstractContextManager[None]:
         """Inside, gradients of a distributed network are summed over the processes only if this part is the last."""
         if isinstance(network, DistributedDataParallel):
@@ -78,10 +86,10 @@ class Processes:
 ALONE = Processes()
 
 
-def broadcast_object(value: object, processes: Processes) -> object:
+def broadcast_object(value: T, processes: Processes) -> T:
     """The first process's value, on all."""
     if processes.count == 1:
         return value
-    box = [value if processes.is_first else None]
-    dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
     return box[0]

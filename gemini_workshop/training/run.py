@@ -29,14 +29,16 @@ from gemini_workshop.errors import CheckpointError, TrainingError
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.callbacks import Callback
 from gemini_workshop.training.checkpointing import (
+    Checkpoint,
     checkpoint_paths,
     load_newest,
     restore_training,
     restore_weights,
     save_checkpoint,
 )
+from gemini_workshop.training.distributed import check_shares, distributed, share_model, shared_optimizer
 from gemini_workshop.training.ema import WeightAverage
-from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.processes import ALONE, Processes, broadcast_object
 from gemini_workshop.training.trainer import Outcome, Patience, fit, gradient_scaler
 
 
@@ -71,6 +73,7 @@ class Run:
     average: WeightAverage | None
     patience: Patience
     scaler: torch.amp.GradScaler | None
+    processes: Processes = ALONE
 
     @property
     def train_windows(self) -> TokenWindows:
@@ -99,11 +102,21 @@ class Run:
                 "scaler": self.scaler.state_dict() if self.scaler else None,
             },
             keep=self.config.training.keep_checkpoints,
+            processes=self.processes,
         )
 
 
-def start_run(folder: Path, config: WorkshopConfig, corpus: str, size: str, device: torch.device) -> Run:
+def start_run(
+    folder: Path,
+    config: WorkshopConfig,
+    corpus: str,
+    size: str,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> Run:
     """Prepare a new run: make its folder, learn the tokenizer, encode the text, draw the initial weights.
+
+    Of several processes the first prepares the text for all.
 
     Raises:
         TrainingError: the folder holds a run already, or cannot be written to.
@@ -114,10 +127,14 @@ def start_run(folder: Path, config: WorkshopConfig, corpus: str, size: str, devi
         raise TrainingError(
             f"{folder} holds a run already, saved at {step}. Go on with it by --resume, or choose another --out."
         )
-    text = load_text(config, corpus, size)
+    check_shares(config.training, processes)
+    text = broadcast_object(load_text(config, corpus, size) if processes.is_first else None, processes)
+    assert text is not None
     for token_ids in (text.train_ids, text.validation_ids):
         windows_of(token_ids, config)  # what is wrong with them shows before a folder is made
-    run = _prepared(folder, config, text, device)
+    run = _prepared(folder, config, text, device, processes)
+    if not processes.is_first:
+        return run
     source = {"corpus": corpus, "size": size, "text_sha256": text.sha256}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,8 +148,10 @@ def start_run(folder: Path, config: WorkshopConfig, corpus: str, size: str, devi
     return run
 
 
-def resume_run(folder: Path, device: torch.device) -> Run:
+def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE) -> Run:
     """Prepare to go on where the newest good checkpoint of a run stands, with the settings of that run.
+
+    It may go on in another number of processes.
 
     Raises:
         CheckpointError: the folder holds no run, or none of its checkpoints is whole.
@@ -148,8 +167,7 @@ def resume_run(folder: Path, device: torch.device) -> Run:
             f"The corpus {source['corpus']} is no longer the text that {folder} began with: its sum is "
             f"{text.sha256[:8]}..., not {source['text_sha256'][:8]}.... Bring the old text back, or start a new run."
         )
-    run = _prepared(folder, checkpoint.config, text, device)
-    restore_weights(run.model, checkpoint)
+    run = _prepared(folder, checkpoint.config, text, device, processes, checkpoint)
     restore_training(run.model, run.optimizer, checkpoint, run.average)
     loop = checkpoint.loop
     if loop.get("best_nats") is not None:
@@ -181,6 +199,8 @@ def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | Non
             average=run.average,
             patience=run.patience,
             scaler=run.scaler,
+            processes=run.processes,
+            distribute=lambda objective: distributed(objective, run.processes),
             **more,
         )
     except OSError as error:
@@ -196,9 +216,19 @@ def windows_of(token_ids: Int[Tensor, " N"], config: WorkshopConfig) -> TokenWin
     return TokenWindows(token_ids, config.model.context_tokens, config.model.vocab_size)
 
 
-def _prepared(folder: Path, config: WorkshopConfig, text: Text, device: torch.device) -> Run:
+def _prepared(
+    folder: Path,
+    config: WorkshopConfig,
+    text: Text,
+    device: torch.device,
+    processes: Processes,
+    checkpoint: Checkpoint | None = None,
+) -> Run:
     """A run before its first step; what the configuration leaves to a measurement is measured."""
     model = Transformer(config.model, torch.Generator().manual_seed(config.training.seed)).to(device)
+    if checkpoint is not None:
+        restore_weights(model, checkpoint)
+    share_model(model, config.training, processes)
     torch.manual_seed(config.training.seed)  # whatever the process did before, the run draws the same numbers
     training = config.training
     return Run(
@@ -206,11 +236,12 @@ def _prepared(folder: Path, config: WorkshopConfig, text: Text, device: torch.de
         config=config,
         text=text,
         model=model,
-        optimizer=make_optimizer(model, training),
+        optimizer=shared_optimizer(model, training, processes),
         first_step=0,
         average=None if training.ema_decay is None else WeightAverage(model, training.ema_decay),
         patience=Patience(training.patience_evals),
         scaler=gradient_scaler(training, device),
+        processes=processes,
     )
 
 
