@@ -110,12 +110,27 @@ def experts_one_by_one(
     """:func:`moe_forward` by matrix products of one expert after the other; what is not kept is not computed."""
     order, ends = sort_by_expert(routing.experts.masked_fill(~routing.kept, len(gate_up)), len(gate_up))
     weights = routing.weights.to(x.dtype)
-    return _run_experts(x, weights, order, ends, gate_up, down, gate_up_bias, down_bias, activation)[0]
+    run = torch.ops.gemini_workshop.run_experts
+    return run(x, weights, order, ends, gate_up, down, gate_up_bias, down_bias, activation)[0]
 
 
 # One operation with a derivative of its own: autograd would add a gradient of all experts' weights for each expert,
-# and torch.compile need not look into a loop whose bounds are data.
-@torch.library.custom_op("gemini_workshop::run_experts", mutates_args=())
+# and torch.compile need not look into a loop whose bounds are data. (torch.library.custom_op would import the whole
+# compiler at the first call.)
+_FORWARD, _BACKWARD = "gemini_workshop::run_experts", "gemini_workshop::run_experts_backward"
+torch.library.define(
+    _FORWARD,
+    "(Tensor x, Tensor weights, Tensor order, Tensor ends, Tensor gate_up, Tensor down, Tensor? gate_up_bias, "
+    "Tensor? down_bias, str activation) -> (Tensor, Tensor, Tensor)",
+)
+torch.library.define(
+    _BACKWARD,
+    "(Tensor grad, Tensor x, Tensor weights, Tensor order, Tensor ends, Tensor gate_up, Tensor down, Tensor projected, "
+    "Tensor answers, str activation, bool has_bias) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+
+
+@torch.library.impl(_FORWARD, "default")
 def _run_experts(
     x: Tensor,
     weights: Tensor,
@@ -136,7 +151,7 @@ def _run_experts(
     return _add_up(answers, order, ends, weights.shape[1], weights), projected, answers
 
 
-@torch.library.custom_op("gemini_workshop::run_experts_backward", mutates_args=())
+@torch.library.impl(_BACKWARD, "default")
 def _run_experts_backward(
     grad: Tensor,
     x: Tensor,
@@ -191,13 +206,13 @@ def _blocks(ends: Tensor) -> list[tuple[int, slice]]:
     return [(e, slice(start, end)) for e, (start, end) in borders if start < end]
 
 
-@_run_experts.register_fake
+@torch.library.register_fake(_FORWARD)
 def _(x: Tensor, _weights: Tensor, order: Tensor, _ends: Tensor, gate_up: Tensor, *_: Any) -> tuple[Tensor, ...]:
     rows = order.shape[0]
     return torch.empty_like(x), x.new_empty(rows, gate_up.shape[1]), x.new_empty(rows, x.shape[1])
 
 
-@_run_experts_backward.register_fake
+@torch.library.register_fake(_BACKWARD)
 def _(
     _grad: Tensor, x: Tensor, weights: Tensor, _order: Tensor, _ends: Tensor, gate_up: Tensor, down: Tensor, *rest: Any
 ) -> tuple[Tensor, ...]:
@@ -214,10 +229,11 @@ def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-    gradients = _run_experts_backward(grad, *ctx.saved_tensors, ctx.activation, ctx.has_bias)
+    run = torch.ops.gemini_workshop.run_experts_backward
+    gradients = run(grad, *ctx.saved_tensors, ctx.activation, ctx.has_bias)
     grad_x, grad_weights, grad_gate_up, grad_down, *biases = gradients
     biases = biases if ctx.has_bias else [None, None]
     return grad_x, grad_weights, None, None, grad_gate_up, grad_down, *biases, None
 
 
-_run_experts.register_autograd(_backward, setup_context=_save)
+torch.library.register_autograd(_FORWARD, _backward, setup_context=_save)
