@@ -1,8 +1,18 @@
 """The decoder, in the order in which the course builds it.
 
-``normalization``, ``embeddings``, ``masks``, ``attention``, ``feedforward``, ``transformer_block``,
-``transformer``: each file uses only the ones before it. Functions compute, modules own weights and call the
-functions.
+    normalization      keep the stream at a steady size
+    embeddings         positions; rotary_scaling: for texts longer than those trained on
+    masks              who may look at whom
+    attention          the formula and a layer's rule, written out
+    fused_attention, sliding_window, flex_attention; backends chooses among them
+    flash_attention, block_sparse    taught, not used by the decoder
+    attention_layers   grouped, latent and cross-attention: the weights
+    feedforward        what a token does by itself
+    gates, routing, experts, moe     a mixture of experts
+    transformer_block, transformer   the whole; accounting: what it costs
+    families           published models as configurations; huggingface: their files
+
+Each file uses only the ones before it. Functions compute, modules own weights and call the functions.
 
 One letter means one axis in every signature of the project:
 
@@ -18,7 +28,12 @@ K      key/value heads                                        num_kv_heads
 G      query heads that share one key/value head, H / K
 C      channels of one head                                   head_dim
 pairs  pairs of channels that rotary positions turn, C / 2
-F      hidden width of the feed-forward                       ffn_dim
+F      hidden width of the feed-forward, or of one expert     ffn_dim
+FF     rows of gate and up together, 2F
+E      experts                                                num_experts
+A      experts that a token is sent to                        experts_per_token
+N      tokens of all sequences in one row
+P      width of the embedding of each layer                   per_layer_embed_dim
 V      vocabulary                                             vocab_size
 =====  =====================================================  ====================
 """
