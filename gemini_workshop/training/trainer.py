@@ -7,6 +7,7 @@ the clock, so a run that was stopped and resumed ends with the same weights as o
 
 import itertools
 import math
+import os
 import signal
 import threading
 import time
@@ -226,6 +227,8 @@ def gradient_scaler(config: TrainingConfig, device: torch.device) -> torch.amp.G
 def deterministic(is_asked: bool) -> Iterator[None]:
     """Inside, operations that could give other results in another run are refused by PyTorch, if that is asked."""
     before = torch.are_deterministic_algorithms_enabled()
+    if is_asked:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first product
     torch.use_deterministic_algorithms(before or is_asked)
     try:
         yield
@@ -266,7 +269,27 @@ def _prepared(
     objective: Objective, config: TrainingConfig, distribute: Callable[[Objective], Callable[..., Any]] | None
 ) -> Callable[..., Any]:
     network: Callable[..., Any] = objective if distribute is None else distribute(objective)
-    return torch.compile(network) if config.compile else network
+    return compiled(network) if config.compile else network
+
+
+def compiled(network: Callable[..., Any]) -> Callable[..., Any]:
+    """The network by generated code, which is made at the first call.
+
+    Raises:
+        TrainingError: at that call, if the code cannot be made: most often, there is no C++ compiler.
+    """
+    fast = torch.compile(network)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return fast(*arguments)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            raise TrainingError(
+                f"compile=True does not work here: {str(error).strip().splitlines()[0]} It needs a C++ compiler "
+                "(g++, clang++ or cl), and Triton on a GPU. Install one, or train with --set compile=false."
+            ) from error
+
+    return call
 
 
 def _ending(step: int, config: TrainingConfig, is_interrupted: bool, is_late: bool) -> Ending | None:

@@ -1,6 +1,8 @@
 """The commands train and generate, from the command line to the files they leave."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -80,6 +82,40 @@ def test_a_run_goes_on_from_the_command_line(command, run, tmp_path):
     assert ours == theirs
 
 
+def test_early_stopping_is_told_with_the_best_checkpoint(command, tmp_path):
+    more = settings("steps=50", "optimizer=adamw", "learning_rate=1e-30", "eval_every_steps=2", "patience_evals=2")
+    output = command("train", "--device", "cpu", *more, "--out", tmp_path / "run")
+    stopped = re.search(r"Stopped at step (\d+): 2 measurements in a row were not below 5\.\d+ nats a token", output)
+    best = f"step-{int(stopped[1]) - 4:06d}"
+    assert output.rstrip().endswith(f"--checkpoint {tmp_path / 'run' / 'checkpoints' / best}")
+
+
+def test_without_a_terminal_the_run_is_told_in_lines(run):
+    _, output = run
+    assert "step 1/5  loss 5.6" in output
+    assert "MFU" in output
+    assert "Matrix products in fp32: at most" in output
+
+
+def test_a_full_disk_ends_the_run_with_one_message_and_the_step_that_is_saved(command, tmp_path, monkeypatch):
+    from gemini_workshop.training.callbacks import History
+
+    real = History.stepped
+
+    def fill(history, step, metrics):
+        if step == 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(history, step, metrics)
+
+    monkeypatch.setattr(History, "stepped", fill)
+    with pytest.raises(
+        TrainingError, match=r"run in .* cannot be written any more: No space left.*Saved is step-000004.*--resume"
+    ):
+        command("train", "--device", "cpu", *settings("steps=6"), "--out", tmp_path / "run")
+    monkeypatch.setattr(History, "stepped", real)
+    command("train", "--device", "cpu", "--out", tmp_path / "run", "--resume")
+
+
 def test_a_run_can_be_talked_to(command, run):
     folder, _ = run
     output = command("generate", "The cat", "--checkpoint", folder, "--max-new-tokens", 5, "--samples", 2)
@@ -114,6 +150,8 @@ def test_resuming_nothing_is_refused(command, tmp_path):
     [
         (["--preset", "tyni"], ConfigError, "no preset 'tyni'.*'tiny'"),
         (["--set", "stepz=5"], ConfigError, "'stepz'.*'steps'"),
+        (["--set", "optimizer=adamm"], ConfigError, "optimizer='adamm'.*'adamw'"),
+        (["--track", "tensorbord"], TrainingError, "no tracker 'tensorbord'"),
         (["--set", "steps=0"], ConfigError, "steps=0 is not positive"),
         (["--device", "abacus"], ConfigError, "device='abacus'"),
     ],

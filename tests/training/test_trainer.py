@@ -231,3 +231,57 @@ def test_bf16_trains_to_nearly_the_same_loss(config, model, windows, training):
     run(model, windows, training, Recorder())
     run(other, windows, replace(training, precision="bf16"), Recorder())
     assert evaluate(other, windows, training) == pytest.approx(evaluate(model, windows, training), abs=0.05)
+
+
+def test_a_compiler_that_is_missing_is_named(model, windows, training, monkeypatch):
+    def fail(_network):
+        def call(*_):
+            raise torch._dynamo.exc.TorchDynamoException("InvalidCxxCompiler: No working C++ compiler found")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(TrainingError, match=r"No working C\+\+ compiler found.*train with --set compile=false"):
+        run(model, windows, replace(training, compile=True), Recorder())
+
+
+def test_recomputing_blocks_changes_no_weight(model, config, windows, training):
+    other = type(model)(config, torch.Generator().manual_seed(0))
+    run(model, windows, training, Recorder())
+    run(other, windows, replace(training, recompute_blocks=True), Recorder())
+    assert other.recompute_blocks
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_a_deterministic_run_equals_another_and_refuses_what_could_differ(model, config, windows, training):
+    training = replace(training, deterministic=True, optimizer="muon")
+    seen = Recorder(act_at=2, act=lambda: switches.append(torch.are_deterministic_algorithms_enabled()))
+    switches = []
+    other = type(model)(config, torch.Generator().manual_seed(0))
+    run(model, windows, training, seen)
+    run(other, windows, training, Recorder())
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert switches == [True]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_another_seed_gives_other_weights(model, config, windows, training):
+    other = type(model)(config, torch.Generator().manual_seed(0))
+    run(model, windows, training, Recorder())
+    run(other, windows, replace(training, seed=1), Recorder())  # the same beginning, another order of the windows
+    assert not torch.equal(model.embedding.weight, other.embedding.weight)
+
+
+def test_progress_that_ends_is_told(model, windows, training):
+    training = replace(training, learning_rate=1e-30, steps=200, eval_every_steps=2, patience_evals=3)
+    outcome = run(model, windows, training, Recorder())
+    assert (outcome.step, outcome.ending) == (8, "no progress")
+
+
+def test_a_poisoned_batch_stops_the_run_with_the_step_before_it_saved(model, windows, training):
+    """A hook stands for a broken kernel, or an overflow: activations become NaN at step 5."""
+    recorder = Recorder(act_at=4, act=lambda: model.norm.register_forward_hook(lambda *_: _[-1] * float("nan")))
+    with pytest.raises(TrainingError, match=r"Step 5 was not taken\. The loss is nan.*windows 12 to 14 of the order"):
+        run(model, windows, training, recorder)
+    assert recorder.calls[-1] == ("ended", 4)
+    assert all(bool(weight.isfinite().all()) for weight in model.parameters())
