@@ -1,6 +1,6 @@
 """``gemini-workshop benchmark``: one command a measurement, each printing one table of ratios to a peer."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -56,3 +56,35 @@ def tokenizer(
     from gemini_workshop.benchmarks.tokenizer import report
 
     typer.echo(report(rounds, thorough))
+
+
+@app.command()
+def train(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 15,
+    quick: Annotated[bool, typer.Option("--quick", help="A tiny model, one round: seconds, not minutes.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compiled models, too: a minute more, and a C++ compiler is needed.")
+    ] = False,
+) -> None:
+    """Training steps of a GPT-2 against the same written the plain way: nanoGPT's two shapes.
+
+    Example: gemini-workshop benchmark train --compiled
+    """
+    from gemini_workshop.benchmarks.train import report
+
+    typer.echo(report(rounds=1 if quick else rounds, is_quick=quick, with_compile=compiled))
+
+
+@app.command()
+def recipe(
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of our recipe.")] = 3,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Number format of our matrix products.")] = "bf16",
+    quick: Annotated[bool, typer.Option("--quick", help="Three steps and a little text: seconds.")] = False,
+) -> None:
+    """What our recipe learns from Tiny Shakespeare, against nanoGPT's for CPUs: about ten minutes.
+
+    Example: gemini-workshop benchmark recipe --seeds 1
+    """
+    from gemini_workshop.benchmarks.recipe import report
+
+    typer.echo(report(1 if quick else seeds, precision, is_quick=quick))

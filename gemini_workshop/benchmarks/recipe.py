@@ -1,0 +1,189 @@
+"""What our recipe learns from Tiny Shakespeare, against nanoGPT's on a CPU: same text, same tokens, fewer nats.
+
+nanoGPT's README: 4 layers, 4 heads, 128 channels, windows of 64 characters, batches of 12, 2,000 steps (1.54 million
+characters in all), AdamW 1e-3 with a cosine. Ours is a Gemma-like model of about the same size, its matrices moved by
+Muon. Both are measured on the whole last tenth of the text, in windows of 64 characters end to end.
+
+Source: https://github.com/karpathy/nanoGPT, README and config/train_shakespeare_char.py.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import trange
+
+from gemini_workshop.benchmarks.measure import format_table
+from gemini_workshop.benchmarks.plain_gpt2 import PlainGPT2, plain_adamw, plain_step
+from gemini_workshop.config import ModelConfig, RotaryConfig, TrainingConfig
+from gemini_workshop.data.corpora import find_corpus, find_edition
+from gemini_workshop.data.dataset import TokenWindows
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.objective import Objective
+from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.schedule import cosine_schedule, learning_rate_at
+from gemini_workshop.training.trainer import train_step
+
+CONTEXT_TOKENS, BATCH_SIZE, STEPS = 64, 12, 2000
+SHORT_STEPS = 250  # in which our recipe passes nanoGPT's loss
+MUST, AIM = 1.56, 1.50
+MUST_SHARE, AIM_SHARE = 1 / 4, 1 / 7
+MODEL = ModelConfig(
+    vocab_size=65,
+    context_tokens=CONTEXT_TOKENS,
+    embed_dim=128,
+    num_layers=6,
+    num_heads=4,
+    num_kv_heads=1,
+    head_dim=32,
+    ffn_dim=256,
+    activation="silu",
+    rope=RotaryConfig(base=10_000.0),
+    embedding_scale=128**0.5,
+    layer_pattern=("local", "local", "local", "local", "local", "global"),
+    window_tokens=32,
+    norm_placement="sandwich",
+    norm_eps=1e-6,
+    qk_norm="head",
+    tied_head=True,
+)
+TRAINING = TrainingConfig(
+    steps=STEPS,
+    batch_size=BATCH_SIZE,
+    optimizer="muon",
+    learning_rate=6e-3,
+    muon_learning_rate=0.02,
+    schedule="linear",
+    final_rate_fraction=0.0,
+    warmup_steps=30,
+    beta2=0.99,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a run reached, and what it took, measurements left out."""
+
+    name: str
+    num_parameters: int
+    steps: int
+    loss_nats: float
+    cpu_seconds: float
+
+
+def characters() -> tuple[TokenWindows, TokenWindows]:
+    """The first nine tenths of the text and the last, one id for each of its 65 characters."""
+    text = find_edition(find_corpus("shakespeare", "text"), "all")[1][0].read_text("utf-8")
+    id_of = {character: i for i, character in enumerate(sorted(set(text)))}
+    ids = torch.tensor([id_of[character] for character in text])
+    border = int(0.9 * len(ids))
+    return TokenWindows(ids[:border], CONTEXT_TOKENS), TokenWindows(ids[border:], CONTEXT_TOKENS)
+
+
+def train_ours(train: TokenWindows, validation: TokenWindows, config: TrainingConfig) -> Result:
+    """Our model, by our recipe."""
+    model = Transformer(MODEL, torch.Generator().manual_seed(config.seed))
+    objective, optimizer = Objective(model, config), make_optimizer(model, config)
+
+    def step(number: int) -> None:
+        inputs, targets = train.batch(number, config.batch_size, config.seed)
+        train_step(objective, optimizer, inputs, targets, learning_rate_at(number + 1, config))
+
+    seconds = timed(step, config.steps)
+    return Result(
+        name=f"ours, {config.precision}, seed {config.seed}",
+        num_parameters=model.num_parameters(),
+        steps=config.steps,
+        loss_nats=mean_loss(model, validation),
+        cpu_seconds=seconds,
+    )
+
+
+def train_plain(train: TokenWindows, validation: TokenWindows, steps: int, seed: int = 0) -> Result:
+    """NanoGPT's model, by nanoGPT's recipe."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = PlainGPT2(vocab_size=65, context_tokens=CONTEXT_TOKENS, embed_dim=128, num_layers=4, num_heads=4)
+    optimizer = plain_adamw(model)
+    run = plain_step(model, optimizer)
+
+    def step(number: int) -> None:
+        rate = cosine_schedule(number, steps=steps, warmup_steps=min(100, steps), highest=1e-3, final=1e-4)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        run(*train.batch(number, BATCH_SIZE, seed))
+
+    seconds = timed(step, steps)
+    return Result(
+        name="nanoGPT's recipe",
+        num_parameters=sum(weight.numel() for weight in model.parameters()),
+        steps=steps,
+        loss_nats=mean_loss(model, validation),
+        cpu_seconds=seconds,
+    )
+
+
+def timed(step: Callable[[int], None], steps: int) -> float:
+    """CPU seconds of the steps, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        start = time.process_time()
+        for number in trange(steps, desc="training", leave=False):
+            step(number)
+        return time.process_time() - start
+    finally:
+        torch.set_num_threads(threads)
+
+
+@torch.inference_mode()
+def mean_loss(model: Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T V"]], windows: TokenWindows) -> float:
+    """Nats per character over all windows, in float32."""
+    total, count = 0.0, 0
+    for inputs, targets in windows.sequential_batches(128):
+        logits = model(inputs)
+        total += F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
+        count += targets.numel()
+    return total / count
+
+
+def report(
+    seeds: int = 3, precision: Literal["fp32", "bf16"] = "bf16", steps: int = STEPS, short_steps: int = SHORT_STEPS
+) -> str:
+    """One line a run: the peer, ours for as long, ours until it passes the peer."""
+    train, validation = characters()
+    recipe = replace(TRAINING, precision=precision, steps=steps, warmup_steps=min(TRAINING.warmup_steps, short_steps))
+    peer = train_plain(train, validation, steps)
+    full = [train_ours(train, validation, replace(recipe, seed=seed)) for seed in range(seeds)]
+    short = train_ours(train, validation, replace(recipe, steps=short_steps))
+    rows = [
+        [
+            result.name,
+            f"{result.num_parameters / 1e6:.2f} M",
+            f"{result.steps}",
+            f"{result.loss_nats:.4f}",
+            f"{result.cpu_seconds:.0f}",
+            f"{result.cpu_seconds / peer.cpu_seconds:.2f}",
+        ]
+        for result in (peer, *full, short)
+    ]
+    mean = sum(result.loss_nats for result in full) / seeds
+    share = short.cpu_seconds / peer.cpu_seconds
+    passes = "passes" if short.loss_nats <= peer.loss_nats else "does NOT pass"
+    return "\n".join(
+        [
+            format_table(
+                "Tiny Shakespeare, characters: loss on the whole last tenth, in windows of 64",
+                ["", "parameters", "steps", "nats", "CPU s", "of nanoGPT's"],
+                rows,
+            ),
+            f"ours, mean of {seeds} seeds: {mean:.4f} nats (at most {MUST} promised, {AIM:.2f} aimed at)",
+            f"ours {passes} nanoGPT's loss in 1/{1 / share:.1f} of its CPU time "
+            f"(1/{1 / MUST_SHARE:.0f} promised, 1/{1 / AIM_SHARE:.0f} aimed at)",
+        ]
+    )
