@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gemini_workshop import __version__
-from gemini_workshop.cli import benchmark, data, doctor, export, generate, lab, notebooks, progress, train
+from gemini_workshop.cli import benchmark, data, doctor, evaluate, export, generate, lab, notebooks, progress, train
 from gemini_workshop.errors import WorkshopError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command()(doctor.doctor)
 app.command()(lab.lab)
 app.command()(progress.progress)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(generate.generate)
 app.command()(export.export)
 app.add_typer(data.app, name="data")

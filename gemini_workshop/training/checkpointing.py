@@ -162,8 +162,8 @@ def checkpoint_paths(folder: Path) -> list[Path]:
 
 
 def best_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the lowest validation loss among those that were measured when they were saved."""
-    measured = {path: _measured_nats(path) for path in checkpoint_paths(folder)}
+    """The first checkpoint with the lowest validation loss, of those that were measured when they were saved."""
+    measured = {path: _measured_nats(path) for path in reversed(checkpoint_paths(folder))}  # of equals, the first
     best = min(measured, key=lambda path: measured[path], default=None)
     return None if best is None or measured[best] == math.inf else best
 
