@@ -152,11 +152,12 @@ def mean_loss(model: Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T V"]], win
     return total / count
 
 
-def report(
-    seeds: int = 3, precision: Literal["fp32", "bf16"] = "bf16", steps: int = STEPS, short_steps: int = SHORT_STEPS
-) -> str:
+def report(seeds: int = 3, precision: Literal["fp32", "bf16"] = "bf16", is_quick: bool = False) -> str:
     """One line a run: the peer, ours for as long, ours until it passes the peer."""
     train, validation = characters()
+    steps, short_steps = (3, 2) if is_quick else (STEPS, SHORT_STEPS)
+    if is_quick:
+        validation = TokenWindows(validation.token_ids[:1000], CONTEXT_TOKENS)
     recipe = replace(TRAINING, precision=precision, steps=steps, warmup_steps=min(TRAINING.warmup_steps, short_steps))
     peer = train_plain(train, validation, steps)
     full = [train_ours(train, validation, replace(recipe, seed=seed)) for seed in range(seeds)]
