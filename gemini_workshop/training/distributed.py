@@ -114,8 +114,9 @@ def share_model(model: Transformer, config: TrainingConfig, processes: Processes
         }
         for block in model.blocks:
             fully_shard(block, **options)
-        fully_shard(model, **options)
-        register_fsdp_forward_method(model, "hidden_states")
+        fully_shard(model, reshard_after_forward=True, **options)
+        for method in ("hidden_states", "logits"):  # each gathers the embeddings, and none keeps them
+            register_fsdp_forward_method(model, method)
 
 
 def shared_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -104,7 +104,7 @@ def train_step(
     return metrics
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode distributed weights could not be copied
 def evaluate(
     model: Transformer,
     windows: TokenWindows,

@@ -20,6 +20,7 @@ from gemini_workshop.config import GenerationConfig, TrainingConfig, WorkshopCon
 from gemini_workshop.training import run as runs
 from gemini_workshop.training.callbacks import History, SaveCheckpoints
 from gemini_workshop.training.checkpointing import checkpoint_paths
+from gemini_workshop.training.processes import ALONE, Processes
 from gemini_workshop.training.trainer import Outcome
 from tests import tiny
 
@@ -51,18 +52,18 @@ def documents(name: str = "few", size: str = "all") -> list[str]:
     return [f"The {rng.choice(['cat', 'dog', 'hen'])} saw {rng.randrange(99)} birds." for _ in range(60)]
 
 
-def start(folder: Path, config: WorkshopConfig = CONFIG) -> runs.Run:
+def start(folder: Path, config: WorkshopConfig = CONFIG, processes: Processes = ALONE) -> runs.Run:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "load_documents", documents)
-        return runs.start_run(folder, config, "few", "all", torch.device("cpu"))
+        return runs.start_run(folder, config, "few", "all", torch.device("cpu"), processes)
 
 
-def resume(folder: Path) -> runs.Run:
+def resume(folder: Path, processes: Processes = ALONE) -> runs.Run:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "load_documents", documents)
-        return runs.resume_run(folder, torch.device("cpu"))
+        return runs.resume_run(folder, torch.device("cpu"), processes)
 
 
 def finish(run: runs.Run, *more) -> Outcome:

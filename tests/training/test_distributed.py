@@ -14,7 +14,6 @@ from gemini_workshop.training.distributed import check_shares, distributed, shar
 from gemini_workshop.training.processes import ALONE, Processes
 from gemini_workshop.training.trainer import fit
 from tests import tiny
-from tests.training.pair import Pair
 
 EXPERTS = replace(
     tiny.MODEL,
@@ -23,13 +22,6 @@ EXPERTS = replace(
 TRAINING = TrainingConfig(
     steps=8, batch_size=8, learning_rate=0.01, warmup_steps=2, eval_every_steps=4, eval_batches=2, clip_norm=0.5
 )
-
-
-@pytest.fixture(scope="module")
-def pair():
-    pair = Pair()
-    yield pair
-    pair.close()
 
 
 class Curve(Callback):
