@@ -67,3 +67,7 @@ def main() -> None:
     except WorkshopError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

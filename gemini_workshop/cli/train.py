@@ -31,11 +31,13 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: what PyTorch chooses.")] = None,
     track: Annotated[list[str] | None, typer.Option(help="Curves in tensorboard or wandb. Can be repeated.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of this machine that share each batch.")] = 1,
 ) -> None:
     """Train a model on a corpus, with a loss curve, samples and checkpoints.
 
     Ctrl-C ends the run after the step at hand and saves it. A run that was stopped, or killed, goes on with
-    --resume and ends with the same weights as one that was not.
+    --resume and ends with the same weights as one that was not. Several processes compute what one would; on
+    several machines, start this command by torchrun on each. --set strategy=zero1 or fsdp saves memory.
 
     Examples:
 
@@ -44,27 +46,35 @@ def train(
         gemini-workshop train --corpus tinystories --out runs/tales
 
         gemini-workshop train --out runs/tales --resume
+
+        gemini-workshop train --preset medium --processes 2
     """
     import torch
 
     from gemini_workshop.config import load_config, override
     from gemini_workshop.devices import pick_device
     from gemini_workshop.errors import TrainingError
+    from gemini_workshop.training.distributed import is_launched, joined, launch, own_device
     from gemini_workshop.training.run import resume_run, start_run
     from gemini_workshop.training.tracking import check_trackers
 
     check_trackers(track or [])
+    if processes > 1 and not is_launched():
+        launch(processes, [sys.executable, "-m", "gemini_workshop.cli.main", *sys.argv[1:]])
+        return
     if threads is not None:
         torch.set_num_threads(threads)
     folder = out or Path("runs") / f"{Path(preset).stem}-{corpus}"
     if resume and settings:
         raise TrainingError(f"--resume goes on with the settings of {folder}. Leave --set {settings[0]} away.")
-    if resume:
-        run = resume_run(folder, pick_device(device))
-    else:
-        config = override(load_config(preset), settings or [])
-        run = start_run(folder, config, corpus, size, pick_device(device))
-    train_and_tell(run, minutes, track or [])
+    where = own_device(pick_device(device))
+    with joined(where) as together:
+        if resume:
+            run = resume_run(folder, where, together)
+        else:
+            config = override(load_config(preset), settings or [])
+            run = start_run(folder, config, corpus, size, where, together)
+        train_and_tell(run, minutes, track or [] if together.is_first else [])
 
 
 def train_and_tell(run: "Run", minutes: float | None, trackers: Sequence[str] = ()) -> None:
@@ -85,6 +95,7 @@ def train_and_tell(run: "Run", minutes: float | None, trackers: Sequence[str] = 
         show: Callable[[str], object] = bar.write
     else:
         show, bar = typer.echo, ConsoleLines(typer.echo, monitor.latest)
+    samples = callbacks.Samples(lambda: write_sample(run), run.folder / "samples.txt", show)
     history = run.folder / "history.jsonl"
     outcome = train_run(
         run,
@@ -95,7 +106,7 @@ def train_and_tell(run: "Run", minutes: float | None, trackers: Sequence[str] = 
             callbacks.LossCurve(history, run.folder / "loss.png", floors),
             *tracking,
             bar,
-            callbacks.Samples(lambda: write_sample(run), run.folder / "samples.txt", show),
+            samples if run.processes.is_first else callbacks.Quietly(lambda: write_sample(run)),
         ],
         minutes,
     )

@@ -149,6 +149,20 @@ class Samples(Callback):
         self.show(sample)
 
 
+class Quietly(Callback):
+    """What another process does while the first writes a sample: compute with it, for each may hold a part."""
+
+    needs_all_processes = True
+
+    def __init__(self, write: Callable[[], str]) -> None:
+        self.write = write
+
+    def stepped(self, step: int, metrics: StepMetrics) -> None:
+        """Compute the same sample, and keep nothing of it."""
+        if metrics.validation_nats is not None:
+            self.write()
+
+
 class SaveCheckpoints(Callback):
     """Call ``save(step, metrics)`` every few steps, after the best measurement so far, and at the end."""
 

@@ -12,12 +12,13 @@ Source: Li et al. 2020, arXiv:2006.15704 (DDP); Rajbhandari et al. 2019, arXiv:1
 arXiv:2304.11277 (FSDP). All three are PyTorch's own.
 """
 
+import io
 import os
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import timedelta
 from typing import Any
 
@@ -50,6 +51,8 @@ def is_launched() -> bool:
 def joined(device: torch.device, timeout: timedelta = TIMEOUT) -> Iterator[Processes]:
     """Inside, this process is one of those that torchrun started; alone, if it was started by hand.
 
+    What others than the first print is not shown.
+
     Args:
         timeout: a process that does not answer for so long counts as lost.
 
@@ -60,13 +63,15 @@ def joined(device: torch.device, timeout: timedelta = TIMEOUT) -> Iterator[Proce
         yield ALONE
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
+    processes = Processes(rank=dist.get_rank(), count=dist.get_world_size())
     try:
-        yield Processes(rank=dist.get_rank(), count=dist.get_world_size())
+        with nullcontext() if processes.is_first else redirect_stdout(io.StringIO()):
+            yield processes
     except RuntimeError as error:
         if not _is_about_others(error):
             raise
         raise TrainingError(
-            f"Process {dist.get_rank()} of {dist.get_world_size()} stops: another one has ended, or has not answered "
+            f"Process {processes.rank} of {processes.count} stops: another one has ended, or has not answered "
             f"for {timeout.total_seconds():g} seconds. Go on from the last checkpoint with --resume; any number of "
             "processes will do."
         ) from error

@@ -4,10 +4,11 @@ Each process reads its rows of the same batch. What one process would have summe
 processes, so that one and many compute the same numbers.
 """
 
+import inspect
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -59,8 +60,9 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
-    def gathering(self, network: object, *, is_last: bool) -> AbstractContextManager[None]:
+    def gathering(self, network: Any, *, is_last: bool) -> AbstractContextManager[None]:
         """Inside, gradients of a distributed network are summed over the processes only if this part is the last."""
+        network = inspect.unwrap(network) if network is not None else None  # as it was before it was compiled
         if isinstance(network, DistributedDataParallel):
             return nullcontext() if is_last else network.no_sync()
         for module in network.modules() if self.count > 1 and isinstance(network, nn.Module) else ():

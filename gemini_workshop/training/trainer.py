@@ -289,6 +289,7 @@ def compiled(network: Callable[..., Any]) -> Callable[..., Any]:
                 "(g++, clang++ or cl), and Triton on a GPU. Install one, or train with --set compile=false."
             ) from error
 
+    call.__wrapped__ = network  # type: ignore[attr-defined]
     return call
 
 
