@@ -54,7 +54,7 @@ def test_a_problem_is_found_at_its_line(tmp_path, body, line, message):
         "# %%\nf(2)\n",
         "# %% [markdown]\n# See https://arxiv.org/home/1706 and part1/tmp/x.\n",
         "# %%\nimport gemini_workshop.models\nfrom gemini_workshop.models import attention\n",
-        "# %%\nfrom gemini_workshop.config import SECTIONS, ModelConfig, dataclass\n",
+        "# %%\nfrom gemini_workshop.config.section import Section, option, dataclasses\n",
         "# %%\nimport torch.nn.functional as F\nfrom os import path\n",
     ],
 )
