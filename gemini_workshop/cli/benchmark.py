@@ -26,6 +26,20 @@ def attention(
 
 
 @app.command()
+def memory(
+    quick: Annotated[bool, typer.Option("--quick", help="A small model: seconds.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Peak memory of training: activation checkpointing, chunked loss, bf16, GaLore, ZeRO-1, against none of them.
+
+    Example: gemini-workshop benchmark memory --quick
+    """
+    from gemini_workshop.benchmarks.memory import report
+
+    typer.echo(report(quick, device))
+
+
+@app.command()
 def moe(
     rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 7,
     quick: Annotated[bool, typer.Option("--quick", help="Few tokens, one layer, one round: seconds.")] = False,

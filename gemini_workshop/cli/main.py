@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from gemini_workshop import __version__
-from gemini_workshop.cli import benchmark, data, doctor, evaluate, export, generate, lab, notebooks, progress, train
+from gemini_workshop.cli import (
+    benchmark,
+    data,
+    doctor,
+    evaluate,
+    export,
+    generate,
+    lab,
+    notebooks,
+    progress,
+    rehearse,
+    train,
+)
 from gemini_workshop.errors import WorkshopError
 
 app = typer.Typer(
@@ -54,6 +66,7 @@ app.command()(evaluate.evaluate)
 app.command()(generate.generate)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
+app.add_typer(rehearse.app, name="rehearse")
 app.add_typer(benchmark.app, name="benchmark")
 notebooks.register(app)
 

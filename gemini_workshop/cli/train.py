@@ -155,7 +155,8 @@ def echo_start(run: "Run", floors: dict[str, float], peak_flops: float) -> None:
     planned = (training.steps - run.first_step) * training.batch_size * run.config.model.context_tokens
     typer.echo(f"{run.model.num_parameters():,} parameters on {next(run.model.parameters()).device}")
     typer.echo(
-        f"Matrix products in {training.precision}: at most {peak_flops / 1e9:,.0f} GFLOP/s in a large one, measured now"
+        f"Matrix products in {run.measured or training.precision}; "
+        f"a large one reaches {peak_flops / 1e9:,.0f} GFLOP/s, measured now"
     )
     typer.echo(f"{len(text.train_ids):,} tokens to learn from, {len(text.validation_ids):,} to validate on")
     typer.echo(f"{planned:,} tokens planned: {planned / len(text.train_ids):.1f} times through the text")

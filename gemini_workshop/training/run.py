@@ -38,6 +38,7 @@ from gemini_workshop.training.checkpointing import (
 )
 from gemini_workshop.training.distributed import check_shares, distributed, share_model, shared_optimizer
 from gemini_workshop.training.ema import WeightAverage
+from gemini_workshop.training.precision import MeasuredPrecision, measure_precision
 from gemini_workshop.training.processes import ALONE, Processes, broadcast_object
 from gemini_workshop.training.trainer import Outcome, Patience, fit, gradient_scaler
 
@@ -73,6 +74,7 @@ class Run:
     average: WeightAverage | None
     patience: Patience
     scaler: torch.amp.GradScaler | None
+    measured: MeasuredPrecision | None = None
     processes: Processes = ALONE
 
     @property
@@ -228,6 +230,9 @@ def _prepared(
     model = Transformer(config.model, torch.Generator().manual_seed(config.training.seed)).to(device)
     if checkpoint is not None:
         restore_weights(model, checkpoint)
+    measured = _measured_precision(model, text, config, processes) if config.training.precision == "auto" else None
+    if measured is not None:
+        config = replace(config, training=replace(config.training, precision=measured.fastest))
     share_model(model, config.training, processes)
     torch.manual_seed(config.training.seed)  # whatever the process did before, the run draws the same numbers
     training = config.training
@@ -241,8 +246,21 @@ def _prepared(
         average=None if training.ema_decay is None else WeightAverage(model, training.ema_decay),
         patience=Patience(training.patience_evals),
         scaler=gradient_scaler(training, device),
+        measured=measured,
         processes=processes,
     )
+
+
+def _measured_precision(
+    model: Transformer, text: Text, config: WorkshopConfig, processes: Processes
+) -> MeasuredPrecision:
+    """What the first process measures on a batch of the run counts for all."""
+    windows, training = windows_of(text.train_ids, config), config.training
+    inputs, _ = windows.batch(0, training.batch_size // training.accumulation_steps // processes.count, training.seed)
+    measured = measure_precision(model, inputs) if processes.is_first else None
+    found = broadcast_object(measured, processes)
+    assert isinstance(found, MeasuredPrecision)
+    return found
 
 
 def load_text(config: WorkshopConfig, corpus: str, size: str = "all", tokenizer: Tokenizer | None = None) -> Text:
