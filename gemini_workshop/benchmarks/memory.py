@@ -34,6 +34,7 @@ MODEL = ModelConfig(
     tied_head=True,
     rope=RotaryConfig(base=1e4),
 )
+QUICK_MODEL = replace(MODEL, vocab_size=1024, context_tokens=64, embed_dim=64, num_layers=2, head_dim=8, ffn_dim=96)
 TRAINING = TrainingConfig(steps=100, batch_size=8, learning_rate=1e-3, warmup_steps=1)
 MEANS: dict[str, dict[str, Any]] = {
     "baseline: AdamW, float32": {},
@@ -119,8 +120,7 @@ def report(quick: bool = False, device: str = "cpu", means: Sequence[str] = tupl
     """
     model, training = MODEL, TRAINING
     if quick:
-        model = replace(MODEL, vocab_size=1024, context_tokens=64, embed_dim=64, num_layers=2, head_dim=8, ffn_dim=96)
-        training = replace(TRAINING, batch_size=4)
+        model, training = QUICK_MODEL, replace(TRAINING, batch_size=4)
     place = torch.device(device)
     found = [footprint(name, model, replace(training, **MEANS[name]), place) for name in means]
     found.insert(1, zero_share(model, found[0], ZERO_PROCESSES))

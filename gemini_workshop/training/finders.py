@@ -237,7 +237,7 @@ def diagnosis(losses: list[float], learning_rate: float) -> str:
             "It hardly moved: suspect gradients that do not arrive (a detach, frozen weights, a rate near zero), "
             "or targets that have nothing to do with the inputs."
         )
-    if last < losses[count // 2] - 0.1:  # though the rate fell in this half
+    if last < losses[count // 2] - 0.02:  # though the rate fell in this half
         return start + (
             "It is still falling: suspect a learning rate that is too low, or a model too small for the batch. "
             f"Try --set learning_rate={3 * learning_rate:.0e}, more --steps or fewer --sequences."
