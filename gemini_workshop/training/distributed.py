@@ -153,8 +153,10 @@ def distributed(objective: Objective, processes: Processes) -> Callable[..., Any
     """The objective whose gradients are means over the processes."""
     if processes.count == 1 or objective.config.strategy == "fsdp":  # whose blocks see to that
         return objective
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, [*shared_parameters(objective)])
-    return DistributedDataParallel(objective, broadcast_buffers=False, gradient_as_bucket_view=True)
+    equal_anyway = [name for name, _ in objective.named_buffers()]
+    left_alone = [*shared_parameters(objective), *equal_anyway]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, left_alone)
+    return DistributedDataParallel(objective, gradient_as_bucket_view=True)
 
 
 def launch(count: int, command: Sequence[str]) -> None:

@@ -1,0 +1,128 @@
+"""What a step of training costs each of several processes: arithmetic, memory, messages. A plan on paper.
+
+    seconds of a step >= FLOPs / (FLOP/s)  and  >= bytes sent / (bytes/s);  memory >= weights + gradients + optimizer
+
+All of it follows from the configuration; docs/scaling.md reads the numbers, and a test compares them with what two
+processes hold and send.
+
+Source: ring collectives: Patarasuk and Yuan 2009, doi:10.1016/j.jpdc.2008.09.002; shares of memory: Rajbhandari et al.
+2019, arXiv:1910.02054, section 3.
+"""
+
+from dataclasses import dataclass
+
+from gemini_workshop.config import ModelConfig, TrainingConfig
+from gemini_workshop.models.accounting import training_flops, without_memory
+from gemini_workshop.models.moe import Experts
+
+FLOAT32_BYTES = 4
+MOMENTS = {"adamw": 2, "lion": 1}  # tensors of a parameter's size that an optimizer remembers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepCost:
+    """What one step costs the process that bears most.
+
+    Args:
+        flops: of its matrix products.
+        weight_bytes: of the weights that it keeps from step to step.
+        gradient_bytes: of the gradients that it holds at the end of the backward pass.
+        optimizer_bytes: of what the optimizer remembers.
+        sent_bytes: what it sends, if collectives go around in a ring. It receives as much.
+    """
+
+    flops: int
+    weight_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    sent_bytes: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """All that it holds between the backward pass and the optimizer's step; activations are gone by then."""
+        return self.weight_bytes + self.gradient_bytes + self.optimizer_bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """Numbers of parameters, by what strategies do with them.
+
+    Args:
+        experts: in the stacked weights of experts.
+        outside_blocks: embeddings, the head and the last norm.
+        all: in the whole model.
+        expert_layers: how many layers have experts.
+    """
+
+    experts: int
+    outside_blocks: int
+    all: int
+    expert_layers: int
+
+
+def parameter_sizes(config: ModelConfig) -> Sizes:
+    """Count without making the model."""
+    model = without_memory(config)
+    layers = [module for module in model.modules() if isinstance(module, Experts)]
+    return Sizes(
+        experts=sum(weight.numel() for layer in layers for weight in layer.parameters()),
+        outside_blocks=sum(weight.numel() for name, weight in model.named_parameters() if "blocks." not in name),
+        all=model.num_parameters(),
+        expert_layers=len(layers),
+    )
+
+
+def step_cost(model: ModelConfig, training: TrainingConfig, num_processes: int) -> StepCost:
+    """The cost of one step on ``num_processes`` processes, in float32.
+
+    Shares are taken as equal. What is left out: norms and losses that are summed (some dozen bytes), the loads of
+    experts, messages about how many rows will come, and the activations, which no strategy here divides.
+    """
+    sizes, P = parameter_sizes(model), num_processes
+    experts = sizes.experts if training.expert_parallel and P > 1 else 0
+    common = sizes.all - experts  # not divided by expert
+    own = experts // P
+    weights = common // P if training.strategy == "fsdp" else common
+    moved = common if training.strategy == "ddp" else common // P
+    sent = _common_bytes(sizes, common, training, P) + (_exchanged_bytes(model, sizes, training, P) if experts else 0)
+    return StepCost(
+        flops=training_flops(model, model.context_tokens) * training.batch_size // P,
+        weight_bytes=FLOAT32_BYTES * (weights + own),
+        gradient_bytes=FLOAT32_BYTES * (weights + own),
+        optimizer_bytes=FLOAT32_BYTES * MOMENTS[training.optimizer] * (moved + own),
+        sent_bytes=sent,
+    )
+
+
+def all_reduce_bytes(num_bytes: int, num_processes: int) -> int:
+    """What each process sends so that all have the sum of a tensor: a reduce-scatter and an all-gather."""
+    return 2 * all_gather_bytes(num_bytes, num_processes)
+
+
+def all_gather_bytes(num_bytes: int, num_processes: int) -> int:
+    """What each process sends so that all have a tensor of this size, of which each had a share; also the way back."""
+    return num_bytes * (num_processes - 1) // num_processes
+
+
+def _common_bytes(sizes: Sizes, common: int, training: TrainingConfig, P: int) -> int:
+    """What is sent for the parameters that all processes compute with."""
+    parts, num_bytes = training.accumulation_steps, FLOAT32_BYTES * common
+    if training.strategy == "ddp":
+        return all_reduce_bytes(num_bytes, P)
+    if training.strategy == "zero1":  # the shares of the new weights go to all
+        return all_reduce_bytes(num_bytes, P) + all_gather_bytes(num_bytes, P)
+    gathered = parts * 2 * (num_bytes + FLOAT32_BYTES * sizes.outside_blocks)  # what is outside: for the logits, too
+    return all_gather_bytes(gathered, P) + all_gather_bytes(scattered_bytes(sizes, common, parts), P)
+
+
+def scattered_bytes(sizes: Sizes, common: int, parts: int) -> int:
+    """FSDP's gradients to be added up; those outside the blocks twice, if earlier parts of a batch have left some."""
+    return FLOAT32_BYTES * (common + (sizes.outside_blocks if parts > 1 else 0))
+
+
+def _exchanged_bytes(model: ModelConfig, sizes: Sizes, training: TrainingConfig, P: int) -> int:
+    """What tokens send to experts that other processes own, and back; their gradients the same. All experts alike."""
+    assert model.moe is not None
+    rows = training.batch_size * model.context_tokens * model.moe.experts_per_token // P
+    passes = 2 * (2 + training.recompute_blocks)
+    return passes * sizes.expert_layers * rows * model.embed_dim * FLOAT32_BYTES * (P - 1) // P
