@@ -10,8 +10,8 @@ import typer
 from gemini_workshop import __version__
 from gemini_workshop.cli.main import app
 
-COMMANDS = ["doctor", "lab", "progress", "train", "generate", "data", "notebooks"]
-A_COMMAND_OF_GROUP = {"data": "get", "notebooks": "build"}
+COMMANDS = ["doctor", "lab", "progress", "train", "evaluate", "generate", "rehearse", "data", "notebooks"]
+A_COMMAND_OF_GROUP = {"data": "get", "notebooks": "build", "rehearse": "one-batch"}
 
 
 def program(*arguments: str, source: str = "", **options: object) -> subprocess.Popen[str]:
