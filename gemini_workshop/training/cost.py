@@ -11,9 +11,15 @@ Source: ring collectives: Patarasuk and Yuan 2009, doi:10.1016/j.jpdc.2008.09.00
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from gemini_workshop.config import ModelConfig, TrainingConfig
+from gemini_workshop.errors import TrainingError
 from gemini_workshop.models.accounting import training_flops, without_memory
 from gemini_workshop.models.moe import Experts
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.objective import Objective
 
 FLOAT32_BYTES = 4
 MOMENTS = {"adamw": 2, "lion": 1}  # tensors of a parameter's size that an optimizer remembers
@@ -28,6 +34,7 @@ class StepCost:
         weight_bytes: of the weights that it keeps from step to step.
         gradient_bytes: of the gradients that it holds at the end of the backward pass.
         optimizer_bytes: of what the optimizer remembers.
+        activation_bytes: of what the forward pass of one part keeps for the backward pass.
         sent_bytes: what it sends, if collectives go around in a ring. It receives as much.
     """
 
@@ -35,10 +42,11 @@ class StepCost:
     weight_bytes: int
     gradient_bytes: int
     optimizer_bytes: int
+    activation_bytes: int
     sent_bytes: int
 
     @property
-    def memory_bytes(self) -> int:
+    def lasting_bytes(self) -> int:
         """All that it holds between the backward pass and the optimizer's step; activations are gone by then."""
         return self.weight_bytes + self.gradient_bytes + self.optimizer_bytes
 
@@ -76,8 +84,15 @@ def step_cost(model: ModelConfig, training: TrainingConfig, num_processes: int) 
     """The cost of one step on ``num_processes`` processes, in float32.
 
     Shares are taken as equal. What is left out: norms and losses that are summed (some dozen bytes), the loads of
-    experts, messages about how many rows will come, and the activations, which no strategy here divides.
+    experts, and messages about how many rows will come.
+
+    Raises:
+        TrainingError: the optimizer is one whose memory depends on more than the number of parameters.
     """
+    if training.optimizer not in MOMENTS:
+        raise TrainingError(
+            f"There is no plan for optimizer={training.optimizer}. Plan with one of: {', '.join(MOMENTS)}."
+        )
     sizes, P = parameter_sizes(model), num_processes
     experts = sizes.experts if training.expert_parallel and P > 1 else 0
     common = sizes.all - experts  # not divided by expert
@@ -90,8 +105,33 @@ def step_cost(model: ModelConfig, training: TrainingConfig, num_processes: int) 
         weight_bytes=FLOAT32_BYTES * (weights + own),
         gradient_bytes=FLOAT32_BYTES * (weights + own),
         optimizer_bytes=FLOAT32_BYTES * MOMENTS[training.optimizer] * (moved + own),
+        activation_bytes=activation_bytes(model, training, training.batch_size // P // training.accumulation_steps),
         sent_bytes=sent,
     )
+
+
+def activation_bytes(config: ModelConfig, training: TrainingConfig, num_sequences: int) -> int:
+    """What the forward pass keeps for the backward pass, found by a pass with tensors that hold no numbers."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with FakeTensorMode():
+        model = Transformer(config)
+        model.recompute_blocks = training.recompute_blocks
+        ids = torch.zeros(num_sequences, config.context_tokens, dtype=torch.int64)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            results = Objective(model, training)(ids, ids)  # alive until all is counted
+        for weight in (*model.parameters(), *model.buffers()):
+            kept.pop(weight.untyped_storage()._cdata, None)
+        num_bytes = sum(storage.nbytes() for storage in kept.values())
+    del results
+    return num_bytes
 
 
 def all_reduce_bytes(num_bytes: int, num_processes: int) -> int:

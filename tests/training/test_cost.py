@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gemini_workshop.config import ModelConfig, MoEConfig, RotaryConfig, TrainingConfig
+from gemini_workshop.errors import TrainingError
 from gemini_workshop.models.accounting import training_flops
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.cost import (
@@ -111,8 +112,39 @@ def test_collectives_in_a_ring_send_what_is_known():
 def test_shares_add_up_to_what_one_process_holds():
     one = step_cost(DENSE, TRAINING, 1)
     assert one.sent_bytes == 0
-    assert one.memory_bytes == 4 * 4 * parameter_sizes(DENSE).all  # weights, gradients, two moments
+    assert one.lasting_bytes == 4 * 4 * parameter_sizes(DENSE).all  # weights, gradients, two moments
     assert one.flops == 8 * training_flops(DENSE, 32)
     shared = step_cost(DENSE, replace(TRAINING, strategy="fsdp"), 8)
-    assert 8 * shared.memory_bytes == pytest.approx(one.memory_bytes, rel=1e-3)
+    assert 8 * shared.lasting_bytes == pytest.approx(one.lasting_bytes, rel=1e-3)
     assert 8 * shared.flops == one.flops
+
+
+def kept_for_the_backward_pass(model_config, config, num_sequences):
+    """The same count with real tensors, by their addresses."""
+    model = Transformer(model_config)
+    model.recompute_blocks = config.recompute_blocks
+    ids = torch.zeros(num_sequences, 32, dtype=torch.int64)
+    storages = {}
+
+    def note(tensor):
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        results = Objective(model, config)(ids, ids)
+    own = {weight.untyped_storage().data_ptr() for weight in (*model.parameters(), *model.buffers())}
+    assert results[0].requires_grad
+    return sum(storage.nbytes() for place, storage in storages.items() if place not in own)
+
+
+@pytest.mark.parametrize("recompute_blocks", [False, True])
+@pytest.mark.parametrize("model_config", [DENSE, EXPERTS], ids=["dense", "experts"])
+def test_activations_are_counted_without_computing_them(model_config, recompute_blocks):
+    config = replace(TRAINING, recompute_blocks=recompute_blocks)
+    planned = step_cost(model_config, config, 2).activation_bytes
+    assert planned == pytest.approx(kept_for_the_backward_pass(model_config, config, 4), rel=0.001)
+
+
+def test_there_is_no_plan_for_an_optimizer_whose_memory_is_not_known():
+    with pytest.raises(TrainingError, match=r"no plan for optimizer=muon.*adamw, lion"):
+        step_cost(DENSE, replace(TRAINING, optimizer="muon"), 2)
