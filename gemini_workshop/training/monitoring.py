@@ -131,7 +131,7 @@ def clock(seconds: float) -> str:
     """A time as people write it.
 
     Example:
-        >>> clock(65), clock(3 * 3600 + 60)
+        >>> clock(65.0), clock(3 * 3600.0 + 60)
         ('1:05', '3:01:00')
     """
     minutes, seconds = divmod(round(seconds), 60)
