@@ -11,6 +11,7 @@ from gemini_workshop.errors import TrainingError
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.callbacks import Callback
 from gemini_workshop.training.distributed import check_shares, distributed, share_model, shared_optimizer
+from gemini_workshop.training.expert_parallel import share_experts
 from gemini_workshop.training.processes import ALONE, Processes
 from gemini_workshop.training.trainer import fit
 from tests import tiny
@@ -91,3 +92,10 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused_with_one_that_can():
     with pytest.raises(TrainingError, match=r"batch_size=6 .* 2 processes .*accumulation_steps=2.* batch_size=8"):
         check_shares(config, Processes(rank=0, count=2))
     check_shares(config, ALONE)
+
+
+def test_experts_that_cannot_be_shared_evenly_are_refused(model):
+    with pytest.raises(TrainingError, match="expert_parallel=true, but the model has no experts"):
+        share_experts(model, Processes(rank=0, count=2))
+    with pytest.raises(TrainingError, match=r"num_experts=4 .* 3 processes"):
+        share_experts(Transformer(EXPERTS), Processes(rank=0, count=3))
