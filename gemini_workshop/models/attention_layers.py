@@ -8,7 +8,6 @@ Source: grouped: Ainslie et al. 2023, arXiv:2305.13245, section 2.2; latent: Dee
 section 2.1; gated cross-attention: Alayrac et al. 2022, arXiv:2204.14198, section 2.2.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -21,7 +20,6 @@ from gemini_workshop.models.attention import AttentionFunction, AttentionRule, g
 from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.embeddings import alibi_slopes, apply_rotary, apply_rotary_interleaved
 from gemini_workshop.models.normalization import NORMS, RMSNorm, UnitRMS, make_norm
-from gemini_workshop.models.projections import project
 
 
 class Rotation(NamedTuple):
@@ -115,28 +113,21 @@ class GroupedQueryAttention(nn.Module):
         segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Let every token gather from itself and the tokens before it, stored ones included."""
-        projections = [layer for layer in (self.query, self.key, self.value) if layer is not None]
-        query, *key_value = (_split(each, self.layer.head_dim) for each in project(x, projections))
-        query = rotate(self.query_norm(query), rotation)
-        key, value = self.keys_values(key_value, rotation, store)
+        query = rotate(self.query_norm(_split(self.query(x), self.layer.head_dim)), rotation)
+        key, value = self.keys_values(x, rotation, store)
         mixed = self.attend(query, key, value, self.rule(segment_ids))
         return self.output(rearrange(mixed, "b h t c -> b t (h c)"))
 
     def keys_values(
-        self,
-        key_value: Sequence[Float[Tensor, "B K T C"]],
-        rotation: Rotation | None,
-        store: KeyValueStore | None,
+        self, x: Float[Tensor, "B T D"], rotation: Rotation | None, store: KeyValueStore | None
     ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
-        """The keys and values of these tokens after the stored ones, or all those of the layer borrowed from.
-
-        Args:
-            key_value: the projections: keys and values, keys that are the values too, or nothing if both are borrowed.
-        """
-        if not key_value:
+        """The keys and values of these tokens after the stored ones, or all those of the layer borrowed from."""
+        if self.key is None:
             assert store is not None  # the decoder hands a layer that borrows the store of the one that lends
             return store.stored()
-        key, value = rotate(self.key_norm(key_value[0]), rotation), self.value_norm(key_value[-1])
+        key = _split(self.key(x), self.layer.head_dim)
+        value = self.value_norm(key if self.value is None else _split(self.value(x), self.layer.head_dim))
+        key = rotate(self.key_norm(key), rotation)
         return (key, value) if store is None else store.append(key, value)
 
     def rule(self, segment_ids: Int[Tensor, "B S"] | None = None) -> AttentionRule:

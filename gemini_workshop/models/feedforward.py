@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gemini_workshop.config import LayerConfig, ModelConfig
-from gemini_workshop.models.projections import project
 
 
 def relu_squared(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -67,8 +66,7 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Transform each token on its own."""
-        gate, up = project(x, (self.gate, self.up))
-        return self.down(gate_units(gate, up, self.activation))
+        return self.down(gate_units(self.gate(x), self.up(x), self.activation))
 
 
 def dense_feed_forward(config: ModelConfig, layer: LayerConfig) -> FeedForward | GatedFeedForward:
