@@ -184,11 +184,12 @@ def fit(
                     objective, optimizer, inputs, targets, rate, network=network, scaler=scaler, processes=processes
                 )
             except TrainingError as error:
-                _save_what_is_good(model, callbacks, step - 1)
-                raise _bad_batch(error, step, config) from None
+                is_saved = _save_what_is_good(model, callbacks, step - 1)
+                raise _bad_batch(error, step, config, is_saved) from None
             if average is not None:
                 average.update(model)
-            ending = _agreed(_ending(step, config, interrupted.is_set(), time.monotonic() > deadline), processes)
+            ending = _ending(step, config, interrupted.is_set(), time.monotonic() > deadline)
+            ending = _agreed(ending, processes, next(model.parameters()).device)
             if ending in ("finished", "time") or step % config.eval_every_steps == 0:
                 nats = evaluate(model, validation, config, config.eval_batches, average=average, processes=processes)
                 metrics = replace(metrics, validation_nats=nats)
@@ -299,12 +300,12 @@ def _ending(step: int, config: TrainingConfig, is_interrupted: bool, is_late: bo
     return "interrupted" if is_interrupted else "time" if is_late else None
 
 
-def _agreed(ending: Ending | None, processes: Processes) -> Ending | None:
+def _agreed(ending: Ending | None, processes: Processes, device: torch.device) -> Ending | None:
     """The ending that any of the processes has come to; a run ends for all of them at the same step."""
     if processes.count == 1:
         return ending
     order: list[Ending | None] = [None, "time", "interrupted", "finished"]
-    votes = processes.sum(torch.tensor([ending == choice for choice in order], dtype=torch.int64))
+    votes = processes.sum(torch.tensor([ending == choice for choice in order], dtype=torch.int64, device=device))
     return next((choice for choice, vote in reversed(list(zip(order, votes, strict=True))) if vote and choice), None)
 
 
@@ -316,18 +317,20 @@ def _not_finite(metrics: StepMetrics, learning_rate: float) -> TrainingError:
     )
 
 
-def _bad_batch(error: TrainingError, step: int, config: TrainingConfig) -> TrainingError:
+def _bad_batch(error: TrainingError, step: int, config: TrainingConfig, is_saved: bool) -> TrainingError:
     first = (step - 1) * config.batch_size
+    state = "The weights before it are saved." if is_saved else "The weights are spoilt already; go back a checkpoint."
     return TrainingError(
         f"Step {step} was not taken. {error} It read windows {first} to {first + config.batch_size - 1} of the order "
         f"with seed={config.seed}; TokenWindows.batch({step - 1}, {config.batch_size}, {config.seed}) returns them. "
-        f"The weights before it are saved. If the windows look like text, start again with "
+        f"{state} If the windows look like text, start again with "
         f"--set learning_rate={config.learning_rate / 3:.0e}."
     )
 
 
-def _save_what_is_good(model: Transformer, callbacks: Sequence[Callback], step: int) -> None:
-    """Let the callbacks save the step before, unless the weights themselves are spoilt."""
-    if all(bool(weight.isfinite().all()) for weight in model.parameters()):
-        for callback in callbacks:
-            callback.ended(step)
+def _save_what_is_good(model: Transformer, callbacks: Sequence[Callback], step: int) -> bool:
+    """Let the callbacks save the step before, unless the weights themselves are spoilt; tell which it was."""
+    is_good = all(bool(weight.isfinite().all()) for weight in model.parameters())
+    for callback in callbacks if is_good else ():
+        callback.ended(step)
+    return is_good

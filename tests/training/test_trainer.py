@@ -196,10 +196,21 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_rate_to_blame(model, win
     recorder = Recorder()
     with pytest.raises(
         TrainingError,
-        match=r"Step 1 was not taken\. The loss is nan: learning_rate=0\.01 is.*--set learning_rate=7e-03",
+        match=r"Step 1 was not taken\. The loss is nan: learning_rate=0\.01 .* windows 0 to 2 .*"
+        r"The weights are spoilt already; go back a checkpoint\..*--set learning_rate=7e-03",
     ):
         run(model, windows, training, recorder)
     assert recorder.calls == [("started", 0, 30)]  # and not ended: nothing is saved
+
+
+def test_a_poisoned_batch_leaves_the_weights_before_it_and_lets_them_be_saved(model, windows, training, monkeypatch):
+    before = [weight.detach().clone() for weight in model.parameters()]
+    monkeypatch.setattr(model, "logits", lambda hidden: hidden @ model.embedding.weight.T * float("nan"))
+    recorder = Recorder()
+    with pytest.raises(TrainingError, match=r"Step 1 was not taken\..*The weights before it are saved\."):
+        run(model, windows, training, recorder)
+    assert recorder.calls == [("started", 0, 30), ("ended", 0)]
+    assert all(torch.equal(weight, kept) for weight, kept in zip(model.parameters(), before, strict=True))
 
 
 def test_a_run_that_is_done_does_no_step(model, windows, training):
