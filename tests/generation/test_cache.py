@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.generation.cache import KVCache
+from gemini_workshop.generation.cache import KVCache, new_cache
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def test_with_a_cache_every_position_scores_as_without(model, token_ids, chunks)
 
 def test_appending_copies_nothing_that_was_stored_before(model):
     layer = KVCache(model.config, batch_size=3, max_tokens=7)[1]
-    place = layer.keys.data_ptr()
+    place = layer.keys.numbers.data_ptr()
     for _ in range(7):
         keys, values = layer.append(torch.ones(3, 2, 1, 4), torch.ones(3, 2, 1, 4))
         assert keys.data_ptr() == place
-        assert values.data_ptr() == layer.values.data_ptr()
+        assert values.data_ptr() == layer.values.numbers.data_ptr()
 
 
 def test_what_comes_back_is_all_that_was_stored_oldest_first(model):
@@ -59,3 +59,25 @@ def test_layers_do_not_share_memory(model):
     cache = KVCache(model.config, batch_size=3, max_tokens=7)
     cache[0].append(torch.ones(3, 2, 1, 4), torch.ones(3, 2, 1, 4))
     assert len(cache[1]) == 0
+
+
+def test_what_is_truncated_can_be_read_again_in_another_way(model, token_ids):
+    cache = new_cache(model, batch_size=3)
+    with torch.inference_mode():
+        model(token_ids[:, :3], cache)
+        model(12 - token_ids[:, 3:], cache)
+        cache.truncate(3)
+        assert cache.num_tokens == 3
+        logits = model(token_ids[:, 3:], cache)
+    torch.testing.assert_close(logits, model(token_ids)[:, 3:])
+
+
+@pytest.mark.parametrize("rows", [[2, 0, 1], [1, 1, 1], [2], [0, 0, 1, 2, 2]], ids=str)
+def test_reordered_rows_go_on_as_the_rows_that_they_were(model, token_ids, rows):
+    cache = new_cache(model, batch_size=3)
+    rows = torch.tensor(rows)
+    with torch.inference_mode():
+        model(token_ids[:, :4], cache)
+        cache.reorder(rows)
+        logits = model(token_ids[rows, 4:], cache)
+    torch.testing.assert_close(logits, model(token_ids[rows])[:, 4:])

@@ -1,0 +1,89 @@
+"""Where a cache keeps its numbers: as they are, or in 8 bits.
+
+In 8 bits, every vector of a token and head is divided by its own scale, so that its largest number becomes 127 or
+-127, and rounded: no number is off by more than half a scale, 1/254 of the largest.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+INT8_MAX = 127
+
+
+class Storage:
+    """Places for one vector of each sequence, head and token."""
+
+    def __init__(
+        self, batch_size: int, heads: int, room: int, channels: int, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
+        self.numbers = torch.empty(batch_size, heads, room, channels, dtype=dtype, device=device)
+
+    @property
+    def room(self) -> int:
+        """Tokens for which there is a place."""
+        return self.numbers.shape[2]
+
+    def write(self, start: int, x: Float[Tensor, "B K T C"]) -> None:
+        """Put vectors into the places from ``start`` on."""
+        self.numbers.narrow(2, start, x.shape[2]).copy_(x)
+
+    def read(self, start: int, end: int) -> Float[Tensor, "B K S C"]:
+        """A view of the places from ``start`` up to ``end``."""
+        return self.numbers.narrow(2, start, end - start)
+
+    def grow(self, room: int) -> None:
+        """Move to more room."""
+        self.numbers = _grown(self.numbers, room)
+
+    def reorder(self, rows: Int[Tensor, " new_B"]) -> None:
+        """Let row i be what row ``rows[i]`` was."""
+        self.numbers = self.numbers.index_select(0, rows)
+
+    def num_bytes(self) -> int:
+        """Memory set aside."""
+        return self.numbers.nbytes
+
+
+class Int8Storage(Storage):
+    """The same in 8 bits a number and a scale of 32 bits a vector; what is read is a copy."""
+
+    def __init__(
+        self, batch_size: int, heads: int, room: int, channels: int, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
+        super().__init__(batch_size, heads, room, channels, torch.int8, device)
+        self.scales = torch.empty(batch_size, heads, room, min(channels, 1), device=device)
+        self.dtype = dtype
+
+    def write(self, start: int, x: Float[Tensor, "B K T C"]) -> None:
+        """Round vectors and put them into the places from ``start`` on."""
+        if x.shape[-1] == 0:
+            return
+        scales = (x.abs().amax(dim=-1, keepdim=True).float() / INT8_MAX).clamp_min(torch.finfo(torch.float32).tiny)
+        super().write(start, (x / scales).round())
+        self.scales.narrow(2, start, x.shape[2]).copy_(scales)
+
+    def read(self, start: int, end: int) -> Float[Tensor, "B K S C"]:
+        """The vectors in the places from ``start`` up to ``end``."""
+        scales = self.scales.narrow(2, start, end - start)
+        return (super().read(start, end) * scales).to(self.dtype)
+
+    def grow(self, room: int) -> None:
+        """Move to more room."""
+        super().grow(room)
+        self.scales = _grown(self.scales, room)
+
+    def reorder(self, rows: Int[Tensor, " new_B"]) -> None:
+        """Let row i be what row ``rows[i]`` was."""
+        super().reorder(rows)
+        self.scales = self.scales.index_select(0, rows)
+
+    def num_bytes(self) -> int:
+        """Memory set aside."""
+        return self.numbers.nbytes + self.scales.nbytes
+
+
+def _grown(x: Tensor, room: int) -> Tensor:
+    grown = x.new_empty(*x.shape[:2], room, x.shape[3])
+    grown[:, :, : x.shape[2]] = x
+    return grown
