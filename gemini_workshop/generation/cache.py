@@ -189,8 +189,10 @@ class KVCache(Sequence[LayerCache]):
         storage = Int8Storage if is_int8 else Storage
 
         def make(layer: LayerConfig) -> LayerCache:
-            def places(room: int) -> list[Storage]:
-                return [storage(batch_size, heads, room, C, dtype, device) for heads, C in stored_shapes(config, layer)]
+            def places(room: int) -> tuple[Storage, Storage]:
+                shapes = stored_shapes(config, layer)
+                keys, values = (storage(batch_size, heads, room, channels, dtype, device) for heads, channels in shapes)
+                return keys, values
 
             window = layer.window_tokens
             if kind == "ring" and window is not None:
