@@ -36,6 +36,10 @@ class CrashedError(Exception):
         self.cause = cause
 
 
+class UnfitAnswer(Exception):
+    """The learner's code cannot be judged as it is; the text says why, and what is needed."""
+
+
 class TimedOut(Exception):
     """The learner's function did not come back in time."""
 
@@ -60,6 +64,7 @@ class Attempt:
 
         Raises:
             NotStarted: it raised NotImplementedError.
+            UnfitAnswer: it is nothing that could be judged.
             CrashedError: it raised anything else.
         """
         output = io.StringIO()
@@ -72,6 +77,8 @@ class Attempt:
                 None,
             )
             return result
+        except UnfitAnswer:
+            raise
         except (Exception, SystemExit) as error:
             if _is_gap(error):
                 raise NotStarted from None

@@ -28,9 +28,10 @@ from gemini_workshop.exercises.attempt import (
     CrashedError,
     NotStarted,
     TimedOut,
+    UnfitAnswer,
     within,
 )
-from gemini_workshop.exercises.comparison import finite_problem, same, shape_problem, value_problem
+from gemini_workshop.exercises.comparison import finite_problem, same, shape_problem, value_problem, written
 from gemini_workshop.exercises.quiz import Quiz
 from gemini_workshop.exercises.verdict import Outcome, Verdict
 
@@ -101,6 +102,39 @@ class Exercise:
     def lesson(self) -> str:
         """The lesson's two digits."""
         return self.id.split(".")[0]
+
+    # What differs where a class is to be written: see gemini_workshop.exercises.modules.
+
+    def as_function(self, answer: Any) -> Callable[..., Any]:
+        """The function of a case's arguments by which an answer is judged."""
+        return answer
+
+    def wrong_kind(self, answer: Any) -> str | None:
+        """A sentence if the answer is nothing that could be judged."""
+        if callable(answer):
+            return None
+        return f"`{self.title}` is {type(answer).__name__}, not a function. Was the cell above run?"
+
+    def signature_problem(self, answer: Any, case: Arguments) -> str | None:
+        """A sentence if the answer cannot be called with the arguments of a case."""
+        try:
+            signature = inspect.signature(answer)
+        except (TypeError, ValueError):  # built-in functions have none to show
+            return None
+        try:
+            signature.bind(*case)
+        except TypeError:
+            names = ", ".join(self.parameter_names()[: len(case)])
+            return f"It takes {signature}, but it is called with ({names}). Keep the first line as it was given."
+        return None
+
+    def parameter_names(self) -> list[str]:
+        """What the arguments of a case are called."""
+        return list(inspect.signature(self.reference).parameters)
+
+    def result_axes(self) -> str:
+        """The axis letters of the result, from the reference's jaxtyping annotation."""
+        return getattr(inspect.signature(self.reference).return_annotation, "dim_str", "")
 
 
 # --- What a learner calls --------------------------------------------------------------------------------------------
@@ -195,23 +229,24 @@ def find(exercise_id: str) -> Exercise:
 
 def judge(exercise: Exercise, function: Any, limit_seconds: float = LIMIT_SECONDS) -> Verdict:
     """Examine an answer within a time limit. Nothing that the answer does can raise here."""
-    if not callable(function):
-        line = f"`{exercise.title}` is {type(function).__name__}, not a function. Was the cell above run?"
+    if line := exercise.wrong_kind(function):
         return _verdict(exercise, Outcome.WRONG, line)
-    attempt = Attempt(function)
+    attempt = Attempt(exercise.as_function(function))
     try:
-        return within(limit_seconds, lambda: _examine(exercise, attempt))
+        return within(limit_seconds, lambda: _examine(exercise, function, attempt))
     except TimedOut:
         line = f"It did not come back within {limit_seconds:g} seconds. Is there a loop that never ends?"
         return _verdict(exercise, Outcome.ERROR, line)
 
 
-def _examine(exercise: Exercise, attempt: Attempt) -> Verdict:
+def _examine(exercise: Exercise, answer: Any, attempt: Attempt) -> Verdict:
     cases = exercise.cases(torch.Generator().manual_seed(0))
     try:
-        problem = next(_problems(exercise, attempt, cases), None)
+        problem = next(_problems(exercise, answer, attempt, cases), None)
     except NotStarted:
         return _verdict(exercise, Outcome.NOT_STARTED, f'hint("{exercise.id}") gives a first nudge.')
+    except UnfitAnswer as unfit:
+        problem, outcome = (str(unfit),), Outcome.WRONG
     except CrashedError as crash:
         problem, outcome = crash.lines, Outcome.ERROR
     else:
@@ -239,10 +274,11 @@ def _verdict(
     )
 
 
-def _problems(exercise: Exercise, attempt: Attempt, cases: list[Arguments]) -> Iterator[tuple[str, ...]]:
+def _problems(exercise: Exercise, answer: Any, attempt: Attempt, cases: list[Arguments]) -> Iterator[tuple[str, ...]]:
     """What is wrong, from the outside in; lazily, so that the first problem costs no more than itself."""
-    yield from _signature_problem(exercise, attempt.function, cases[0])
-    axes = _axes(exercise.reference)
+    if line := exercise.signature_problem(answer, cases[0]):
+        yield (line,)
+    axes = exercise.result_axes()
     results = []
     for case in cases:
         got, expected = attempt(*case), exercise.oracle(*case)
@@ -252,7 +288,7 @@ def _problems(exercise: Exercise, attempt: Attempt, cases: list[Arguments]) -> I
         if line := finite_problem(got, expected):
             yield line, _given(exercise, case)
         if attempt.changed_argument is not None:
-            name = _parameter_names(exercise)[attempt.changed_argument]
+            name = exercise.parameter_names()[attempt.changed_argument]
             yield (
                 f"It changes its argument `{name}`. Work on a copy: the caller still needs the old values.",
                 "",
@@ -267,27 +303,15 @@ def _problems(exercise: Exercise, attempt: Attempt, cases: list[Arguments]) -> I
             yield _explained(exercise, attempt, case, got, expected)
 
 
-def _signature_problem(exercise: Exercise, function: Callable[..., Any], case: Arguments) -> Iterator[tuple[str, ...]]:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # built-in functions have none to show
-        return
-    try:
-        signature.bind(*case)
-    except TypeError:
-        names = ", ".join(_parameter_names(exercise)[: len(case)])
-        yield (f"It takes {signature}, but it is called with ({names}). Keep the first line as it was given.",)
-
-
 def _recognise(exercise: Exercise, function: Callable[..., Any], cases: list[Arguments]) -> Misconception | None:
     """The misconception that does the same as the learner's code on every case, right and wrong ones alike.
 
-    At least one case must end in a wrong value: that two functions crash alike says nothing about why.
+    At least one case must end in a wrong value, or be refused: that two functions crash alike says nothing about why.
     """
     learner = [_behaviour(function, case) for case in cases]
     right = [exercise.oracle(*case) for case in cases]
     for misconception in exercise.misconceptions:
-        wrong = [_behaviour(misconception.wrong, case) for case in cases]
+        wrong = [_behaviour(exercise.as_function(misconception.wrong), case) for case in cases]
         is_alike = all(_same_behaviour(a, b) for a, b in zip(learner, wrong, strict=True))
         if is_alike and any(
             not isinstance(value, _Crash) and not same(value, expected)
@@ -304,17 +328,26 @@ class _Crash:
     kind: type[BaseException]
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A call that did not come about, because the answer is unfit for this reason."""
+
+    reason: str
+
+
 def _behaviour(function: Callable[..., Any], case: Arguments) -> Any:
     try:
         return Attempt(function)(*case)
     except NotStarted:
         return _Crash(NotImplementedError)
+    except UnfitAnswer as unfit:
+        return _Refused(str(unfit))
     except CrashedError as crash:
         return _Crash(type(crash.cause))
 
 
 def _same_behaviour(a: Any, b: Any) -> bool:
-    if isinstance(a, _Crash) or isinstance(b, _Crash):
+    if isinstance(a, _Crash | _Refused) or isinstance(b, _Crash | _Refused):
         return bool(a == b)
     return same(a, b)
 
@@ -324,11 +357,11 @@ def _counterexample(exercise: Exercise, attempt: Attempt, cases: list[Arguments]
     for case in cases:
         try:
             got = attempt(*case)
-        except CrashedError:
+        except (CrashedError, UnfitAnswer):
             continue
         expected = exercise.oracle(*case)
         if not same(got, expected):
-            if line := shape_problem(got, expected, _axes(exercise.reference)):
+            if line := shape_problem(got, expected, exercise.result_axes()):
                 return line, _given(exercise, case)
             return _explained(exercise, attempt, case, got, expected)
     return ()
@@ -346,23 +379,14 @@ def _explained(exercise: Exercise, attempt: Attempt, case: Arguments, got: Any, 
 
 def _given(exercise: Exercise, case: Arguments) -> str:
     """The arguments of a case in a few words: small ones whole, tensors of many numbers by their shape."""
-    words = (f"{name} {_brief(value)}" for name, value in zip(_parameter_names(exercise), case, strict=False))
+    words = (f"{name} {_brief(value)}" for name, value in zip(exercise.parameter_names(), case, strict=False))
     return f"Given: {' · '.join(words)}."
 
 
 def _brief(value: Any) -> str:
     if isinstance(value, Tensor):
-        return str(tuple(value.shape)) if value.numel() > 6 else f"= {value.tolist()}"
+        return str(tuple(value.shape)) if value.numel() > 6 else f"= {written(value.tolist())}"
     return f"= {value!r}"
-
-
-def _parameter_names(exercise: Exercise) -> list[str]:
-    return list(inspect.signature(exercise.reference).parameters)
-
-
-def _axes(function: Callable[..., Any]) -> str:
-    """The axis letters of what a function returns, from its jaxtyping annotation."""
-    return getattr(inspect.signature(function).return_annotation, "dim_str", "")
 
 
 def show(what: Verdict | Quiz | str) -> None:

@@ -1,4 +1,4 @@
-"""The learner's own package: every function that passed, with what it needs to be imported again.
+"""The learner's own package: every function and class that passed, with what it needs to be imported again.
 
 Each exercise becomes one file, ``<home>/my_gemini/ex_02_2.py``, rewritten whenever a newer answer passes.
 """
@@ -6,6 +6,7 @@ Each exercise becomes one file, ``<home>/my_gemini/ex_02_2.py``, rewritten whene
 import ast
 import importlib.util
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,8 @@ def folder() -> Path:
 
 
 def keep(exercise_id: str, name: str, function: Callable[..., Any]) -> Path | None:
-    """Save a function's source; None where it has none of its own (a built-in, a lambda, the reference itself)."""
-    if not isinstance(function, FunctionType) or function.__module__.startswith("gemini_workshop."):
+    """Save an answer's source; None where it has none of its own (a built-in, a lambda, the reference itself)."""
+    if not isinstance(function, FunctionType | type) or function.__module__.startswith("gemini_workshop."):
         return None
     source = standalone_source(function)
     if source is None:
@@ -57,10 +58,10 @@ def kept() -> list[str]:
     return sorted(path.stem.removeprefix("ex_").replace("_", ".") for path in folder().glob("ex_*.py"))
 
 
-def standalone_source(function: FunctionType) -> str | None:
-    """A function's source, preceded by the imports, constants and helper functions that it uses.
+def standalone_source(function: FunctionType | type) -> str | None:
+    """A function's or class's source, preceded by the imports, constants, functions and classes that it uses.
 
-    None if the source cannot be had, or if the function uses something that cannot be written down.
+    None if the source cannot be had, or if it uses something that cannot be written down.
     """
     parts: dict[str, str] = {}
     if not _collect(function, parts):
@@ -70,22 +71,21 @@ def standalone_source(function: FunctionType) -> str | None:
     return "\n".join(lines) + "\n\n\n" * bool(lines) + "\n\n".join(rest)
 
 
-def _collect(function: FunctionType, parts: dict[str, str]) -> bool:
-    """Add a function and, before it, everything that it names; parts keep the order of definition."""
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-        tree = ast.parse(source)
-    except (OSError, TypeError, SyntaxError):
+def _collect(function: FunctionType | type, parts: dict[str, str]) -> bool:
+    """Add a function or class and, before it, everything that it names; parts keep the order of definition."""
+    source = _source(function)
+    if source is None:
         return False
-    if not isinstance(tree.body[0], ast.FunctionDef):
+    tree = ast.parse(source)
+    if not isinstance(tree.body[0], ast.FunctionDef | ast.ClassDef):
         return False
-    known = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    known = _names_in_reach(function)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for name in sorted(used):
         if name == function.__name__ or name in parts or name not in known:
             continue
         value = known[name]
-        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+        if isinstance(value, FunctionType | type) and value.__module__ == function.__module__:
             if not _collect(value, parts):
                 return False
             if value.__name__ != name:
@@ -96,6 +96,42 @@ def _collect(function: FunctionType, parts: dict[str, str]) -> bool:
             return False
     parts[function.__name__] = source
     return True
+
+
+def _methods(cls: type) -> list[FunctionType]:
+    """The functions written in a class, those of its properties and decorated ones excepted."""
+    return [value for value in vars(cls).values() if isinstance(value, FunctionType)]
+
+
+def _names_in_reach(function: FunctionType | type) -> dict[str, Any]:
+    functions = _methods(function) if isinstance(function, type) else [function]
+    known: dict[str, Any] = {}
+    for one in functions:
+        known |= {**one.__globals__, **inspect.getclosurevars(one).nonlocals}
+    return known
+
+
+def _source(function: FunctionType | type) -> str | None:
+    """The text of a definition.
+
+    A class of a notebook is looked up by one of its methods: before Python 3.13 a class does not know where it stands.
+    """
+    try:
+        if not isinstance(function, type):
+            return textwrap.dedent(inspect.getsource(function))
+        method = _methods(function)[0].__code__
+        lines = linecache.getlines(method.co_filename)
+        inside = [
+            node
+            for node in ast.walk(ast.parse("".join(lines)))
+            if isinstance(node, ast.ClassDef)
+            and node.name == function.__name__
+            and node.lineno <= method.co_firstlineno <= (node.end_lineno or 0)
+        ]
+        first = min([inside[-1].lineno, *(decorator.lineno for decorator in inside[-1].decorator_list)])
+        return textwrap.dedent("".join(lines[first - 1 : inside[-1].end_lineno]))
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
 
 
 def _import_or_constant(name: str, value: Any) -> str | None:

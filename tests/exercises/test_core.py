@@ -93,7 +93,7 @@ def test_wrong_values_without_a_name_show_the_largest_difference_and_what_was_gi
     verdict = judge(exercise(), lambda x, by=2: x * by + x)
     assert verdict.outcome == Outcome.WRONG
     assert verdict.mistake is None
-    assert verdict.lines[:2] == ("Element [1] is 6; 4 is needed.", "Given: x = [1.0, 2.0].")
+    assert verdict.lines[:2] == ("Element [1] is 6; 4 is needed.", "Given: x = [1, 2].")
 
 
 def test_a_recognised_mistake_is_named_first_and_the_counterexample_follows():
