@@ -4,6 +4,7 @@
     embeddings         positions; rotary_scaling: for texts longer than those trained on
     masks              who may look at whom
     attention          the formula and a layer's rule, written out
+    multi_head_attention   several side by side, for self- and cross-attention
     fused_attention, sliding_window, flex_attention; backends chooses among them
     flash_attention, block_sparse    taught, not used by the decoder
     attention_layers   grouped, latent and cross-attention: the weights
