@@ -8,6 +8,7 @@ bits more of each.
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,7 @@ def export(checkpoint: Checkpoint, folder: Path) -> None:
 
 def model_card(checkpoint: Checkpoint, folder: Path, text: Text, corpus_name: str, size: str, command: str) -> str:
     """The card of an exported checkpoint in Markdown."""
-    corpus, config = find_corpus(corpus_name), checkpoint.config
+    config = checkpoint.config
     model, _ = load_pretrained(folder)
     nats = validation_nats(model, checkpoint, text)
     trained = Transformer(config.model).eval()
@@ -80,13 +81,10 @@ def model_card(checkpoint: Checkpoint, folder: Path, text: Text, corpus_name: st
             "",
             "## Data",
             "",
-            f"{corpus.title} ({corpus.source}), licence {corpus.licence}. {corpus.about} Trained on "
-            f"{len(text.train_ids):,} tokens; {len(text.validation_ids):,} tokens ({text.validation_bytes:,} bytes) of "
-            "other documents were kept for validation, chosen by a hash of each document's text.",
-            "",
-            "The files, with their sha256:",
-            "",
-            *(f"- `{path.name}` `{sha256_of(path)}`" for path in corpus_files(corpus_name, size)),
+            *_data(corpus_name, size),
+            f"Trained on {len(text.train_ids):,} tokens; {len(text.validation_ids):,} tokens "
+            f"({text.validation_bytes:,} bytes) of other documents were kept for validation, chosen by a hash of each "
+            "document's text. What is read twice counts twice.",
             "",
             "## Recipe",
             "",
@@ -124,6 +122,17 @@ def model_card(checkpoint: Checkpoint, folder: Path, text: Text, corpus_name: st
             "",
         ]
     )
+
+
+def _data(corpus_name: str, size: str) -> list[str]:
+    """What was read: for each corpus where it comes from, how often it was read, and its files with their sums."""
+    lines = []
+    for name, times in Counter(corpus_name.split("+")).items():
+        corpus = find_corpus(name)
+        often = f" Every document stands in the text {times} times." if times > 1 else ""
+        lines += [f"**{corpus.title}** ({corpus.source}), licence: {corpus.licence}. {corpus.about}{often}", ""]
+        lines += [f"- `{path.name}` sha256 `{sha256_of(path)}`" for path in corpus_files(name, size)] + [""]
+    return lines
 
 
 def validation_nats(model: Transformer, checkpoint: Checkpoint, text: Text) -> float:

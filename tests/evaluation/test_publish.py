@@ -56,7 +56,7 @@ def test_the_card_names_data_licence_recipe_and_numbers(shipped):
         "# few-small",
         f"{run.model.num_parameters():,} parameters",
         "CC BY 4.0",
-        f"- `few.txt` `{hashlib.sha256(b'The cat saw 3 birds.').hexdigest()}`",
+        f"- `few.txt` sha256 `{hashlib.sha256(b'The cat saw 3 birds.').hexdigest()}`",
         "`gemini-workshop train --corpus few`",
         "120 steps of 3 windows of 7 tokens: 2,520 tokens",
         f"**{nats:.3f}**",
@@ -67,6 +67,12 @@ def test_the_card_names_data_licence_recipe_and_numbers(shipped):
     ):
         assert words in card
     assert not any(line != line.rstrip() for line in card.splitlines())
+
+
+def test_the_card_names_each_of_several_corpora_and_how_often_it_was_read(shipped):
+    data = "\n".join(publish._data("few+few+many", "all"))
+    assert data.count("few.txt") == 2  # one list of files a corpus
+    assert data.count("Every document stands in the text 2 times.") == 1
 
 
 def test_the_module_is_a_program(shipped, tmp_path):
