@@ -19,6 +19,7 @@ from gemini_workshop.config import LayerConfig, ModelConfig
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule, grouped_query_attention
 from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.embeddings import alibi_slopes, apply_rotary, apply_rotary_interleaved
+from gemini_workshop.models.multi_head_attention import merge_heads, split_heads
 from gemini_workshop.models.normalization import NORMS, RMSNorm, UnitRMS, make_norm
 
 
@@ -81,8 +82,7 @@ class AllHeadsNorm(RMSNorm):
 
     def forward(self, x: Float[Tensor, "B H T C"]) -> Float[Tensor, "B H T C"]:
         """Normalise heads and channels together."""
-        normed = super().forward(rearrange(x, "b h t c -> b t (h c)"))
-        return rearrange(normed, "b t (h c) -> b h t c", h=x.shape[1])
+        return split_heads(super().forward(merge_heads(x)), num_heads=x.shape[1])
 
 
 class GroupedQueryAttention(nn.Module):
@@ -93,7 +93,7 @@ class GroupedQueryAttention(nn.Module):
     def __init__(self, config: ModelConfig, layer: LayerConfig) -> None:
         super().__init__()
         D, H, K, C = config.embed_dim, config.num_heads, layer.num_kv_heads, layer.head_dim
-        self.layer, self.softcap = layer, config.attention_softcap
+        self.layer, self.num_heads, self.softcap = layer, H, config.attention_softcap
         self.query = nn.Linear(D, H * C, bias=config.qkv_bias)
         self.key = nn.Linear(D, K * C, bias=config.qkv_bias) if not layer.borrows_kv else None
         self.value = nn.Linear(D, K * C, bias=config.qkv_bias) if not layer.borrows_kv | layer.values_are_keys else None
@@ -113,10 +113,10 @@ class GroupedQueryAttention(nn.Module):
         segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Let every token gather from itself and the tokens before it, stored ones included."""
-        query = rotate(self.query_norm(_split(self.query(x), self.layer.head_dim)), rotation)
+        query = rotate(self.query_norm(split_heads(self.query(x), self.num_heads)), rotation)
         key, value = self.keys_values(x, rotation, store)
         mixed = self.attend(query, key, value, self.rule(segment_ids))
-        return self.output(rearrange(mixed, "b h t c -> b t (h c)"))
+        return self.output(merge_heads(mixed))
 
     def keys_values(
         self, x: Float[Tensor, "B T D"], rotation: Rotation | None, store: KeyValueStore | None
@@ -125,8 +125,8 @@ class GroupedQueryAttention(nn.Module):
         if self.key is None:
             assert store is not None  # the decoder hands a layer that borrows the store of the one that lends
             return store.stored()
-        key = _split(self.key(x), self.layer.head_dim)
-        value = self.value_norm(key if self.value is None else _split(self.value(x), self.layer.head_dim))
+        key = split_heads(self.key(x), self.layer.num_kv_heads)
+        value = self.value_norm(key if self.value is None else split_heads(self.value(x), self.layer.num_kv_heads))
         key = rotate(self.key_norm(key), rotation)
         return (key, value) if store is None else store.append(key, value)
 
@@ -175,14 +175,14 @@ class LatentAttention(nn.Module):
         segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Let every token gather from itself and the tokens before it, stored ones included."""
-        content, position = self._split_head(_split(self._query(x), self.layer.head_dim))
+        content, position = self._split_head(split_heads(self._query(x), self.num_heads))
         position = rotate(position, rotation)
         latents = self.latents(x, rotation, store)
         rule = AttentionRule(
             scale=self.layer.query_scale, window_tokens=self.layer.window_tokens, segment_ids=segment_ids
         )
         attend = self._attend_to_latents if store is not None and x.shape[1] == 1 else self._attend_to_unpacked
-        return self.output(rearrange(attend(content, position, latents, rule), "b h t v -> b t (h v)"))
+        return self.output(merge_heads(attend(content, position, latents, rule)))
 
     def latents(
         self, x: Float[Tensor, "B T D"], rotation: Rotation | None, store: KeyValueStore | None
@@ -231,7 +231,7 @@ class CrossAttention(nn.Module):
         self, embed_dim: int, context_dim: int, num_heads: int, num_kv_heads: int, head_dim: int, gated: bool = False
     ) -> None:
         super().__init__()
-        self.head_dim = head_dim
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
         self.query = nn.Linear(embed_dim, num_heads * head_dim, bias=False)
         self.key = nn.Linear(context_dim, num_kv_heads * head_dim, bias=False)
         self.value = nn.Linear(context_dim, num_kv_heads * head_dim, bias=False)
@@ -246,9 +246,10 @@ class CrossAttention(nn.Module):
         Args:
             mask: True where token t may look at context vector s; everywhere, if left out.
         """
-        query = _split(self.query(x), self.head_dim)
-        key, value = _split(self.key(context), self.head_dim), _split(self.value(context), self.head_dim)
-        found = self.output(rearrange(grouped_query_attention(query, key, value, mask), "b h t c -> b t (h c)"))
+        query = split_heads(self.query(x), self.num_heads)
+        key = split_heads(self.key(context), self.num_kv_heads)
+        value = split_heads(self.value(context), self.num_kv_heads)
+        found = self.output(merge_heads(grouped_query_attention(query, key, value, mask)))
         return found if self.gate is None else torch.tanh(self.gate) * found
 
 
@@ -262,10 +263,6 @@ def stored_shapes(config: ModelConfig, layer: LayerConfig) -> tuple[tuple[int, i
     if config.latent is None:
         return (layer.num_kv_heads, layer.head_dim), (layer.num_kv_heads, layer.head_dim)
     return (1, config.latent.kv_rank + config.latent.rope_dim), (1, 0)
-
-
-def _split(x: Float[Tensor, "B T HC"], head_dim: int) -> Float[Tensor, "B H T C"]:
-    return rearrange(x, "b t (h c) -> b h t c", c=head_dim)
 
 
 def _head_norm(config: ModelConfig, num_heads: int, head_dim: int) -> nn.Module:
