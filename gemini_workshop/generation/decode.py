@@ -1,15 +1,16 @@
 """From a prompt to text, one token at a time.
 
-    prefill     read the whole prompt at once, fill the cache, score the next token
-    decode_one  read one more token, score the next
-    generate    prefill, then draw and decode_one until an end
+    generate        the new tokens of one prompt, as they are drawn
+    generate_text   the same as pieces of text
+    generate_batch  several prompts at once, with the log-probability of every token
+    complete        the same for texts, with stop strings
 
-The window: a model sees at most the ``context_tokens`` it was trained on. When they are full, the older half
-is forgotten and the newer half is read again into an empty cache, so that text can go on for as long as one
-likes.
+All four are :func:`decode`: read the prompts, then draw and read one more token of each until an end.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -17,21 +18,43 @@ from torch import Tensor
 
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.data.tokenizer import Tokenizer
-from gemini_workshop.errors import WorkshopError
-from gemini_workshop.generation.cache import KVCache
-from gemini_workshop.generation.sampling import sample
+from gemini_workshop.generation.cache import left_padded
+from gemini_workshop.generation.penalties import ABSENT
+from gemini_workshop.generation.reader import Reader, decode_one, prefill
+from gemini_workshop.generation.sampler import Past, Sampler, sampler_from
+from gemini_workshop.generation.streaming import TextStream, text_pieces
 from gemini_workshop.models.transformer import Transformer
 
+__all__ = [
+    "Completion",
+    "complete",
+    "decode",
+    "decode_one",
+    "generate",
+    "generate_batch",
+    "generate_text",
+    "prefill",
+    "text_pieces",
+]
 
-@torch.inference_mode()
-def prefill(model: Transformer, token_ids: Int[Tensor, "B T"], cache: KVCache) -> Float[Tensor, "B V"]:
-    """Read tokens into the cache and score the successor of the last one."""
-    return model(token_ids, cache)[:, -1]
 
-
-def decode_one(model: Transformer, token_ids: Int[Tensor, " B"], cache: KVCache) -> Float[Tensor, "B V"]:
-    """Read one more token of each sequence and score its successor."""
-    return prefill(model, token_ids.unsqueeze(1), cache)
+def decode(
+    reader: Reader,
+    prompts: Sequence[Sequence[int]],
+    sampler: Sampler,
+    generators: Sequence[torch.Generator],
+    max_new_tokens: int,
+) -> Iterator[tuple[Int[Tensor, " B"], Float[Tensor, "B V"]]]:
+    """Yield one new token of every row, with the model's own scores from which it was chosen, again and again."""
+    logits = reader.read(prompts)
+    prompt, _ = left_padded(prompts, ABSENT)
+    written = torch.empty(len(prompts), max_new_tokens, dtype=torch.long)
+    for n in range(max_new_tokens):
+        tokens = sampler.pick(logits, Past(prompt, written[:, :n]), generators)
+        written[:, n] = tokens
+        yield tokens, logits
+        if n + 1 < max_new_tokens:
+            logits = reader.go_on(tokens)
 
 
 def generate(
@@ -40,68 +63,144 @@ def generate(
     config: GenerationConfig,
     *,
     stop_ids: Collection[int] = (),
+    sampler: Sampler | None = None,
+    reader: Reader | None = None,
 ) -> Iterator[int]:
     """Yield new tokens as they are drawn, up to ``max_new_tokens``; a stop id ends the stream and is not yielded.
 
     Of a prompt longer than the window, the model reads the end.
 
+    Args:
+        sampler: left out, the one that ``config`` describes.
+        reader: one that has read the beginning of the prompt before, which then costs nothing.
+
     Raises:
         WorkshopError: the prompt is empty, or one of its ids is outside the vocabulary.
     """
-    window, vocab_size = model.config.context_tokens, model.config.vocab_size
-    if not prompt_ids:
-        raise WorkshopError("The prompt has 0 tokens. A model needs one to start from: the end of text, for example.")
-    if max(prompt_ids) >= vocab_size:
-        raise WorkshopError(
-            f"token id {max(prompt_ids)} is outside the vocabulary of {vocab_size}. "
-            "Was the text encoded with another tokenizer?"
-        )
-    generator = torch.Generator().manual_seed(config.seed)
-    ids = list(prompt_ids)[-window:]
-    cache, logits = _read_afresh(model, ids)
-    for num_new in range(1, config.max_new_tokens + 1):
-        token = int(sample(logits, config, generator))
-        if token in stop_ids:
+    reader = reader or Reader(model, max_tokens=len(prompt_ids) + config.max_new_tokens)
+    generators = [torch.Generator().manual_seed(config.seed)]
+    for tokens, _ in decode(reader, [prompt_ids], sampler or sampler_from(config), generators, config.max_new_tokens):
+        if (token := int(tokens)) in stop_ids:
             return
         yield token
-        if num_new == config.max_new_tokens:
-            return
-        ids.append(token)
-        if len(cache[0]) == window:
-            ids = ids[-(window // 2) :]
-            cache, logits = _read_afresh(model, ids)
-        else:
-            logits = decode_one(model, torch.tensor([token], device=logits.device), cache)
 
 
-def generate_text(model: Transformer, tokenizer: Tokenizer, prompt: str, config: GenerationConfig) -> Iterator[str]:
-    """Yield the continuation of ``prompt`` in pieces as it is written, up to the end of the text.
+def generate_text(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompt: str,
+    config: GenerationConfig,
+    *,
+    stop_strings: Sequence[str] = (),
+    sampler: Sampler | None = None,
+) -> Iterator[str]:
+    """Yield the continuation of ``prompt`` in pieces as it is written, up to the end of the text or a stop string.
 
     The prompt is read as the beginning of a document: the model sees the end of the one before it first.
     """
     end = tokenizer.end_of_text_id
-    ids = generate(model, [end, *tokenizer.encode(prompt)], config, stop_ids={end})
-    return text_pieces(ids, tokenizer)
+    ids = generate(model, [end, *tokenizer.encode(prompt)], config, stop_ids={end}, sampler=sampler)
+    return text_pieces(ids, tokenizer, stop_strings)
 
 
-def text_pieces(ids: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
-    """Decode a stream of tokens without ever splitting a character.
+@dataclass(slots=True)
+class Completion:
+    """What was written after one prompt.
 
-    A token can end in the middle of a character, which then decodes to ``�``. Such an ending is held back
-    until the rest arrives, so the pieces joined are the decoded whole.
+    Attributes:
+        token_ids: the new tokens, without the stop id.
+        logprobs: natural logarithm of the model's own probability of each, before any step of the sampler.
+        top_logprobs: for each place, the likeliest tokens and their logarithms.
+        stopped_by: a stop id, a stop string, or the limit on new tokens.
+        text: the new tokens as text, if a text was asked for.
     """
-    held: list[int] = []
-    for token in ids:
-        held.append(token)
-        piece = tokenizer.decode(held)
-        if not piece.endswith("�"):
-            yield piece
-            held = []
-    if held:
-        yield tokenizer.decode(held)
+
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
+    stopped_by: Literal["id", "string", "limit"] | None = None
+    text: str = ""
 
 
-def _read_afresh(model: Transformer, ids: list[int]) -> tuple[KVCache, Float[Tensor, "1 V"]]:
-    weight = model.embedding.weight
-    cache = KVCache(model.config, 1, model.config.context_tokens, weight.dtype, weight.device)
-    return cache, prefill(model, torch.tensor([ids], device=weight.device), cache)
+def generate_batch(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    *,
+    stop_ids: Collection[int] = (),
+    sampler: Sampler | None = None,
+    num_top: int = 0,
+    is_finished: Callable[[int, int], bool] | None = None,
+) -> list[Completion]:
+    """Continue several prompts, of any lengths, at once.
+
+    Row i draws with ``seed + i``, and is what :func:`generate` writes alone with that seed.
+
+    Args:
+        num_top: how many of the likeliest tokens to note for each place.
+        is_finished: asked after each token, with the number of its row and the token, whether the row ends here.
+    """
+    rows = [Completion() for _ in prompts]
+    generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(rows))]
+    reader = Reader(model, max_tokens=max(map(len, prompts), default=0) + config.max_new_tokens)
+    sampler = sampler or sampler_from(config)
+    for tokens, logits in decode(reader, prompts, sampler, generators, config.max_new_tokens):
+        logprobs = logits.float().log_softmax(dim=-1).cpu()
+        for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+            if row.stopped_by is not None:
+                continue
+            if token in stop_ids:
+                row.stopped_by = "id"
+                continue
+            row.token_ids.append(token)
+            row.logprobs.append(float(logprobs[i, token]))
+            row.top_logprobs.append(likeliest(logprobs[i], num_top))
+            if is_finished is not None and is_finished(i, token):
+                row.stopped_by = "string"
+            elif len(row.token_ids) == config.max_new_tokens:
+                row.stopped_by = "limit"
+        if all(row.stopped_by is not None for row in rows):
+            break
+    return rows
+
+
+def complete(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    config: GenerationConfig,
+    *,
+    stop_strings: Sequence[str] = (),
+    sampler: Sampler | None = None,
+    num_top: int = 0,
+) -> list[Completion]:
+    """Continue several texts at once, each to the end of the text, a stop string or the limit.
+
+    ``token_ids`` may hold the tokens of a stop string, or some of them; ``text`` ends before it.
+    """
+    end = tokenizer.end_of_text_id
+    streams = [TextStream(tokenizer, stop_strings) for _ in prompts]
+
+    def is_finished(row: int, token: int) -> bool:
+        streams[row].push(token)
+        return streams[row].stop is not None
+
+    rows = generate_batch(
+        model,
+        [[end, *tokenizer.encode(prompt)] for prompt in prompts],
+        config,
+        stop_ids={end},
+        sampler=sampler,
+        num_top=num_top,
+        is_finished=is_finished,
+    )
+    for row, stream in zip(rows, streams, strict=True):
+        stream.finish()
+        row.text = stream.text
+    return rows
+
+
+def likeliest(logprobs: Float[Tensor, " V"], number: int) -> list[tuple[int, float]]:
+    """The tokens with the highest log-probabilities, highest first."""
+    top = logprobs.topk(min(number, len(logprobs)))
+    return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))

@@ -2,17 +2,22 @@
 
     logits -> apply_temperature -> top_k_filter -> top_p_filter -> softmax -> draw
 
-The filters set the score of what they cut off to minus infinity, so that its probability is exactly zero.
+The filters set the score of what they cut off to minus infinity, so that its probability is exactly zero. Functions
+that look back at the text are in :mod:`~gemini_workshop.generation.penalties`;
+:mod:`~gemini_workshop.generation.sampler` composes them all.
 
 Source: Fan et al. 2018, arXiv:1805.04833 (top-k); Holtzman et al. 2020, arXiv:1904.09751, section 3.1
-(top-p).
+(top-p); Nguyen et al. 2024, arXiv:2407.01082 (min-p); Meister et al. 2022, arXiv:2202.00666 (typical).
 """
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gemini_workshop.config import GenerationConfig
+from gemini_workshop.errors import WorkshopError
 
 CUT_OFF = float("-inf")
 
@@ -58,25 +63,83 @@ def top_p_filter(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V
         >>> top_p_filter(torch.tensor([0.5, 0.3, 0.2]).log(), p=0.6).exp()  # 0.5 is not enough, 0.8 is
         tensor([0.5000, 0.3000, 0.0000])
     """
+    return keep_fewest(logits, logits.argsort(dim=-1, descending=True, stable=True), p)
+
+
+def min_p_filter(logits: Float[Tensor, "*B V"], min_p: float) -> Float[Tensor, "*B V"]:
+    """Keep the tokens that are at least ``min_p`` times as likely as the likeliest.
+
+    Where the model is sure, few remain; where it is not, many.
+
+    Example:
+        >>> min_p_filter(torch.tensor([0.5, 0.3, 0.2]).log(), min_p=0.5).exp()
+        tensor([0.5000, 0.3000, 0.0000])
+    """
+    shares = logits.double().softmax(dim=-1)
+    return logits.masked_fill(shares < min_p * shares.amax(dim=-1, keepdim=True), CUT_OFF)
+
+
+def typical_filter(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
+    """Keep the fewest tokens whose probabilities reach ``p``, those first that surprise as much as is to be expected.
+
+    A token surprises by ``-log(probability)``; the mean of that, the entropy, is what to expect. So the likeliest
+    token can be cut off where it would be dull.
+
+    Example:
+        >>> typical_filter(torch.tensor([0.4, 0.3, 0.2, 0.1]).log(), p=0.3).exp()  # 1.20 nats are nearest to 1.28
+        tensor([0.0000, 0.3000, 0.0000, 0.0000])
+    """
+    log_shares = logits.double().log_softmax(dim=-1)
+    entropy = -(log_shares.exp() * log_shares).nansum(dim=-1, keepdim=True)
+    return keep_fewest(logits, (-log_shares - entropy).abs().argsort(dim=-1, stable=True), p)
+
+
+def keep_fewest(logits: Float[Tensor, "*B V"], order: Int[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
+    """Go through the tokens in an order until their probabilities reach ``p``, and cut off the rest."""
     if p >= 1:
         return logits
-    order = logits.argsort(dim=-1, descending=True, stable=True)
     shares = logits.gather(-1, order).double().softmax(dim=-1)
-    reached_before = shares.cumsum(dim=-1) - shares
+    reached_before = F.pad(shares.cumsum(dim=-1)[..., :-1], (1, 0))
     kept = torch.empty_like(order, dtype=torch.bool).scatter(-1, order, reached_before < p)
     return logits.masked_fill(~kept, CUT_OFF)
 
 
 def sample(
-    logits: Float[Tensor, "B V"], config: GenerationConfig, generator: torch.Generator | None = None
+    logits: Float[Tensor, "B V"], generator: torch.Generator | Sequence[torch.Generator] | None = None
 ) -> Int[Tensor, " B"]:
-    """Draw one token for each row, on the CPU, so that a seed draws alike on every device."""
-    logits = logits.float().cpu()
-    if config.temperature == 0:
-        return greedy(logits)
-    logits = apply_temperature(logits, config.temperature)
-    if config.top_k is not None:
-        logits = top_k_filter(logits, config.top_k)
-    if config.top_p is not None:
-        logits = top_p_filter(logits, config.top_p)
-    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator).squeeze(-1)
+    """Draw one token for each row by its probability.
+
+    Args:
+        generator: where randomness comes from; several give each row its own, so that a row draws the same in
+            whatever company it is.
+
+    Raises:
+        WorkshopError: a row has no token that could be drawn.
+    """
+    check_choice(logits)
+    probabilities = logits.softmax(dim=-1)
+    if isinstance(generator, Sequence):
+        rows = zip(probabilities, generator, strict=True)
+        return torch.cat([torch.multinomial(row, num_samples=1, generator=own) for row, own in rows])
+    return torch.multinomial(probabilities, num_samples=1, generator=generator).squeeze(-1)
+
+
+def check_choice(logits: Float[Tensor, "B V"]) -> None:
+    """Refuse to choose where there is nothing to choose from.
+
+    Raises:
+        WorkshopError: all scores of a row are minus infinity, or one is not a number.
+    """
+    best = logits.amax(dim=-1)
+    if best.isfinite().all():
+        return
+    row = int((~best.isfinite()).nonzero()[0])
+    if best[row] == CUT_OFF:
+        raise WorkshopError(
+            f"Every token of row {row} is cut off: none is left to draw. "
+            "Loosen the rules that exclude each other (constraint, bias, repeated n-grams), or drop one."
+        )
+    raise WorkshopError(
+        f"The best score of row {row} is {best[row].item()}, not a finite number. "
+        "The model computes none: look at its weights and at its number format."
+    )

@@ -1,11 +1,21 @@
 import math
-from collections import Counter
 
 import pytest
 import torch
+from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers.generation.logits_process import TypicalLogitsWarper
 
-from gemini_workshop.config import GenerationConfig
-from gemini_workshop.generation.sampling import apply_temperature, greedy, sample, top_k_filter, top_p_filter
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.generation.sampling import (
+    apply_temperature,
+    greedy,
+    min_p_filter,
+    sample,
+    top_k_filter,
+    top_p_filter,
+    typical_filter,
+)
+from tests.generation.chi_square import DRAWS, fits
 
 SHARES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
 LOGITS = SHARES.log()
@@ -15,9 +25,23 @@ def kept(logits):
     return torch.isfinite(logits).nonzero().flatten().tolist()
 
 
-def frequencies(config, logits=LOGITS, draws=20_000):
-    generator = torch.Generator().manual_seed(0)
-    return Counter(sample(logits.expand(draws, -1), config, generator).tolist())
+FILTERS = {
+    "temperature": lambda logits: apply_temperature(logits, 0.7),
+    "temperature 0": lambda logits: apply_temperature(logits, 0.0),
+    "top-k": lambda logits: top_k_filter(logits, 3),
+    "top-p": lambda logits: top_p_filter(logits, 0.8),
+    "min-p": lambda logits: min_p_filter(logits, 0.2),
+    "typical": lambda logits: typical_filter(logits, 0.6),
+}
+NOTHING = torch.full((5,), float("-inf"))
+
+
+@pytest.fixture
+def rows():
+    """Scores as a model has them, some tokens excluded."""
+    rows = 3 * torch.randn(50, 23, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows[::2, 4:9] = float("-inf")
+    return rows
 
 
 def test_greedy_takes_the_likeliest_of_each_row():
@@ -74,41 +98,106 @@ def test_top_p_one_keeps_everything_however_unlikely():
     assert kept(top_p_filter(torch.tensor([50.0, -50.0]), 1.0)) == [0, 1]
 
 
+@pytest.mark.parametrize(("min_p", "expected"), [(0.0, [0, 1, 2, 3, 4]), (0.3, [1, 3, 4]), (0.7, [1, 3]), (1.0, [1])])
+def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest(min_p, expected):
+    assert kept(min_p_filter(LOGITS, min_p)) == expected
+
+
+def test_min_p_one_keeps_all_of_the_likeliest():
+    assert kept(min_p_filter(torch.tensor([1.0, 3.0, 3.0, 2.9]), 1.0)) == [1, 2]
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.1, [3]), (0.31, [1, 3]), (0.66, [1, 3, 4]), (0.86, [1, 2, 3, 4])])
+def test_typical_keeps_first_what_surprises_as_expected(p, expected):
+    """Entropy 1.39 nats; the tokens surprise by 3.00, 0.92, 2.30, 1.20 and 1.90."""
+    assert kept(typical_filter(LOGITS, p)) == expected
+
+
+def test_of_equally_typical_tokens_those_with_the_lowest_ids_are_kept():
+    assert kept(typical_filter(torch.zeros(4), 0.5)) == [0, 1]
+
+
 def test_the_filters_treat_each_row_by_itself():
     rows = torch.stack([LOGITS, LOGITS.flip(0)])
     assert [kept(row) for row in top_k_filter(rows, 2)] == [[1, 3], [1, 3]]
     assert [kept(row) for row in top_p_filter(rows, 0.6)] == [[1, 3], [1, 3]]
+    assert [kept(row) for row in min_p_filter(rows, 0.7)] == [[1, 3], [1, 3]]
+    assert [kept(row) for row in typical_filter(rows, 0.1)] == [[3], [1]]
     assert [kept(row) for row in apply_temperature(rows, 0.0)] == [[1], [3]]
 
 
-def test_frequencies_match_the_probabilities_within_five_sigma():
-    counts = frequencies(GenerationConfig(temperature=1.0, top_p=None))
-    for token, share in enumerate(SHARES.tolist()):
-        sigma = math.sqrt(20_000 * share * (1 - share))
-        assert abs(counts[token] - 20_000 * share) < 5 * sigma
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_leaves_a_row_without_tokens_as_it_is(name):
+    assert FILTERS[name](NOTHING).tolist() == NOTHING.tolist()
 
 
-def test_frequencies_match_the_probabilities_that_the_filters_leave():
-    counts = frequencies(GenerationConfig(temperature=1.0, top_k=3, top_p=0.8))
-    assert set(counts) == {1, 3}  # 0.4 and 0.3 of the 0.85 that top-k leaves reach 0.8
-    assert abs(counts[1] - 20_000 * 4 / 7) < 5 * math.sqrt(20_000 * 4 / 7 * 3 / 7)
+@pytest.mark.parametrize("name", FILTERS)
+def test_what_was_excluded_before_stays_excluded_and_the_rest_as_without_it(name, rows):
+    """Tokens of probability zero take no part in shares, entropies or ranks."""
+    possible = [i for i in range(23) if not 4 <= i < 9]
+    filtered = FILTERS[name](rows[::2])
+    assert (filtered[:, 4:9] == float("-inf")).all()
+    torch.testing.assert_close(filtered[:, possible], FILTERS[name](rows[::2][:, possible]))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        *((lambda x, t=t: apply_temperature(x, t), TemperatureLogitsWarper(t)) for t in (0.3, 1.0, 1.7)),
+        *((lambda x, k=k: top_k_filter(x, k), TopKLogitsWarper(k)) for k in (1, 4, 20, 99)),
+        *((lambda x, p=p: top_p_filter(x, p), TopPLogitsWarper(p)) for p in (0.01, 0.5, 0.9, 0.999, 1.0)),
+        *((lambda x, p=p: min_p_filter(x, p), MinPLogitsWarper(p)) for p in (0.0, 0.05, 0.4, 1.0)),
+        *((lambda x, p=p: typical_filter(x, p), TypicalLogitsWarper(p)) for p in (0.05, 0.4, 0.9, 0.99)),
+    ],
+)
+def test_the_next_token_is_distributed_as_by_transformers(ours, theirs, rows):
+    expected = theirs(torch.zeros(50, 1, dtype=torch.long), rows).softmax(-1)
+    torch.testing.assert_close(ours(rows).softmax(-1), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_draws_are_distributed_as_the_filter_leaves_the_odds(name):
+    logits = FILTERS[name](torch.cat([LOGITS, LOGITS - 3]))
+    draws = sample(logits.expand(DRAWS, -1), torch.Generator().manual_seed(0))
+    assert fits(draws, logits.softmax(-1))
+
+
+def test_the_test_of_draws_sees_a_wrong_distribution():
+    draws = sample(LOGITS.expand(DRAWS, -1), torch.Generator().manual_seed(0))
+    assert fits(draws, SHARES)
+    assert not fits(draws, apply_temperature(LOGITS, 0.9).softmax(-1))
+    assert not fits(draws, top_k_filter(LOGITS, 4).softmax(-1))
 
 
 def test_a_token_of_probability_zero_is_never_drawn():
     logits = LOGITS.clone()
     logits[[1, 3]] = float("-inf")
-    assert set(frequencies(GenerationConfig(temperature=5.0, top_p=None), logits)) == {0, 2, 4}
-
-
-def test_top_k_one_and_temperature_zero_are_greedy():
-    rows = torch.randn(9, 13, generator=torch.Generator().manual_seed(4))
-    for config in (GenerationConfig(temperature=0.0), GenerationConfig(temperature=3.0, top_k=1)):
-        assert sample(rows, config).tolist() == greedy(rows).tolist()
+    assert set(sample(logits.expand(DRAWS, -1)).tolist()) == {0, 2, 4}
 
 
 def test_the_same_seed_draws_the_same():
     def draw(seed):
-        generator = torch.Generator().manual_seed(seed)
-        return sample(LOGITS.expand(50, -1), GenerationConfig(), generator).tolist()
+        return sample(LOGITS.expand(50, -1), torch.Generator().manual_seed(seed)).tolist()
 
     assert draw(1) == draw(1) != draw(2)
+
+
+def test_a_row_with_its_own_generator_draws_the_same_in_any_company():
+    def generators(*seeds):
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    together = generators(1, 2, 3)
+    alone = generators(2)
+    for _ in range(20):
+        assert sample(LOGITS.expand(3, -1), together)[1] == sample(LOGITS.expand(1, -1), alone)[0]
+
+
+def test_a_row_with_nothing_to_draw_is_refused_by_its_number():
+    with pytest.raises(WorkshopError, match="Every token of row 1 is cut off: none is left to draw"):
+        sample(torch.stack([LOGITS, NOTHING]))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_scores_that_are_no_numbers_are_refused(number):
+    with pytest.raises(WorkshopError, match=f"best score of row 0 is {number}, not a finite number"):
+        sample(torch.tensor([[1.0, float(number), 2.0]]))
