@@ -13,6 +13,8 @@
     transformer_block, transformer   the whole; accounting: what it costs
     families           published models as configurations; huggingface: their files
 
+Beside it, recurrent: the cells that came before, taught in lesson 01.
+
 Each file uses only the ones before it. Functions compute, modules own weights and call the functions.
 
 One letter means one axis in every signature of the project:
@@ -35,6 +37,7 @@ E      experts                                                num_experts
 A      experts that a token is sent to                        experts_per_token
 N      tokens of all sequences in one row
 P      width of the embedding of each layer                   per_layer_embed_dim
+R      width of a recurrent state; rank of a latent
 V      vocabulary                                             vocab_size
 =====  =====================================================  ====================
 """
