@@ -1,0 +1,17 @@
+"""Run programs that nobody has read: is what a model wrote right, and can it do no harm?
+
+    running --task-->  server --fork-->  judge (tests)  --calls-->   jail, inside (the program)
+            <-verdict-                                  <--values--
+
+    running     what the rest of the package uses: Sandbox
+    server      one bare Python that forks a judge for each task, and watches the clock
+    judge       runs the tests, asks the program for values
+    jail        gives up all that a program does not need
+    inside      runs the program, answers the judge
+
+The jail is Linux's own: namespaces, a root of its own, limits. It is no virtual machine: who finds a fault of the
+kernel gets out. Where it cannot be built, nothing is run, unless one says that this is all right.
+
+All but running need the standard library only, so that a bare Python starts them in milliseconds. This file imports
+nothing for the same reason.
+"""

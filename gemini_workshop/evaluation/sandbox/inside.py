@@ -1,0 +1,119 @@
+"""What runs in the jail: the program, and a loop that answers what the judge asks of it.
+
+The judge and its tests are in another process. What arrives here is the program's source, then calls of its functions;
+what goes back are values. So the program can answer, and nothing else: it sees no test, no expected result and no
+verdict. Whatever it does to this process, it does to itself.
+
+A message is one line of JSON. Plain values travel as they are, or as {kind: content} where JSON has no word for them;
+of anything else a number travels, the place where it is kept here.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+LARGEST_PLAIN_INT = 2**1000  # beyond, digits take longer than hexadecimal
+GROUPS: dict[Any, str] = {tuple: "tuple", set: "set", frozenset: "frozenset"}
+TYPES = (bool, int, float, complex, str, bytes, list, dict, tuple, set, frozenset)
+
+
+def to_json(value: Any, keep: Callable[[Any], int]) -> Any:
+    """A value as JSON has it. ``keep`` stores what is no plain value, and numbers it.
+
+    Example:
+        >>> to_json((1, {"a": {2}}), keep=id)
+        {'tuple': [1, {'dict': [['a', {'set': [2]}]]}]}
+    """
+    if value is None or isinstance(value, bool | float | str):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < LARGEST_PLAIN_INT else {"int": hex(value)}
+    if isinstance(value, list):
+        return [to_json(item, keep) for item in value]
+    if isinstance(value, dict):
+        return {"dict": [[to_json(key, keep), to_json(item, keep)] for key, item in value.items()]}
+    for kind, name in GROUPS.items():
+        if isinstance(value, kind):
+            return {name: [to_json(item, keep) for item in value]}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    if any(value is kind for kind in TYPES):
+        return {"type": value.__name__}
+    return {"kept": keep(value)}
+
+
+def from_json(content: Any, find: Callable[[int], Any]) -> Any:
+    """The value again. ``find`` tells what a number stands for."""
+    if isinstance(content, list):
+        return [from_json(item, find) for item in content]
+    if not isinstance(content, dict):
+        return content
+    ((kind, inner),) = content.items()
+    if kind == "kept":
+        return find(inner)
+    if kind == "dict":
+        return {from_json(key, find): from_json(item, find) for key, item in inner}
+    if kind == "int":
+        return int(inner, 16)
+    if kind == "bytes":
+        return bytes.fromhex(inner)
+    if kind == "complex":
+        return complex(*inner)
+    if kind == "type":
+        return {each.__name__: each for each in TYPES}[inner]
+    (group,) = (group for group, name in GROUPS.items() if name == kind)
+    return group(from_json(inner, find))
+
+
+class Loop:
+    """Answers requests about one program."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"__name__": "program"}
+        self.kept: list[Any] = []
+
+    def keep(self, value: Any) -> int:
+        """Store a value; say where."""
+        self.kept.append(value)
+        return len(self.kept) - 1
+
+    def answer(self, verb: str, *contents: Any) -> Any:
+        """Do what is asked: run a source, find a name, call, read or set an attribute, list the items."""
+        if verb == "run":
+            exec(compile(contents[0], "program", "exec"), self.names)  # noqa: S102  # what the jail is for
+            return None
+        if verb == "name":
+            return self.names[contents[0]]
+        values = [from_json(content, self.kept.__getitem__) for content in contents]
+        if verb == "call":
+            return values[0](*values[1], **values[2])
+        if verb == "get":
+            return getattr(values[0], values[1])
+        if verb == "set":
+            return setattr(values[0], values[1], values[2])
+        return list(values[0])
+
+    def reply(self, line: bytes) -> bytes:
+        """The answer to one line, as one line; an exception is an answer, too."""
+        try:
+            value = self.answer(*json.loads(line))
+            return json.dumps({"value": to_json(value, self.keep)}).encode() + b"\n"
+        except BaseException as error:
+            text = f"{type(error).__name__}: {error}"[:500]
+            return json.dumps({"error": text}).encode() + b"\n"
+
+
+def run() -> None:
+    """Answer on the standard streams. The program does not have them: it reads nothing, and prints to the third."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    loop = Loop()
+    replies.write(b"ready\n")
+    replies.flush()
+    for line in requests:
+        replies.write(loop.reply(line))
+        replies.flush()

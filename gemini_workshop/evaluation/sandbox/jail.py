@@ -1,0 +1,208 @@
+"""The jail: gives up everything that a program does not need.
+
+With ``isolate`` (Linux), in this order:
+
+    namespaces      no network, no other processes, file systems and semaphores of its own
+    a new root      Python and the system's libraries to read; one folder in memory to write, small, gone in the end
+    a user          for root: one that owns nothing, so that limits bind; else oneself; no capabilities
+    limits          processor time, memory, file size, open files, processes, no core dumps
+    two processes   one that only waits, and the program: when either ends, the kernel ends the others of the namespace
+
+Without, there are the limits, an empty folder to begin in, and for root another user; the network stays within reach,
+and what the user may see, change and stop.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+# From linux/sched.h, mount.h, prctl.h and capability.h; the same on every kind of processor but Alpha.
+NEW_MOUNTS, NEW_HOSTNAME, NEW_IPC, NEW_USERS, NEW_PIDS, NEW_NETWORK = (
+    0x00020000,
+    0x04000000,
+    0x08000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
+READ_ONLY, NO_SETUID, NO_DEVICES, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 4096, 16384, 1 << 18
+DETACH = 2
+MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
+DIE_WITH_PARENT, ADOPT_ORPHANS, NO_NEW_PRIVILEGES = 1, 36, 38
+CAPABILITY_VERSION_3 = 0x20080522
+STAGE = "/proc"  # every Linux has it, and whatever lies below it is not needed any more
+VISIBLE = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+BOX = "/box"
+
+
+def enter(limits: dict[str, Any]) -> None:
+    """Return inside. The process that calls this may have become another one, which the old one waits for.
+
+    Raises:
+        OSError: some part of the jail could not be built.
+    """
+    if limits["isolate"]:
+        set_limits(limits, isolate(limits))
+        if program := os.fork():
+            _wait_and_end(program)
+    else:
+        os.chdir(limits["folder"])
+        os.mkdir(str(os.getpid()))
+        os.chdir(str(os.getpid()))
+        num_others = limits["processes_now"]
+        if os.getuid() == 0 and sys.platform == "linux" and _is_open_to_all(Path(sys.base_prefix)):
+            user, num_others = _user_who_owns_nothing(), 0
+            os.chown(".", user, user)
+            _become(user)
+        set_limits(limits, num_others)
+    os.environ["HOME"] = os.environ["TMPDIR"] = os.getcwd()
+
+
+def isolate(limits: dict[str, Any]) -> int:
+    """Return in the first process of new namespaces, with a new root; the process before waits for it and ends.
+
+    Returns:
+        How many processes of this user are the jail's own: in a namespace of users, the one that waits outside counts.
+    """
+    die_with_parent()
+    user, group = os.getuid(), os.getgid()
+    is_root = user == 0
+    namespaces = NEW_MOUNTS | NEW_HOSTNAME | NEW_IPC | NEW_PIDS | NEW_NETWORK
+    if is_root:
+        user = group = _user_who_owns_nothing()
+    _call("unshare", namespaces | (0 if is_root else NEW_USERS))
+    if not is_root:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this goes first
+    if first := os.fork():
+        _wait_and_end(first)
+    _build_root(user, group, limits)
+    if is_root:
+        _become(user)
+    die_with_parent()  # after the change of user, which forgets it
+    _call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    _call("capset", (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+    return 1 if is_root else 2
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it ends."""
+    _call("prctl", DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, in place of the system's first process."""
+    _call("prctl", ADOPT_ORPHANS, 1, 0, 0, 0)
+
+
+def set_limits(limits: dict[str, Any], num_others: int) -> None:
+    """Bind this process and all that come of it.
+
+    Args:
+        num_others: processes that count for this user and are not the program's.
+    """
+    import resource
+
+    most = {
+        "RLIMIT_CPU": limits["cpu_seconds"],
+        "RLIMIT_AS": limits["memory_bytes"],
+        "RLIMIT_FSIZE": limits["file_bytes"],
+        "RLIMIT_NOFILE": limits["open_files"],
+        "RLIMIT_NPROC": limits["processes"] + num_others,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MSGQUEUE": 0,
+    }
+    for name, value in most.items():
+        if hasattr(resource, name):
+            _, allowed = resource.getrlimit(getattr(resource, name))
+            value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
+            resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def _build_root(user: int, group: int, limits: dict[str, Any]) -> None:
+    """A root that shows Python, the system's libraries and an empty folder.
+
+    It lies one level below the top of its file system, as with chroot: the kernel then refuses user namespaces, which
+    would give a program capabilities.
+    """
+    os.umask(0o022)
+    _call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
+    _mount_memory(STAGE, "size=1m,mode=755")
+    root = Path(STAGE, "root")
+    root.mkdir()
+    for name in (*VISIBLE, sys.base_prefix, *DEVICES):
+        _show(Path(name), root)
+    box = root / BOX.lstrip("/")
+    box.mkdir()
+    attributes = (ctypes.c_uint64 * 4)(READ_ONLY | NO_SETUID, 0, 0, 0)
+    _call("syscall", MOUNT_SETATTR, AT_FDCWD, STAGE.encode(), AT_RECURSIVE, attributes, 32)
+    size = f"size={limits['folder_bytes']},nr_inodes={limits['folder_files']}"
+    _mount_memory(str(box), f"{size},mode=700,uid={user},gid={group}")
+    os.chdir(STAGE)
+    _call("pivot_root", b".", b".")
+    _call("umount2", b".", DETACH)
+    os.chroot("/root")
+    os.chdir(BOX)
+
+
+def _show(path: Path, root: Path) -> None:
+    """Make a file or folder visible below the root, at its own place."""
+    place = root / str(path).lstrip("/")
+    if place.exists() or place.is_symlink() or not path.exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        place.symlink_to(path.readlink())
+        return
+    if path.is_dir():
+        place.mkdir()
+    else:
+        place.touch()
+    _call("mount", str(path).encode(), str(place).encode(), None, BIND | RECURSIVE, None)
+
+
+def _mount_memory(place: str, options: str) -> None:
+    _call("mount", b"jail", place.encode(), b"tmpfs", NO_SETUID | NO_DEVICES, options.encode())
+
+
+def _user_who_owns_nothing() -> int:
+    """A number near the end of those that this machine, or container, has: another for each process."""
+    start, _, length = map(int, Path("/proc/self/uid_map").read_text().splitlines()[-1].split())
+    if length < 3:
+        raise OSError("there is no other user in this container to become")
+    return start + length - 3 - os.getpid() % min(length - 2, 100_000)
+
+
+def _become(user: int) -> None:
+    """Change user and group for good."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def _is_open_to_all(folder: Path) -> bool:
+    return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
+
+
+def _call(name: str, *arguments: Any) -> None:
+    """A function of the C library, which says no by -1."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _wait_and_end(process: int) -> None:
+    """Reap what ends, until the process given does; end as it did."""
+    for stream in (0, 1, 2):
+        os.close(stream)
+    ended = 0
+    while ended != process:
+        ended, status = os.wait()
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)

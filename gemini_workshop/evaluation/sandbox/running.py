@@ -1,0 +1,171 @@
+"""Give tasks to the server, take its verdicts, leave nothing behind."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from gemini_workshop.errors import WorkshopError
+
+MIB = 2**20
+START = "import sys; sys.path.insert(0, {folder!r}); from sandbox.server import main; main()"
+
+
+class SandboxError(WorkshopError):
+    """A program cannot be run safely on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a program may use.
+
+    Args:
+        seconds: by the clock, its tests included.
+        cpu_seconds: of each of its processes.
+        memory_bytes: address space of each of its processes.
+        processes: that it may have at a time, threads included.
+        file_bytes: of each file.
+        open_files: at a time, in each process.
+        folder_bytes, folder_files: all that it can leave in its folder, which lies in memory.
+        output_bytes: printed; more ends it.
+    """
+
+    seconds: float = 10.0
+    cpu_seconds: int = 10
+    memory_bytes: int = 512 * MIB
+    processes: int = 8
+    file_bytes: int = 8 * MIB
+    open_files: int = 32
+    folder_bytes: int = 32 * MIB
+    folder_files: int = 256
+    output_bytes: int = MIB // 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a program.
+
+    Args:
+        passed: whether all tests ran to their end without an objection.
+        reason: if not, why.
+    """
+
+    passed: bool
+    reason: str
+    seconds: float
+
+
+class Sandbox:
+    """Runs programs one after another, each in a jail of its own. Use it in a ``with``.
+
+    Args:
+        may_be_unsafe: run programs with limits only, if they cannot be isolated here.
+
+    Raises:
+        SandboxError: they cannot be isolated, and that was not said to be all right.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, may_be_unsafe: bool = False) -> None:
+        self.limits = limits or Limits()
+        self._folder = tempfile.TemporaryDirectory()
+        os.chmod(self._folder.name, 0o711)
+        self.is_isolated = sys.platform == "linux"
+        reason = f"{sys.platform} has no namespaces"
+        if self.is_isolated:
+            reason = self._try_to_start()
+            self.is_isolated = not reason
+        if reason and may_be_unsafe and os.name == "posix":
+            reason = self._try_to_start()
+        if reason:
+            self._folder.cleanup()
+            raise SandboxError(
+                f"Programs cannot be isolated on this machine ({reason}). It takes Linux 5.14 or newer, and root or "
+                "user namespaces; in a container, the permission for them. Run elsewhere, or say --unsafe, which lets "
+                "programs reach your files and the network (not on Windows)."
+            )
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, program: str, tests: str, *, names: Sequence[str], preamble: str = "") -> Outcome:
+        """Run a program in a jail, and tests against it outside.
+
+        Args:
+            program: source that nobody has read.
+            tests: source that is trusted: assertions that call what ``names`` lists.
+            names: of the program's functions and classes that the tests use. What they are given and give back travels
+                as copies.
+            preamble: trusted source that the tests need, run before the names become the program's.
+        """
+        began = time.monotonic()
+        task = {"program": program, "tests": tests, "preamble": preamble, "names": list(names)}
+        verdict, reason = self._verdict(task)
+        return Outcome(passed=verdict == "passed", reason=reason, seconds=time.monotonic() - began)
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.communicate()
+        self._folder.cleanup()
+
+    def _try_to_start(self) -> str:
+        """Start the server and run a program that does nothing; say why it did not work."""
+        bounds = {
+            **asdict(self.limits),
+            "isolate": self.is_isolated,
+            "folder": self._folder.name,
+            "processes_now": 0 if self.is_isolated else _processes_of_this_user(),
+        }
+        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+        start = START.format(folder=str(Path(__file__).parents[1]))
+        self._server = subprocess.Popen(
+            [python, "-I", "-S", "-X", "utf8", "-c", start, json.dumps(bounds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=self._folder.name,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            start_new_session=True,
+        )
+        verdict, reason = self._verdict({"program": "", "tests": "", "preamble": "", "names": []})
+        if verdict == "not isolated":
+            self._server.communicate()
+        return "" if verdict == "passed" else reason
+
+    def _verdict(self, task: dict[str, Any]) -> list[str]:
+        tasks, verdicts = self._server.stdin, self._server.stdout
+        assert tasks is not None
+        assert verdicts is not None
+        tasks.write(json.dumps(task).encode() + b"\n")
+        tasks.flush()
+        return json.loads(verdicts.readline())
+
+
+@functools.cache
+def why_not_isolated() -> str:
+    """What keeps this machine from isolating programs; empty if it can."""
+    try:
+        with Sandbox():
+            return ""
+    except SandboxError as error:
+        return str(error)
+
+
+def _processes_of_this_user() -> int:
+    """As the kernel counts them where it limits them: threads, too."""
+    count = 0
+    for process in psutil.process_iter(["uids", "num_threads"]):
+        if process.info["uids"] and process.info["uids"].real == os.getuid():
+            count += process.info["num_threads"] or 1
+    return count
