@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,7 +88,7 @@ def value_problem(got: Any, expected: Any) -> str:
     """A sentence that shows where two results differ most."""
     if isinstance(got, Tensor) and isinstance(expected, Tensor) and got.shape == expected.shape and got.numel():
         distance = (got.detach().double().cpu() - expected.double().cpu()).abs().nan_to_num(nan=float("inf"))
-        index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
+        index = tuple(int(i) for i in np.unravel_index(int(distance.argmax()), distance.shape))
         where = f"Element {list(index)}" if index else "The result"
         return f"{where} is {number(got[index])}; {number(expected[index])} is needed."
     return f"It returned {written(got)}; {written(expected)} is needed."

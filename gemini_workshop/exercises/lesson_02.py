@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -176,7 +177,7 @@ def _explain_attention(function: Function, case: tuple[Any, ...]) -> str | None:
     if same(got, expected):
         return None
     distance = (got.double() - expected).abs().nan_to_num(nan=math.inf)
-    *head, t, s = (int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
+    *head, t, s = (int(i) for i in np.unravel_index(int(distance.argmax()), distance.shape))
     where = f" of head {head}" if head else ""
     return (
         f"Query {t}{where} gives key {s} a share of {number(got[(*head, t, s)])}; it should be "
