@@ -1,21 +1,35 @@
 """Peak memory of training steps, one means of saving it after the other, against none.
 
 Measured are the bytes of tensors that PyTorch's allocator had handed out at the worst moment of building a model and
-training it for two steps. So the figures are exact, and the same on every machine of a kind.
+training it for two steps. So the figures are exact, and the same on every machine of a kind. Where several processes
+train together, the one that holds most is shown.
 """
 
+import json
+import sys
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from gemini_workshop.benchmarks.measure import format_table
-from gemini_workshop.config import ModelConfig, RotaryConfig, TrainingConfig
+from gemini_workshop.config import (
+    GenerationConfig,
+    ModelConfig,
+    RotaryConfig,
+    TrainingConfig,
+    WorkshopConfig,
+    load_config,
+    to_yaml,
+)
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.distributed import distributed, joined, launch, share_model, shared_optimizer
 from gemini_workshop.training.memory import peak_bytes
 from gemini_workshop.training.objective import Objective
-from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.processes import ALONE, Processes
 from gemini_workshop.training.trainer import train_step
 
 __all__ = ["peak_bytes", "report"]
@@ -51,7 +65,12 @@ MEANS: dict[str, dict[str, Any]] = {
         "galore_rank": 32,
     },
 }
-ZERO_PROCESSES = 2
+PROCESSES = 2
+SHARED_MEANS: dict[str, dict[str, Any]] = {
+    f"{PROCESSES} processes, DDP": {"strategy": "ddp"},
+    f"{PROCESSES} processes, ZeRO-1": {"strategy": "zero1"},
+    f"{PROCESSES} processes, FSDP": {"strategy": "fsdp"},
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,19 +88,24 @@ class Footprint:
     peak: int
 
 
-def footprint(name: str, model: ModelConfig, training: TrainingConfig, device: torch.device) -> Footprint:
-    """Measure one configuration."""
+def footprint(
+    name: str, model: ModelConfig, training: TrainingConfig, device: torch.device, processes: Processes = ALONE
+) -> Footprint:
+    """Measure one configuration, in this process."""
     held: dict[str, int] = {}
 
     def run() -> None:
         network = Transformer(model, torch.Generator().manual_seed(0)).to(device).train()
         network.recompute_blocks = training.recompute_blocks
-        optimizer, objective = make_optimizer(network, training), Objective(network, training)
+        share_model(network, training, processes)
+        optimizer, objective = shared_optimizer(network, training, processes), Objective(network, training)
+        shared = distributed(objective, processes)
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(model.vocab_size, (training.batch_size, model.context_tokens), generator=generator)
+        own, rate = processes.rows(ids), training.learning_rate
         for _ in range(2):  # the first makes the optimizer's memory, the second has it from the beginning
-            train_step(objective, optimizer, ids, ids.roll(-1, dims=1), training.learning_rate)
-        held["weights"] = sum(weight.nbytes for weight in network.parameters())
+            train_step(objective, optimizer, own, own.roll(-1, dims=1), rate, network=shared, processes=processes)
+        held["weights"] = sum(_bytes_here(weight) for weight in network.parameters())
         held["memory"] = optimizer_bytes(optimizer)
 
     if device.type == "cuda":
@@ -94,26 +118,40 @@ def footprint(name: str, model: ModelConfig, training: TrainingConfig, device: t
     return Footprint(name=name, peak=peak, **held)
 
 
+def shared_footprints(model: ModelConfig, trainings: dict[str, TrainingConfig], count: int) -> list[Footprint]:
+    """Measure ``count`` processes that share each batch, on CPUs; of each configuration the process that holds most."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, training in trainings.items():
+            whole = WorkshopConfig(model=model, training=training, generation=GenerationConfig())
+            (Path(folder) / f"{name}.yaml").write_text(to_yaml(whole), "utf-8")
+        launch(count, [sys.executable, "-m", "gemini_workshop.benchmarks.memory", folder])
+        found = [Footprint(**json.loads(path.read_text())) for path in Path(folder).glob("*.json")]
+    return [max((one for one in found if one.name == name), key=lambda one: one.peak) for name in trainings]
+
+
+def measure_this_process(folder: Path) -> None:
+    """What each process of :func:`shared_footprints` does."""
+    cpu = torch.device("cpu")
+    with joined(cpu) as processes:
+        for path in sorted(folder.glob("*.yaml")):
+            config = load_config(path)
+            found = footprint(path.stem, config.model, config.training, cpu, processes)
+            (folder / f"{path.stem} {processes.rank}.json").write_text(json.dumps(asdict(found)))
+
+
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
-    """What an optimizer remembers."""
-    return sum(value.nbytes for memory in optimizer.state.values() for value in memory.values())
+    """What an optimizer remembers in this process."""
+    own = getattr(optimizer, "optim", optimizer)  # PyTorch's ZeroRedundancyOptimizer wraps that of its share
+    return sum(_bytes_here(value) for memory in own.state.values() for value in memory.values())
 
 
-def zero_share(model: ModelConfig, whole: Footprint, processes: int) -> Footprint:
-    """ZeRO-1: each process remembers its share of the optimizer's memory, as PyTorch deals the parameters out.
-
-    Computed from the largest share, not run: the peak is that of the baseline less what the other processes hold.
-    """
-    network = Transformer(model)
-    shares = [0] * processes
-    for weight in sorted(network.parameters(), key=lambda weight: weight.numel(), reverse=True):
-        shares[shares.index(min(shares))] += 2 * weight.nbytes  # ZeroRedundancyOptimizer's rule: to whoever has least
-    saved = whole.memory - max(shares)
-    return replace(whole, name=f"ZeRO-1, {processes} processes (computed)", memory=max(shares), peak=whole.peak - saved)
+def _bytes_here(tensor: Any) -> int:
+    """The bytes of a tensor, of one that processes share those of this process's part."""
+    return (tensor.to_local() if hasattr(tensor, "to_local") else tensor).nbytes
 
 
-def report(quick: bool = False, device: str = "cpu", means: Sequence[str] = tuple(MEANS)) -> str:
-    """The table of all means.
+def report(quick: bool = False, device: str = "cpu", means: Sequence[str] = tuple(MEANS | SHARED_MEANS)) -> str:
+    """The table of all means; those that take several processes are measured on CPUs only.
 
     Args:
         quick: a small model, in seconds.
@@ -122,8 +160,10 @@ def report(quick: bool = False, device: str = "cpu", means: Sequence[str] = tupl
     if quick:
         model, training = QUICK_MODEL, replace(TRAINING, batch_size=4)
     place = torch.device(device)
-    found = [footprint(name, model, replace(training, **MEANS[name]), place) for name in means]
-    found.insert(1, zero_share(model, found[0], ZERO_PROCESSES))
+    found = [footprint(name, model, replace(training, **MEANS[name]), place) for name in means if name in MEANS]
+    if place.type == "cpu":
+        shared = {name: replace(training, **SHARED_MEANS[name]) for name in means if name in SHARED_MEANS}
+        found += shared_footprints(model, shared, PROCESSES) if shared else []
     title = (
         f"Two training steps of {found[0].weights / 4e6:.1f} million parameters on {device}: {training.batch_size} "
         f"sequences of {model.context_tokens} tokens, vocabulary {model.vocab_size}; in MB"
@@ -134,3 +174,7 @@ def report(quick: bool = False, device: str = "cpu", means: Sequence[str] = tupl
 
 def _mb(count: int) -> str:
     return f"{count / 1e6:.1f}"
+
+
+if __name__ == "__main__":
+    measure_this_process(Path(sys.argv[1]))

@@ -62,18 +62,22 @@ def test_each_means_saves_what_it_is_for():
     assert muon.memory < 0.8 * baseline.memory  # one number a weight of the blocks
 
 
-def test_zero_halves_the_optimizer_s_memory_and_lowers_the_peak_by_as_much():
-    (baseline,) = footprints("baseline: AdamW, float32")
-    model = replace(
-        memory.MODEL, vocab_size=1024, context_tokens=64, embed_dim=64, num_layers=2, head_dim=8, ffn_dim=96
-    )
-    share = memory.zero_share(model, baseline, 2)
-    assert 0.5 * baseline.memory < share.memory + 1000 < 0.6 * baseline.memory
-    assert baseline.peak - share.peak == baseline.memory - share.memory
+def test_processes_share_what_their_strategy_shares():
+    shared = {name: replace(memory.TRAINING, **means) for name, means in memory.SHARED_MEANS.items()}
+    alone = memory.footprint("alone", memory.QUICK_MODEL, memory.TRAINING, CPU)
+    ddp, zero, fsdp = memory.shared_footprints(memory.QUICK_MODEL, shared, 2)
+    assert ddp.weights == alone.weights
+    assert ddp.memory == alone.memory
+    assert zero.weights == alone.weights
+    assert 0.5 * alone.memory < zero.memory + 1000 < 0.6 * alone.memory
+    assert zero.peak < ddp.peak
+    assert 0.5 * alone.weights <= fsdp.weights < 0.52 * alone.weights
+    assert 0.5 * alone.memory < fsdp.memory + 1000 < 0.52 * alone.memory
+    assert fsdp.name == "2 processes, FSDP"
 
 
 def test_the_report_compares_every_means_with_the_baseline():
     lines = memory.report(quick=True, means=["baseline: AdamW, float32", "Muon"]).splitlines()
     assert "0.1 million parameters on cpu: 4 sequences of 64 tokens, vocabulary 1024; in MB" in lines[0]
-    assert [line.split()[0] for line in lines[2:]] == ["baseline:", "ZeRO-1,", "Muon"]
+    assert [line.split()[0] for line in lines[2:]] == ["baseline:", "Muon"]
     assert lines[2].endswith("1.00")
