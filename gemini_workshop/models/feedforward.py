@@ -5,18 +5,39 @@
 
 Gated with SiLU it is SwiGLU (Llama), with GELU it is GeGLU (Gemma).
 
-Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.3; gates: Shazeer 2020, arXiv:2002.05202, section 2;
-squared ReLU: So et al. 2021, arXiv:2109.08668, section 3.
+Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.3; gates: Shazeer 2020, arXiv:2002.05202, section 2; GELU:
+Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; squared ReLU: So et al. 2021, arXiv:2109.08668, section 3.
+Differs: models run PyTorch's own GELU, the same numbers in one kernel.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gemini_workshop.config import LayerConfig, ModelConfig
+
+
+def gelu(x: Float[Tensor, "..."], approximate: Literal["none", "tanh"] = "none") -> Float[Tensor, "..."]:
+    """Let each number through in the proportion in which standard normal numbers are smaller.
+
+    Args:
+        approximate: "tanh" replaces the normal distribution by a formula that early hardware computed faster.
+
+    Example:
+        >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.1587,  0.0000,  0.8413])
+    """
+    if approximate == "tanh":
+        share = 0.5 * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+    else:
+        share = 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))
+    return x * share
 
 
 def relu_squared(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -38,6 +59,21 @@ def gate_units(
 ) -> Float[Tensor, "*B F"]:
     """Let one projection decide how much of the other passes, unit by unit."""
     return activation(gate) * up
+
+
+def gated_ffn_dim(ffn_dim: int, multiple_of: int = 1) -> int:
+    """The width at which a gated layer has as many parameters as a plain one of width ``ffn_dim``: two thirds of it.
+
+    Three matrices share what two had. Biases are not counted.
+
+    Args:
+        multiple_of: round to the nearest multiple of this, one at least; hardware likes round widths.
+
+    Example:
+        >>> gated_ffn_dim(768), gated_ffn_dim(1000, multiple_of=64)
+        (512, 640)
+    """
+    return max(1, round(2 * ffn_dim / (3 * multiple_of))) * multiple_of
 
 
 class FeedForward(nn.Module):

@@ -5,7 +5,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.models.feedforward import ACTIVATIONS, dense_feed_forward, gate_units
+from gemini_workshop.models.feedforward import (
+    ACTIVATIONS,
+    FeedForward,
+    GatedFeedForward,
+    dense_feed_forward,
+    gate_units,
+    gated_ffn_dim,
+    gelu,
+)
 
 
 @pytest.fixture
@@ -26,6 +34,35 @@ def draw(generator):
 def test_activations_are_what_their_names_say(draw, name, expected):
     x = draw(13)
     torch.testing.assert_close(ACTIVATIONS[name](x), expected(x))
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_the_written_out_gelu_equals_pytorchs_in_values_and_slopes(approximate):
+    x = torch.linspace(-9, 9, 181, dtype=torch.float64, requires_grad=True)
+    ours, theirs = gelu(x, approximate), F.gelu(x, approximate=approximate)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    slopes = [torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)]
+    torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-12)
+
+
+def test_the_two_gelus_differ_by_less_than_half_a_thousandth_and_not_by_nothing():
+    x = torch.linspace(-9, 9, 1801, dtype=torch.float64)
+    assert 4e-4 < (gelu(x) - gelu(x, "tanh")).abs().max() < 5e-4
+
+
+@pytest.mark.parametrize(("embed_dim", "ffn_dim"), [(192, 768), (10, 30), (64, 192)])
+def test_two_thirds_of_the_width_give_a_gated_layer_the_same_number_of_parameters(embed_dim, ffn_dim):
+    plain = FeedForward(embed_dim, ffn_dim, "gelu")
+    gated = GatedFeedForward(embed_dim, gated_ffn_dim(ffn_dim), "gelu")
+    assert sum(w.numel() for w in plain.parameters()) == sum(w.numel() for w in gated.parameters())
+
+
+@pytest.mark.parametrize(
+    ("ffn_dim", "multiple_of", "expected"),
+    [(768, 1, 512), (100, 1, 67), (1000, 64, 640), (16384, 256, 11008), (30, 64, 64)],
+)
+def test_the_gated_width_is_the_nearest_multiple(ffn_dim, multiple_of, expected):
+    assert gated_ffn_dim(ffn_dim, multiple_of) == expected
 
 
 def test_the_gate_alone_goes_through_the_activation():
