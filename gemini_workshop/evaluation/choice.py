@@ -1,0 +1,167 @@
+"""Multiple choice by likelihood: which of several continuations does a model find the likeliest?
+
+    none            log p(choice | context)                                    long choices lose
+    token           ... divided by the number of tokens                        depends on the tokenizer
+    byte            ... divided by the number of bytes                         does not
+    unconditional   log p(choice | context) - log p(choice | end of text)      what the context adds: no choice is
+                                                                               likelier because its words are common
+
+Nothing is generated, so a model too small to follow instructions can be asked. Guessing reaches 1 / number of choices.
+
+Source: Brown et al. 2020, arXiv:2005.14165, section 2.4 (token, unconditional); Gao 2021, "Multiple choice
+normalization in LM evaluation" (byte).
+"""
+
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.errors import DataError
+from gemini_workshop.evaluation.likelihood import continuation_log_probs
+from gemini_workshop.models.transformer import Transformer
+
+NORMALIZATIONS = ("none", "token", "byte", "unconditional")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A text to go on with, and several ways to do so.
+
+    Args:
+        choices: each with the space that it begins with.
+        answer: the place of the right one, from 0.
+    """
+
+    context: str
+    choices: tuple[str, ...]
+    answer: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        if len(self.choices) < 2 or not 0 <= self.answer < len(self.choices) or not all(self.choices):
+            raise DataError(
+                f"answer={self.answer} of {len(self.choices)} choices cannot be asked. Give two choices or more, none "
+                "of them empty, and the place of the right one, counted from 0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChoiceResult:
+    """What a model chose.
+
+    Args:
+        picks: for each normalization, the place chosen in each question.
+        accuracy: the share of right ones.
+        chance: the share that guessing reaches.
+    """
+
+    picks: dict[str, tuple[int, ...]]
+    accuracy: dict[str, float]
+    chance: float
+    num_questions: int
+
+
+def choice_score(normalization: str, log_prob: float, num_tokens: int, num_bytes: int, unconditional: float) -> float:
+    """How well a choice stands, from the log-probability of all its tokens; the highest wins.
+
+    Example:
+        >>> choice_score("byte", log_prob=-6.0, num_tokens=2, num_bytes=12, unconditional=-8.0)
+        -0.5
+    """
+    return {
+        "none": log_prob,
+        "token": log_prob / num_tokens,
+        "byte": log_prob / num_bytes,
+        "unconditional": log_prob - unconditional,
+    }[normalization]
+
+
+def answer_questions(model: Transformer, tokenizer: Tokenizer, questions: Sequence[Question]) -> ChoiceResult:
+    """Let a model choose, by every normalization.
+
+    Raises:
+        DataError: there are no questions.
+    """
+    if not questions:
+        raise DataError("There are 0 questions. Give at least one.")
+    picks: dict[str, list[int]] = {name: [] for name in NORMALIZATIONS}
+    for question in questions:
+        scores = score_choices(model, tokenizer, question)
+        for name, values in scores.items():
+            picks[name].append(max(range(len(values)), key=values.__getitem__))
+    right = {
+        name: sum(pick == question.answer for pick, question in zip(chosen, questions, strict=True))
+        for name, chosen in picks.items()
+    }
+    return ChoiceResult(
+        picks={name: tuple(chosen) for name, chosen in picks.items()},
+        accuracy={name: count / len(questions) for name, count in right.items()},
+        chance=sum(1 / len(question.choices) for question in questions) / len(questions),
+        num_questions=len(questions),
+    )
+
+
+def score_choices(model: Transformer, tokenizer: Tokenizer, question: Question) -> dict[str, list[float]]:
+    """The score of every choice, by every normalization."""
+    start = [tokenizer.end_of_text_id]
+    context = start + tokenizer.encode(question.context)
+    choices = [tokenizer.encode(choice) for choice in question.choices]
+    with_context, without = (
+        [float(log_probs.double().sum()) for log_probs in continuation_log_probs(model, before, choices)]
+        for before in (context, start)
+    )
+    num_bytes = [len(choice.encode()) for choice in question.choices]
+    each = list(zip(with_context, map(len, choices), num_bytes, without, strict=True))
+    return {name: [choice_score(name, *numbers) for numbers in each] for name in NORMALIZATIONS}
+
+
+def load_questions(path: str | Path) -> list[Question]:
+    """Questions of a file, one JSON object a line: context, choices, answer.
+
+    Raises:
+        DataError: a line holds no such object.
+    """
+    questions = []
+    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            question = Question(
+                context=values["context"], choices=tuple(values["choices"]), answer=int(values["answer"])
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise DataError(
+                f"Line {number} of {path} is no question ({type(error).__name__}: {error}). It needs to look like "
+                '{"context": "Two and two make", "choices": [" four.", " five."], "answer": 0}.'
+            ) from None
+        questions.append(question)
+    return questions
+
+
+def ending_questions(documents: Sequence[str], num_choices: int = 4, seed: int = 0) -> list[Question]:
+    """Which last sentence belongs to this text? The wrong ones are the last sentences of others.
+
+    Documents of one sentence are left out.
+    """
+    parted = [parts for document in documents if (parts := _part(document))]
+    if len(parted) < num_choices:
+        raise DataError(
+            f"{len(parted)} documents of two sentences or more are too few for {num_choices} choices. "
+            f"Give {num_choices} or more."
+        )
+    generator, questions = random.Random(seed), []
+    for place, (context, ending) in enumerate(parted):
+        others = generator.sample([end for i, (_, end) in enumerate(parted) if i != place], num_choices - 1)
+        answer = generator.randrange(num_choices)
+        choices = (*others[:answer], ending, *others[answer:])
+        questions.append(Question(context=context, choices=choices, answer=answer))
+    return questions
+
+
+def _part(document: str) -> tuple[str, str] | None:
+    """All but the last sentence, and the last one with the white space before it."""
+    ends = list(re.finditer(r'[.!?]"?(?=\s)', document.rstrip()))
+    return (document[: ends[-1].end()], document.rstrip()[ends[-1].end() :]) if ends else None

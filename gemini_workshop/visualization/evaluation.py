@@ -1,0 +1,112 @@
+"""Figures of what a model is worth: losses, needles, choices, programs, and models side by side."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gemini_workshop.evaluation.choice import ChoiceResult
+from gemini_workshop.evaluation.comparison import Profile
+from gemini_workshop.evaluation.needle import NeedleResult
+from gemini_workshop.evaluation.scores import Evaluation
+from gemini_workshop.visualization.theme import BLUE, COLOURS, GREEN, GREY, ORANGE, label_line
+
+PERCENT = ("0%", "25%", "50%", "75%", "100%")
+
+
+def score_bars(evaluation: Evaluation) -> Figure:
+    """The losses of a model and of the simple models beside it, in bits per byte."""
+    figure, axes = plt.subplots(figsize=(7.5, 0.45 * len(evaluation.scores) + 1.4))
+    names = [score.name for score in evaluation.scores]
+    colours = [BLUE if name.startswith("model") else GREY for name in names]
+    _bars(axes, names, [score.bits_per_byte for score in evaluation.scores], colours, "{:.3f}")
+    axes.set(xlabel="bits per byte (lower is better)", title=f"{evaluation.checkpoint} on {evaluation.text}")
+    return figure
+
+
+def needle_heat_map(result: NeedleResult, title: str = "") -> Figure:
+    """How often a needle was found, by the length of the text and by its depth in it."""
+    rows, columns = len(result.depths), len(result.lengths)
+    figure, axes = plt.subplots(figsize=(0.75 * columns + 3.2, 0.5 * rows + 1.9))
+    image = axes.imshow(np.array(result.found), vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(rows, columns):
+        share = result.found[row][column]
+        colour = "black" if share > 0.6 else "white"
+        axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=colour, size=9)
+    axes.set_xticks(range(columns), [f"{length:,}" for length in result.lengths])
+    axes.set_yticks(range(rows), [f"{depth:.0%}" for depth in result.depths])
+    axes.set(xlabel="length of the text (tokens)", ylabel="depth of the needle", title=title)
+    bar = figure.colorbar(image, ax=axes)
+    bar.set_ticks([0, result.chance, 1], labels=["never found", f"chance ({result.chance:.0%})", "always found"])
+    bar.outline.set_visible(False)
+    return figure
+
+
+def choice_bars(results: Mapping[str, ChoiceResult]) -> Figure:
+    """The share of questions answered rightly by each normalization, for each model, with the level of chance."""
+    (first, *_) = results.values()
+    names = list(first.accuracy)
+    figure, axes = plt.subplots(figsize=(7.5, 3.6))
+    width = 0.8 / len(results)
+    for i, ((model, result), colour) in enumerate(zip(results.items(), COLOURS, strict=False)):
+        places = [x + (i - (len(results) - 1) / 2) * width for x in range(len(names))]
+        heights = [result.accuracy[name] for name in names]
+        axes.bar(places, heights, width * 0.92, color=colour, label=model)
+        for x, height in zip(places, heights, strict=True):
+            axes.annotate(f"{height:.0%}", (x, height), xytext=(0, 3), textcoords="offset points", ha="center", size=9)
+    end = len(names) - 0.5
+    axes.plot([-0.6, end], [first.chance] * 2, color=GREY, linestyle="--", linewidth=1.5)
+    label_line(axes, end, first.chance, f"chance {first.chance:.0%}", GREY)
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="normalization", ylabel="right", ylim=(0, 1.08), xlim=(-0.6, len(names) + 0.1))
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], PERCENT)
+    axes.set_title(f"Multiple choice by likelihood, {first.num_questions:,} questions")
+    if len(results) > 1:
+        axes.legend(loc="upper left", ncols=len(results))
+    return figure
+
+
+def pass_at_k_curves(curves: Mapping[str, Mapping[int, float]]) -> Figure:
+    """pass@k against k, one line for each model."""
+    figure, axes = plt.subplots(figsize=(7, 3.8))
+    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+        ks = sorted(curve)
+        shares = [curve[k] for k in ks]
+        axes.plot(ks, shares, marker="o", color=colour)
+        label_line(axes, float(ks[-1]), shares[-1], name, colour)
+    most = max(k for curve in curves.values() for k in curve)
+    ticks = sorted({k for curve in curves.values() for k in curve})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(k) for k in ticks])
+    axes.minorticks_off()
+    axes.set(
+        xlabel="k, programs that may be tried", ylabel="problems solved", ylim=(-0.03, 1.05), xlim=(0.9, most * 2.2),
+        title="pass@k",
+    )  # fmt: skip
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], PERCENT)
+    return figure
+
+
+def comparison_panels(profiles: Sequence[Profile]) -> Figure:
+    """Models side by side: loss, variety, speed."""
+    names = [each.name for each in profiles]
+    figure, (loss, variety, speed) = plt.subplots(1, 3, figsize=(11, 0.5 * len(names) + 1.6), sharey=True)
+    _bars(loss, names, [each.bits_per_byte for each in profiles], BLUE, "{:.3f}")
+    _bars(variety, names, [each.distinct[1] for each in profiles], GREEN, "{:.2f}")
+    _bars(speed, names, [each.written_tokens_per_second for each in profiles], ORANGE, "{:,.0f}")
+    loss.set(xlabel="bits per byte", title="Loss: lower is better")
+    variety.set(xlabel="distinct-2", title="Variety of samples")
+    speed.set(xlabel="tokens per second", title="Speed of writing")
+    return figure
+
+
+def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: str | Sequence[str], form: str) -> None:
+    """Horizontal bars from the top down, each with its number behind it."""
+    axes.barh(range(len(names)), values, color=colours, height=0.6)
+    for i, value in enumerate(values):
+        axes.annotate(form.format(value), (value, i), xytext=(5, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlim(0, max(values) * 1.25)
+    axes.set_ylim(len(names) - 0.5, -0.5)
