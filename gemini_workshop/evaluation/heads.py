@@ -2,9 +2,13 @@
 
 A map that looks meaningful is a hint and no proof (Jain and Wallace 2019, arXiv:1902.10186). The measurement here is an
 ablation: let one head average over everything that it may see, and count how much worse the model predicts.
+
+Two kinds of head can be told by a number. A previous-token head looks one step back. An induction head looks for an
+earlier place where the same token stood, and from there one step on: at what came next the last time (Olsson et al.
+2022, arXiv:2209.11895).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from jaxtyping import Float, Int
@@ -16,17 +20,39 @@ from gemini_workshop.models.transformer import Transformer
 
 
 @torch.no_grad()
-def attention_maps(model: Transformer, token_ids: Int[Tensor, " T"]) -> Float[Tensor, "L H T T"]:
-    """The attention of every layer L and head H of a model on one text."""
+def attention_maps(
+    model: Transformer, token_ids: Int[Tensor, " T"], averaging: Collection[tuple[int, int]] = ()
+) -> Float[Tensor, "L H T T"]:
+    """The attention of every layer L and head H of a model on one text.
+
+    Args:
+        averaging: heads, as (layer, head), that give an equal share to every token that they may see instead.
+    """
     maps: list[Tensor] = []
 
     def attend_and_record(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
+        query = query.clone()
+        query[:, [head for layer, head in averaging if layer == len(maps)]] = 0.0
         maps.append(causal_attention_weights(query, key, rule)[0].cpu())
         return fast_causal_attention(query, key, value, rule)
 
     with model.attention_by(attend_and_record):
         model(token_ids[None])
     return torch.stack(maps)
+
+
+def previous_token_scores(maps: Float[Tensor, "*B T T"]) -> Float[Tensor, "*B"]:
+    """The share that goes to the token just before the one that asks, averaged over the tokens of a text."""
+    return maps.diagonal(-1, -2, -1).mean(-1)
+
+
+def induction_scores(maps: Float[Tensor, "*B T T"], period: int) -> Float[Tensor, "*B"]:
+    """The share that goes to what came next the last time, averaged over the repeated part of a text.
+
+    Args:
+        period: after so many tokens the text repeats itself. Tokens in random order leave a head nothing else to go by.
+    """
+    return maps.diagonal(1 - period, -2, -1)[..., 1:].mean(-1)  # token `period` is the first that was there before
 
 
 @torch.no_grad()

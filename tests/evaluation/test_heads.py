@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.evaluation.heads import attention_maps, head_costs
+from gemini_workshop.evaluation.heads import attention_maps, head_costs, induction_scores, previous_token_scores
 from gemini_workshop.models.transformer import Transformer
 from tests import tiny
 
@@ -56,3 +56,37 @@ def test_a_head_that_averages_already_costs_nothing(model):
     costs = head_costs(model, torch.arange(9)[None], loss)
     assert costs[0, 0].abs() < 1e-6
     assert costs[0, 1].abs() > 1e-6
+
+
+def test_a_head_that_is_told_to_average_does_so_and_changes_only_what_comes_after_it(model):
+    ids = torch.arange(7)
+    before, after = attention_maps(model, ids), attention_maps(model, ids, averaging=[(1, 2)])
+    evenly = torch.ones(7, 7).tril() / torch.arange(1, 8)[:, None]
+    torch.testing.assert_close(after[1, 2], evenly)
+    assert torch.equal(after[0], before[0])
+    others = [head for head in range(4) if head != 2]
+    assert torch.equal(after[1, others], before[1, others])
+    assert not torch.equal(after[2], before[2])
+
+
+def test_a_map_that_looks_one_step_back_scores_one_and_an_even_one_what_is_left_for_it():
+    one_back = torch.eye(5).roll(1, 0)
+    one_back[0] = torch.eye(5)[0]
+    evenly = torch.ones(5, 5).tril() / torch.arange(1.0, 6)[:, None]
+    scores = previous_token_scores(torch.stack([one_back, torch.eye(5), evenly])[None])
+    torch.testing.assert_close(scores, torch.tensor([[1.0, 0.0, (1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4]]))
+
+
+def test_a_map_that_looks_at_what_came_next_the_last_time_scores_one():
+    text = [7, 3, 5, 7, 3, 5]  # the second 7 looks at the first 3, the second 3 at the 5, the second 5 at the second 7
+    next_last_time, same_token = torch.eye(6), torch.eye(6)
+    for t in (3, 4, 5):
+        next_last_time[t] = torch.eye(6)[text.index(text[t]) + 1]
+        same_token[t] = torch.eye(6)[t - 3]
+    assert induction_scores(torch.stack([next_last_time, same_token]), period=3).tolist() == [1.0, 0.0]
+
+
+def test_what_a_head_does_in_the_first_reading_does_not_count_as_induction():
+    maps = torch.zeros(6, 6)
+    maps[2, 0] = 1.0  # the same distance as in the second reading, but nothing has been repeated yet
+    assert induction_scores(maps, period=3) == 0.0
