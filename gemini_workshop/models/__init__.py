@@ -11,6 +11,7 @@
     feedforward        what a token does by itself
     gates, routing, experts, moe     a mixture of experts
     transformer_block, transformer   the whole; accounting: what it costs
+    plain_transformer  the whole once more with no choices: what lesson 06 builds
     families           published models as configurations; huggingface: their files
 
 Beside it, recurrent: the cells that came before, taught in lesson 01.
