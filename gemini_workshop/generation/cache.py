@@ -55,8 +55,7 @@ class LayerCache:
             WorkshopError: they do not fit.
         """
         start, end = self.num_tokens, self.num_tokens + key.shape[2]
-        if end > self.keys.room:
-            self._make_room(end)
+        self.make_room(end)
         self.keys.write(start, key)
         self.values.write(start, value)
         self.num_tokens = end
@@ -79,20 +78,28 @@ class LayerCache:
         """Memory set aside, whether used or not."""
         return self.keys.num_bytes() + self.values.num_bytes()
 
-    def _make_room(self, needed: int) -> None:
-        raise WorkshopError(
-            f"The cache holds {self.keys.room} tokens and {self.num_tokens} are used, "
-            f"so {needed - self.num_tokens} more do not fit. Build it with max_tokens >= {needed}, or kind='growing'."
-        )
+    def make_room(self, needed: int) -> None:
+        """See that so many tokens fit.
+
+        Raises:
+            WorkshopError: they do not.
+        """
+        if needed > self.keys.room:
+            raise WorkshopError(
+                f"The cache holds {self.keys.room} tokens and {self.num_tokens} are used, so "
+                f"{needed - self.num_tokens} more do not fit. Build it with max_tokens >= {needed}, or kind='growing'."
+            )
 
 
 class GrowingLayerCache(LayerCache):
     """Room that doubles whenever it is full: a token is moved about once, however long the text becomes."""
 
-    def _make_room(self, needed: int) -> None:
-        room = max(needed, 2 * self.keys.room)
-        self.keys.grow(room)
-        self.values.grow(room)
+    def make_room(self, needed: int) -> None:
+        """See that so many tokens fit: move to twice the room if they do not."""
+        if needed > self.keys.room:
+            room = max(needed, 2 * self.keys.room)
+            self.keys.grow(room)
+            self.values.grow(room)
 
 
 class RingLayerCache(LayerCache):

@@ -169,7 +169,7 @@ class Transformer(nn.Module):
 
     def logits(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Scores from hidden states: what the head reads."""
-        logits = F.linear(x, self.embedding.weight if self.head is None else self.head.weight)
+        logits = F.linear(x, self.embedding.weight) if self.head is None else self.head(x)
         return logits if self.config.final_softcap is None else softcap(logits, self.config.final_softcap)
 
     def hidden_states(
