@@ -18,7 +18,7 @@ import math
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
@@ -71,6 +71,24 @@ def sinusoidal_positions(positions: Int[Tensor, "*B T"], embed_dim: int) -> Floa
     """
     cos, sin = rotary_cos_sin(positions, rotary_frequencies(embed_dim, base=10_000.0).to(positions.device))
     return torch.stack([sin, cos], dim=-1).flatten(-2)
+
+
+class LearnedPositionalEmbedding(nn.Module):
+    """A vector for each position, to be added to the token's, learned as token embeddings are (GPT-2).
+
+    The table ends somewhere: a position past its end is an IndexError.
+
+    Args:
+        generator: where the initial vectors are drawn from, with a spread of 0.02.
+    """
+
+    def __init__(self, num_positions: int, embed_dim: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.02 * torch.randn(num_positions, embed_dim, generator=generator))
+
+    def forward(self, positions: Int[Tensor, "*B T"]) -> Float[Tensor, "*B T D"]:
+        """The vectors of these positions."""
+        return self.weight[positions]
 
 
 def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
