@@ -68,6 +68,8 @@ def judge_workshop(words: list[str]) -> None:
     """Parse as the command line does, run nothing."""
     command = typer.main.get_command(app)
     while hasattr(command, "commands"):
+        if words[0] not in command.commands and hasattr(command, "default_command"):
+            words = [command.default_command, *words]
         name, *words = words
         assert name in command.commands, name
         command = command.commands[name]

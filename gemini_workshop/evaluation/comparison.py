@@ -5,7 +5,6 @@ an end of text, and its bytes are counted, whatever the tokens are.
 """
 
 import importlib.util
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +26,7 @@ class Profile:
 
     Args:
         samples: one a prompt and seed, the prompt included.
-        distinct: distinct-1, -2 and -3 of what was written.
+        distinct: distinct-1, -2 and -3 of what was written; 0 where nothing is that long.
         self_bleu: None without sacrebleu.
     """
 
@@ -109,5 +108,4 @@ def comparison_table(profiles: Sequence[Profile]) -> str:
 
 
 def _distinct(texts: Sequence[str], n: int) -> float:
-    """Not a number where nothing was written that is long enough."""
-    return distinct_n(texts, n) if any(len(text.split()) >= n for text in texts) else math.nan
+    return distinct_n(texts, n) if any(len(text.split()) >= n for text in texts) else 0.0

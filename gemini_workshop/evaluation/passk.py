@@ -48,6 +48,11 @@ class Problem:
     tests: str
     names: tuple[str, ...]
 
+    @property
+    def reference_program(self) -> str:
+        """A whole program that is right."""
+        return (self.prompt if self.is_continued else "") + self.reference
+
     def program(self, completion: str) -> str:
         """The whole program, from what a model wrote after the prompt."""
         for stop in self.stops:
@@ -135,13 +140,13 @@ def mbpp_problem(record: dict[str, Any]) -> Problem:
     )
 
 
-def complete(problem: Problem, num_samples: int, write: Callable[[str, int], str]) -> list[str]:
+def complete(problem: Problem, num_samples: int, write: Callable[[Problem, int], str]) -> list[str]:
     """Programs for a problem.
 
     Args:
-        write: from a prompt and the number of the sample to the text that follows.
+        write: from a problem and the number of the sample to the text that follows its prompt.
     """
-    return [problem.program(write(problem.prompt, number)) for number in range(num_samples)]
+    return [problem.program(write(problem, number)) for number in range(num_samples)]
 
 
 def judge_programs(

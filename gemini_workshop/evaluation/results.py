@@ -93,7 +93,9 @@ def text_facts(name: str, documents: Sequence[str]) -> dict[str, Any]:
 
 def differences(first: Result, second: Result) -> list[str]:
     """Why two results must not be compared: the names of what differs; none if they may be."""
-    found = [] if first.kind == second.kind else ["kind"]
+    if first.kind != second.kind:
+        return ["kind"]
+    found = []
     if first.data.get("sha256") != second.data.get("sha256"):
         found.append("data")
     names = sorted({*first.settings, *second.settings})

@@ -78,7 +78,7 @@ def test_a_completion_ends_where_something_else_begins():
     assert problem.program("    return 1\n\ndef other():\n    return 2") == HUMANEVAL["prompt"] + "    return 1\n"
     assert problem.program("    return 1\nprint(3)") == HUMANEVAL["prompt"] + "    return 1"
     assert all(stop.startswith("\n") for stop in HUMANEVAL_STOPS)
-    written = complete(problem, 2, lambda prompt, number: f"    return {number}\n#{prompt}")
+    written = complete(problem, 2, lambda problem, number: f"    return {number}\n#{problem.name}")
     assert [program.removeprefix(problem.prompt) for program in written] == ["    return 0", "    return 1"]
 
 
@@ -122,7 +122,7 @@ def test_only_problems_with_tests_can_be_loaded():
 def test_every_reference_solution_passes(name, count):
     """Ten milliseconds of processor time each; the rest is the kernel's waiting, so several run side by side."""
     problems = load_problems(name)
-    whole = [(problem, [problem.prompt * problem.is_continued + problem.reference]) for problem in problems]
+    whole = [(problem, [problem.reference_program]) for problem in problems]
     failed = [
         result for result in judge_programs(whole, limits=Limits(seconds=60.0), workers=4) if not result.num_passed
     ]

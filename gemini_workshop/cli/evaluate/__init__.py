@@ -1,0 +1,41 @@
+"""``gemini-workshop evaluate``: what a trained model is worth. Without a subcommand, the loss on a text."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from gemini_workshop.cli.evaluate.choice import choice
+from gemini_workshop.cli.evaluate.code import code
+from gemini_workshop.cli.evaluate.compare import compare
+from gemini_workshop.cli.evaluate.needle import needle
+from gemini_workshop.cli.evaluate.perplexity import perplexity
+from gemini_workshop.cli.evaluate.results import results
+from gemini_workshop.cli.evaluate.speed import speed
+
+
+class PerplexityFirst(TyperGroup):
+    """A group in which ``evaluate CHECKPOINT ...`` means ``evaluate perplexity CHECKPOINT ...``."""
+
+    default_command = "perplexity"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name of the command where it was left out."""
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
+            args = [self.default_command, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=PerplexityFirst,
+    help="What a trained model is worth.\n\n"
+    "`evaluate CHECKPOINT` is short for `evaluate perplexity CHECKPOINT`: the loss on a text. Every measurement can be "
+    "kept as a small JSON file (--result) and as a picture (--picture); `results` shows such files side by side.",
+)
+app.command()(perplexity)
+app.command()(needle)
+app.command()(choice)
+app.command()(code)
+app.command()(compare)
+app.command()(speed)
+app.command()(results)
