@@ -1,0 +1,129 @@
+"""Figures about recurrence: what a state holds, how far gradients reach, what is recalled, what waits for what."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from gemini_workshop.visualization.attention import visible_token
+from gemini_workshop.visualization.theme import BLUE, COLOURS, GREY, ORANGE, RED, label_line
+
+KINDS = {"RNN": RED, "LSTM": ORANGE, "attention": BLUE}  # one colour each, in all figures
+
+
+def states(states: Sequence[Float[Tensor, "T R"]], tokens: Sequence[Sequence[str]]) -> Figure:
+    """The state after each token of several texts: one row a unit, one column a token."""
+    figure, axes = plt.subplots(1, len(states), figsize=(8, 3.6), sharey=True)
+    for i, (one, names) in enumerate(zip(states, tokens, strict=True)):
+        image = axes[i].imshow(one.T.numpy(), vmin=-1, vmax=1, cmap="RdBu", aspect="auto")
+        axes[i].set_xticks(range(len(names)), [visible_token(name) for name in names], rotation=45, family="monospace")
+        axes[i].set(xlabel="after reading")
+    axes[0].set(ylabel="unit of the state", title="Same words, another order: another state")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label("value")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def pulse(curves: Mapping[str, Float[Tensor, " T"]], title: str) -> Figure:
+    """The state of one unit, step by step, after a single pulse at step 0."""
+    figure, axes = plt.subplots(figsize=(7.5, 3.4))
+    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+        axes.plot(curve.numpy(), color=colour)
+        label_line(axes, len(curve) - 1, float(curve[-1]), name, colour)
+    axes.set(xlabel="steps after the pulse", ylabel="state", ylim=(-0.05, 1.05), title=title)
+    axes.set_xlim(0, 1.3 * len(curve))
+    return figure
+
+
+def gradients(
+    curves: Mapping[str, Float[Tensor, " T"]], bounds: Mapping[str, Float[Tensor, " T"]], title: str
+) -> Figure:
+    """Gradient norms by distance on a logarithmic axis; a bound of the same name is drawn dashed."""
+    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    gradient_lines(axes, curves, bounds)
+    axes.set(ylabel="gradient norm", title=title)
+    return figure
+
+
+def gradient_lines(
+    axes: Axes, curves: Mapping[str, Float[Tensor, " T"]], bounds: Mapping[str, Float[Tensor, " T"]]
+) -> None:
+    """Draw gradient norms by distance into a figure's axes."""
+    for (name, norms), colour in zip(curves.items(), COLOURS, strict=False):
+        axes.semilogy(norms.numpy(), color=KINDS.get(name, colour))
+        if name in bounds:
+            axes.semilogy(bounds[name].numpy(), color=KINDS.get(name, colour), linestyle=":", linewidth=1.5)
+        label_line(axes, len(norms) - 1, float(norms[-1]), name, KINDS.get(name, colour))
+    axes.set(xlabel="distance (steps back)", xlim=(0, 1.4 * len(norms)))
+
+
+def memory_and_gradient(
+    memories: Mapping[str, Float[Tensor, " T"]], norms: Mapping[str, Float[Tensor, " T"]]
+) -> Figure:
+    """What units remember of a pulse, on the left, and how far their gradients reach, on the right."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8))
+    for (name, curve), colour in zip(memories.items(), COLOURS, strict=False):
+        left.plot(curve.numpy(), color=colour)
+        label_line(left, len(curve) - 1, float(curve[-1]), name, colour)
+    left.set(xlabel="steps after the pulse", ylabel="state", xlim=(0, 1.5 * len(curve)), title="It remembers …")
+    gradient_lines(right, norms, {})
+    right.set(ylabel="gradient norm", title="… and cannot be taught")
+    return figure
+
+
+def recall(
+    delays: Sequence[int], accuracies: Mapping[str, Float[np.ndarray, "seeds delays"]], chance: float, title: str
+) -> Figure:
+    """How often each kind of network recalls, by delay: a thin line for each seed and a thick one for their mean."""
+    figure, axes = plt.subplots(figsize=(7.5, 4.0))
+    axes.axhline(chance, color=GREY, linewidth=1, linestyle="--")
+    axes.annotate("guessing", (delays[0], chance), xytext=(0, 4), textcoords="offset points", color=GREY)
+    for name, seeds in accuracies.items():
+        axes.semilogx(delays, seeds.T, color=KINDS[name], linewidth=0.8, alpha=0.6, base=2)
+        axes.semilogx(delays, seeds.mean(0), color=KINDS[name], marker="o", base=2)
+        label_line(axes, float(delays[-1]), float(seeds.mean(0)[-1]), name, KINDS[name])
+    axes.set_xticks(delays, [str(delay) for delay in delays])
+    axes.minorticks_off()
+    axes.set(xlim=(delays[0] * 0.9, delays[-1] * 1.6), ylim=(0, 1.08))
+    axes.set(xlabel="symbols read since (delay)", ylabel="recalled correctly", title=title)
+    return figure
+
+
+def depths(lengths: Sequence[int], chains: Mapping[str, Sequence[int]]) -> Figure:
+    """The longest chain of operations that wait for one another, by length of the text."""
+    return _by_length(lengths, chains, "longest chain (operations)", "A recurrence makes everyone wait")
+
+
+def seconds(lengths: Sequence[int], times: Mapping[str, Sequence[float]]) -> Figure:
+    """How long a forward and backward pass took, by length of the text."""
+    return _by_length(lengths, times, "forward and backward (seconds)", "… and the clock agrees")
+
+
+def _by_length(lengths: Sequence[int], values: Mapping[str, Sequence[float]], label: str, title: str) -> Figure:
+    figure, axes = plt.subplots(figsize=(7.5, 3.6))
+    for name, value in values.items():
+        axes.loglog(lengths, value, marker="o", color=KINDS[name])
+        label_line(axes, float(lengths[-1]), value[-1], name, KINDS[name])
+    axes.set_xticks(lengths, [str(n) for n in lengths])
+    axes.minorticks_off()
+    axes.set(xlim=(lengths[0] * 0.8, lengths[-1] * 2.5), xlabel="length (tokens)", ylabel=label, title=title)
+    return figure
+
+
+def real_gradient(norms: Float[Tensor, " T"], factor: float) -> Figure:
+    """A trained transformer's gradient by distance, beside what fades by a factor a step."""
+    figure, axes = plt.subplots(figsize=(7.5, 3.8))
+    relative = norms / norms[1]
+    axes.semilogy(range(1, len(norms)), relative[1:].numpy(), color=BLUE)
+    fading = factor ** np.arange(len(norms))
+    axes.semilogy(range(1, len(norms)), fading[1:] / fading[1], color=RED, linestyle=":")
+    axes.annotate("our transformer", (len(norms) * 0.45, 0.25), color=BLUE)
+    axes.annotate("a fresh RNN", (8, 1e-5), color=RED)
+    axes.set(ylim=(1e-6, 3), xlabel="distance (tokens back)", ylabel="gradient norm, at distance 1 = 1")
+    axes.set_title("A trained transformer still feels the far end")
+    return figure
