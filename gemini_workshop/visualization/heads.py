@@ -1,0 +1,121 @@
+"""Figures about heads: where numbers go when channels are cut, who looks where, and what heads are found to do."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from gemini_workshop.visualization.attention import visible_token
+from gemini_workshop.visualization.theme import BLACK, BLUE, COLOURS, GREY, RED, SKY, label_line
+
+
+def cut_into_heads(x: Float[Tensor, "T HC"], cuts: Mapping[str, Float[Tensor, "H T C"]]) -> Figure:
+    """The numbers of every head, each in the colour of the token that it comes from; one row for each way to cut.
+
+    Every number must stand in ``x`` once.
+    """
+    token_of = {value: t for t, row in enumerate(x.tolist()) for value in row}
+    H, T, C = next(iter(cuts.values())).shape
+    figure, axes = plt.subplots(
+        len(cuts), H + 1, figsize=(1.3 + 0.42 * C * (2 * H), 0.75 + 0.62 * T * len(cuts)), width_ratios=(H, *[1] * H)
+    )
+    for row, (name, heads) in zip(np.atleast_2d(axes), cuts.items(), strict=True):
+        _table(row[0], x, token_of, "before: one row a token")
+        row[0].set_ylabel(name, weight="bold")
+        for h in range(H):
+            _table(row[h + 1], heads[h], token_of, f"head {h}")
+    return figure
+
+
+def _table(axes: Axes, numbers: Tensor, token_of: Mapping[float, int], title: str) -> None:
+    for (i, j), value in np.ndenumerate(numbers.numpy()):
+        axes.add_patch(plt.Rectangle((j, i), 0.94, 0.9, color=COLOURS[token_of[float(value)]], alpha=0.75))
+        axes.text(j + 0.47, i + 0.47, f"{value:g}", ha="center", va="center", size=9)
+    axes.set(xlim=(0, numbers.shape[1]), ylim=(numbers.shape[0], 0), xticks=[], yticks=[])
+    axes.set_title(title, size=10, weight="normal")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def attention_lines(
+    weights: Float[Tensor, "T S"], asking: Sequence[str], looked_at: Sequence[str], title: str = ""
+) -> Figure:
+    """Who looks at whom: a line from each token that asks to each that it looks at, the wider the larger the share."""
+    T, S = weights.shape
+    rows = max(T, S)
+    figure, axes = plt.subplots(figsize=(5.4, 1.2 + 0.3 * rows))
+    for (t, s), share in np.ndenumerate(weights.numpy()):
+        if share > 0.02:
+            axes.plot([0, 1], [t, s], color=BLUE, linewidth=5 * share, alpha=min(1.0, 0.15 + share))
+    for x, tokens, side in ((0, asking, "right"), (1, looked_at, "left")):
+        for i, token in enumerate(tokens):
+            shift = -0.03 if side == "right" else 0.03
+            axes.text(x + shift, i, visible_token(token), ha=side, va="center", family="monospace", size=10)
+    axes.text(-0.03, -1.1, "asks", ha="right", va="center", color=GREY)
+    axes.text(1.03, -1.1, "is looked at", ha="left", va="center", color=GREY)
+    axes.set(xlim=(-0.6, 1.6), ylim=(rows - 0.4, -1.6), title=title)
+    axes.axis("off")
+    return figure
+
+
+def two_look_ups(
+    both: Mapping[str, Sequence[Sequence[float]]], answers: Mapping[str, Sequence[Sequence[float]]]
+) -> Figure:
+    """How often both questions of two were answered during training, and how often each one in the end.
+
+    Args:
+        both: for each kind of model, one curve a seed: the share of texts with both answers right, step by step.
+        answers: for each kind of model and seed, the share of right answers to each of the questions, the better first.
+    """
+    figure, (curves, bars) = plt.subplots(1, 2, figsize=(9, 3.8), width_ratios=(1.5, 1))
+    for (name, lines), colour in zip(both.items(), (RED, SKY, BLUE), strict=False):
+        for line in lines:
+            curves.plot(np.arange(1, len(line) + 1), line, color=colour, alpha=0.7, linewidth=1.4)
+        label_line(curves, float(len(lines[0])), float(np.mean([line[-1] for line in lines])), name, colour)
+    curves.set(ylim=(0, 1.04), xlim=(0, len(lines[0]) * 1.45), xlabel="training step", ylabel="both answers right")
+    curves.set_title("One mixture is not enough for two")
+    for i, (seeds, colour) in enumerate(zip(answers.values(), (RED, SKY, BLUE), strict=False)):
+        for q, marker in enumerate("o^"):
+            bars.scatter([i] * len(seeds), [seed[q] for seed in seeds], marker=marker, color=colour, s=60, alpha=0.8)
+    bars.set(ylim=(0, 1.04), xlim=(-0.5, len(answers) - 0.5), ylabel="right answers")
+    bars.set_xticks(range(len(answers)), [name.replace(", ", "\n") for name in answers], size=9)
+    bars.set_title("○ better question  △ the other", size=10, weight="normal")
+    return figure
+
+
+def shares_by_head(
+    shares: Float[Tensor, "H S"], looked_at: Sequence[str], wanted: Sequence[int], title: str = ""
+) -> Figure:
+    """Where each head looks for one token that asks: a row a head; the names of what was asked for stand out."""
+    H, S = shares.shape
+    figure, axes = plt.subplots(figsize=(1.6 + 0.85 * S, 1.5 + 0.32 * H))
+    axes.imshow(shares.numpy(), vmin=0, vmax=1, aspect="auto")
+    for (h, s), share in np.ndenumerate(shares.numpy()):
+        if share >= 0.05:
+            axes.text(s, h, f"{share:.2f}", ha="center", va="center", size=8, color=BLACK if share > 0.6 else "white")
+    axes.set_xticks(range(S), [name.replace(" ", "\n") for name in looked_at], size=9)
+    for s in wanted:
+        axes.get_xticklabels()[s].set(color=RED, weight="bold")
+    axes.set_yticks(range(H), [f"head {h}" for h in range(H)], size=9)
+    axes.set(title=title)
+    return figure
+
+
+def head_scores(scores: Mapping[str, Float[Tensor, "L H"]]) -> Figure:
+    """What each head of a model scores, one table for each score; the highest is framed."""
+    figure, all_axes = plt.subplots(1, len(scores), figsize=(4.4 * len(scores), 3.9))
+    for axes, (name, table) in zip(np.atleast_1d(all_axes), scores.items(), strict=True):
+        L, H = table.shape
+        axes.imshow(table.numpy(), vmin=0)
+        middle = float(table.max()) * 0.6
+        for (layer, head), score in np.ndenumerate(table.numpy()):
+            colour = BLACK if score > middle else "white"
+            axes.text(head, layer, f"{score:.2f}", ha="center", va="center", size=8, color=colour)
+        layer, head = divmod(int(table.argmax()), H)
+        axes.add_patch(plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, edgecolor=RED, linewidth=3))
+        axes.set(xticks=range(H), yticks=range(L), xlabel="head", ylabel="layer", title=name)
+    return figure
