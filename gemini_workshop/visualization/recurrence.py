@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gemini_workshop.visualization.attention import visible_token
-from gemini_workshop.visualization.theme import BLUE, COLOURS, GREY, ORANGE, RED, label_line
+from gemini_workshop.visualization.theme import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, RED, SKY, label_line
 
 KINDS = {"RNN": RED, "LSTM": ORANGE, "attention": BLUE}  # one colour each, in all figures
+OTHERS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 
 
 def states(states: Sequence[Float[Tensor, "T R"]], tokens: Sequence[Sequence[str]]) -> Figure:
@@ -34,7 +35,7 @@ def pulse(curves: Mapping[str, Float[Tensor, " T"]], title: str) -> Figure:
     figure, axes = plt.subplots(figsize=(7.5, 3.4))
     for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
         axes.plot(curve.numpy(), color=colour)
-        label_line(axes, len(curve) - 1, float(curve[-1]), name, colour)
+        label_line(axes, len(curve) - 1.0, float(curve[-1]), name, colour)
     axes.set(xlabel="steps after the pulse", ylabel="state", ylim=(-0.05, 1.05), title=title)
     axes.set_xlim(0, 1.3 * len(curve))
     return figure
@@ -54,11 +55,12 @@ def gradient_lines(
     axes: Axes, curves: Mapping[str, Float[Tensor, " T"]], bounds: Mapping[str, Float[Tensor, " T"]]
 ) -> None:
     """Draw gradient norms by distance into a figure's axes."""
-    for (name, norms), colour in zip(curves.items(), COLOURS, strict=False):
-        axes.semilogy(norms.numpy(), color=KINDS.get(name, colour))
+    for (name, norms), other in zip(curves.items(), OTHERS, strict=False):
+        colour = KINDS.get(name, other)
+        axes.semilogy(norms.numpy(), color=colour)
         if name in bounds:
-            axes.semilogy(bounds[name].numpy(), color=KINDS.get(name, colour), linestyle=":", linewidth=1.5)
-        label_line(axes, len(norms) - 1, float(norms[-1]), name, KINDS.get(name, colour))
+            axes.semilogy(bounds[name].numpy(), color=colour, linestyle=":", linewidth=1.5)
+        label_line(axes, len(norms) - 1.0, float(norms[-1]), name, colour)
     axes.set(xlabel="distance (steps back)", xlim=(0, 1.4 * len(norms)))
 
 
@@ -69,8 +71,8 @@ def memory_and_gradient(
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8))
     for (name, curve), colour in zip(memories.items(), COLOURS, strict=False):
         left.plot(curve.numpy(), color=colour)
-        label_line(left, len(curve) - 1, float(curve[-1]), name, colour)
-    left.set(xlabel="steps after the pulse", ylabel="state", xlim=(0, 1.5 * len(curve)), title="It remembers …")
+        label_line(left, len(curve) - 1.0, float(curve[-1]), name, colour)
+    left.set(xlabel="steps after the pulse", ylabel="state", xlim=(0, 1.5 * len(curve)), title="The latch remembers …")
     gradient_lines(right, norms, {})
     right.set(ylabel="gradient norm", title="… and cannot be taught")
     return figure
@@ -86,7 +88,7 @@ def recall(
     for name, seeds in accuracies.items():
         axes.semilogx(delays, seeds.T, color=KINDS[name], linewidth=0.8, alpha=0.6, base=2)
         axes.semilogx(delays, seeds.mean(0), color=KINDS[name], marker="o", base=2)
-        label_line(axes, float(delays[-1]), float(seeds.mean(0)[-1]), name, KINDS[name])
+        label_line(axes, float(delays[-1]), float(seeds.mean(0)[-1]) + 0.03, name, KINDS[name])
     axes.set_xticks(delays, [str(delay) for delay in delays])
     axes.minorticks_off()
     axes.set(xlim=(delays[0] * 0.9, delays[-1] * 1.6), ylim=(0, 1.08))
@@ -104,11 +106,13 @@ def seconds(lengths: Sequence[int], times: Mapping[str, Sequence[float]]) -> Fig
     return _by_length(lengths, times, "forward and backward (seconds)", "… and the clock agrees")
 
 
-def _by_length(lengths: Sequence[int], values: Mapping[str, Sequence[float]], label: str, title: str) -> Figure:
+def _by_length(
+    lengths: Sequence[int], values: Mapping[str, Sequence[float] | Sequence[int]], label: str, title: str
+) -> Figure:
     figure, axes = plt.subplots(figsize=(7.5, 3.6))
     for name, value in values.items():
         axes.loglog(lengths, value, marker="o", color=KINDS[name])
-        label_line(axes, float(lengths[-1]), value[-1], name, KINDS[name])
+        label_line(axes, float(lengths[-1]), float(value[-1]), name, KINDS[name])
     axes.set_xticks(lengths, [str(n) for n in lengths])
     axes.minorticks_off()
     axes.set(xlim=(lengths[0] * 0.8, lengths[-1] * 2.5), xlabel="length (tokens)", ylabel=label, title=title)
@@ -122,8 +126,8 @@ def real_gradient(norms: Float[Tensor, " T"], factor: float) -> Figure:
     axes.semilogy(range(1, len(norms)), relative[1:].numpy(), color=BLUE)
     fading = factor ** np.arange(len(norms))
     axes.semilogy(range(1, len(norms)), fading[1:] / fading[1], color=RED, linestyle=":")
-    axes.annotate("our transformer", (len(norms) * 0.45, 0.25), color=BLUE)
-    axes.annotate("a fresh RNN", (8, 1e-5), color=RED)
+    axes.annotate("our transformer", (len(norms) * 0.45, 0.6), color=BLUE)
+    axes.annotate("a fresh RNN", (20, 3e-6), color=RED)
     axes.set(ylim=(1e-6, 3), xlabel="distance (tokens back)", ylabel="gradient norm, at distance 1 = 1")
     axes.set_title("A trained transformer still feels the far end")
     return figure
