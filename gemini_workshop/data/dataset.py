@@ -123,13 +123,22 @@ class TokenWindows:
             chosen.append(self.starts[epoch_order(len(self), epoch, seed)[index]])
         return self._cut(torch.stack(chosen), self.context_tokens)
 
-    def sequential_batches(self, batch_size: int) -> Iterator[tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]]:
+    def sequential_batches(
+        self, batch_size: int, max_batches: int | None = None
+    ) -> Iterator[tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]]:
         """The whole stream in its order, for evaluation: every token but the first is a target exactly once.
 
         The last batch may hold fewer windows, and what is left then follows as one window shorter than the others.
+
+        Args:
+            max_batches: if the stream has more, only so many, of windows spread evenly over it.
         """
         num_targets = len(self.token_ids) - 1
         starts = torch.arange(0, num_targets - self.context_tokens + 1, self.context_tokens)
+        if max_batches is not None and len(starts) > max_batches * batch_size:
+            spread = torch.linspace(0, len(starts) - 1, max_batches * batch_size, dtype=torch.float64)
+            yield from (self._cut(some, self.context_tokens) for some in starts[spread.long()].split(batch_size))
+            return
         for some in starts.split(batch_size):
             yield self._cut(some, self.context_tokens)
         if rest := num_targets % self.context_tokens:

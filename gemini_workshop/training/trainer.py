@@ -5,7 +5,6 @@ on schedule, and tells its callbacks. What ``fit`` does at a step depends on the
 the clock, so a run that was stopped and resumed ends with the same weights as one that was not.
 """
 
-import itertools
 import math
 import os
 import signal
@@ -114,7 +113,7 @@ def evaluate(
     average: WeightAverage | None = None,
     processes: Processes = ALONE,
 ) -> float:
-    """Mean loss in nats per token over the windows in order; over all of them if no limit is given.
+    """Mean loss in nats per token over the windows in order; if there is a limit, over some, evenly spread.
 
     Args:
         average: measure the mean of the weights in place of the weights.
@@ -124,7 +123,7 @@ def evaluate(
     nats, count = torch.zeros((), device=device), torch.zeros((), device=device)
     model.eval()
     with nullcontext() if average is None else average.in_place_of_weights(model):
-        for inputs, targets in itertools.islice(windows.sequential_batches(config.batch_size), max_batches):
+        for inputs, targets in windows.sequential_batches(config.batch_size, max_batches):
             own, has_rows = processes.rows_to_measure(inputs, targets)
             total, _ = objective(*(x.to(device) for x in own))
             nats += total * has_rows

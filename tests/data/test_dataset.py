@@ -185,3 +185,19 @@ def test_a_fraction_out_of_range_is_an_error(fraction):
 def test_an_empty_side_is_an_error():
     with pytest.raises(DataError, match=r"1 documents for training and 0 for validation.*validation_fraction=0.01"):
         split_documents(["a story"], 0.01)
+
+
+def test_some_batches_are_spread_evenly_over_the_whole_stream():
+    windows = TokenWindows(torch.arange(10_001), 10)
+    batches = list(windows.sequential_batches(4, max_batches=3))
+    assert [len(inputs) for inputs, _ in batches] == [4, 4, 4]
+    starts = torch.cat([inputs[:, 0] for inputs, _ in batches])
+    assert starts[0] == 0
+    assert starts[-1] == 9990
+    assert set(starts.diff().tolist()) <= {900, 910}
+
+
+def test_a_limit_that_is_not_reached_changes_nothing():
+    windows = TokenWindows(torch.arange(95), 10)
+    for limited, whole in zip(windows.sequential_batches(4, 3), windows.sequential_batches(4), strict=True):
+        assert torch.equal(limited[0], whole[0])
