@@ -1,0 +1,748 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   workshop:
+#     lesson: "04"
+#     title: Positional encoding
+#     part: part2_fundamentals
+#     kind: pair
+#     minutes: 60
+#     budget_seconds: 60
+#     requires: ["02"]
+# ---
+
+# %% [markdown]
+# # 04 · Positional encoding
+#
+# **60 minutes** · builds on 02
+#
+# After this lesson you can
+#
+# - prove that attention by itself does not know the order of its tokens,
+# - give it that order in three ways: fixed waves, a learned table, rotations,
+# - say why rotations make a score depend on distance, and check it,
+# - tell the two layouts of rotary weights apart, and convert one into the other,
+# - predict what happens when a text is longer than any in training, and measure it.
+#
+# You write three functions and one small class, a dozen lines in all.
+
+# %%
+import dataclasses
+import itertools
+
+import torch
+import torch.nn.functional as F
+from gemini_workshop.data.corpora import load_documents
+from gemini_workshop.devices import pick_device
+from gemini_workshop.exercises.core import check, hint, quiz, solution
+from gemini_workshop.models.attention import scaled_dot_product_attention
+from gemini_workshop.models.embeddings import apply_rotary_interleaved, rotary_cos_sin
+from gemini_workshop.models.masks import causal_mask
+from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.checkpointing import load_pretrained
+from gemini_workshop.visualization import positions as figures
+from gemini_workshop.visualization.theme import use_theme
+from gemini_workshop.visualization.widgets import explore
+from ipywidgets import FloatLogSlider, FloatSlider, IntSlider
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+use_theme()
+device = pick_device()
+rng = torch.Generator().manual_seed(4)
+model, tokenizer = load_pretrained(device=device)
+
+# %% [markdown]
+# ## 1 · Attention does not know what came first
+#
+# "Tom saw Lily" and "Lily saw Tom" are two different stories. Here are the vectors of some tokens, once in order and
+# once shuffled, each through one attention layer without a mask. **Predict:** what happens to the outputs?
+
+# %%
+ids = torch.tensor(tokenizer.encode("Tom saw Lily in the garden."), device=device)
+x = model.embedding.weight[ids].detach().cpu()
+x = x / x.std(dim=-1, keepdim=True)
+order = torch.randperm(len(x), generator=rng)
+
+in_order = scaled_dot_product_attention(x, x, x)
+shuffled = scaled_dot_product_attention(x[order], x[order], x[order])
+assert torch.allclose(shuffled, in_order[order], atol=1e-5)
+print("shuffle the tokens, and the same outputs come in the shuffled order")
+
+# %% [markdown]
+# Nothing else changes. Whatever "Tom" gathered, it gathers again, wherever it stands. Mathematicians say that attention
+# is *equivariant* under permutations. For us it means: to this layer a sentence is a bag of words.
+#
+# Does the causal mask help? It hides what comes later, and so it tells a token *which* others came before. In which
+# order they came it does not tell:
+
+# %%
+last_in_order = scaled_dot_product_attention(x, x, x, causal_mask(len(x), len(x)))[-1]
+order = torch.cat([torch.randperm(len(x) - 1, generator=rng), torch.tensor([len(x) - 1])])
+y = x[order]  # everything but the last token is shuffled
+last_shuffled = scaled_dot_product_attention(y, y, y, causal_mask(len(x), len(x)))[-1]
+assert torch.allclose(last_shuffled, last_in_order, atol=1e-5)
+print("shuffle all tokens before it, and the last output stays as it was")
+
+# %% [markdown]
+# (Several causal layers on top of each other can work out some order from this. They need not: the decoders of today
+# tell their tokens where they stand.)
+#
+# **What order is worth.** The pretrained model learns order by a trick that section 4 takes apart. Here we switch the
+# trick off and leave all weights as they are. The loss is in nats per token, measured on stories.
+
+
+# %%
+def with_rope(**changes):
+    """The pretrained model, with the same weights and its rotary positions changed."""
+    rope = dataclasses.replace(model.config.rope, **changes)
+    other = Transformer(dataclasses.replace(model.config, rope=rope), torch.Generator())
+    other.load_state_dict(model.state_dict())
+    return other.to(device).eval()
+
+
+@torch.no_grad()
+def token_losses(model, token_ids):
+    """The loss of every predicted token, one row a text."""
+    logits = model(token_ids)[:, :-1]
+    return F.cross_entropy(logits.transpose(1, 2), token_ids[:, 1:], reduction="none").cpu()
+
+
+context = model.config.context_tokens
+stream = []
+for story in load_documents("stories")[:60]:
+    stream += [*tokenizer.encode(story), tokenizer.end_of_text_id]
+stream = torch.tensor(stream, device=device)
+texts = stream[: 8 * context].view(8, context)
+
+loss = float(token_losses(model, texts).mean())
+without_order = float(token_losses(with_rope(scaling="linear", factor=1e9), texts).mean())
+assert without_order - loss > 0.8
+print("with its positions switched off, the model loses more than 0.8 nats per token")
+
+# %% [markdown]
+# A model that had never had positions would lose less: this one was trained to rely on them.
+#
+# ### A question that only order can answer
+#
+# For the rest of the lesson we need a task small enough to train in seconds. A diary of boxes: now and then something
+# is put into a box, `b=4`, which throws out what was in it. At the end come questions: what is in box `b` *now*? To
+# answer, a model has to find the notes about that box and take the **latest**.
+
+# %%
+BOXES, CONTENTS, NOTHING, NOTES, QUESTIONS = 6, 6, 6, 16, 8
+FIRST_QUESTION = BOXES * CONTENTS
+FIRST_NOTHING = FIRST_QUESTION + BOXES
+VOCABULARY = FIRST_NOTHING + NOTHING
+
+
+def diaries(count, num_tokens, rng):
+    """Token ids, and the content of each box asked about: always 16 notes and 8 questions."""
+    ids = torch.randint(FIRST_NOTHING, VOCABULARY, (count, num_tokens), generator=rng)
+    boxes = torch.randint(BOXES, (count, NOTES), generator=rng)
+    contents = torch.randint(CONTENTS, (count, NOTES), generator=rng)
+    days = torch.rand(count, num_tokens - QUESTIONS, generator=rng).argsort(-1)[:, :NOTES]
+    ids.scatter_(1, days.sort(-1).values, boxes * CONTENTS + contents)
+    asked = boxes[:, torch.randperm(NOTES, generator=rng)[:QUESTIONS]]
+    ids[:, -QUESTIONS:] = FIRST_QUESTION + asked
+    is_about = boxes[:, None, :] == asked[:, :, None]
+    latest = (is_about * torch.arange(1, NOTES + 1)).argmax(-1)
+    return ids, contents.gather(1, latest)
+
+
+def in_words(token):
+    if token >= FIRST_NOTHING:
+        return "·"
+    if token >= FIRST_QUESTION:
+        return "abcdef"[token - FIRST_QUESTION] + "?"
+    return "abcdef"[token // CONTENTS] + "=" + str(token % CONTENTS)
+
+
+diary, answers = diaries(1, 64, torch.Generator().manual_seed(0))
+print(" ".join(in_words(int(token)) for token in diary[0]))
+print("answers:", *answers[0].tolist())
+
+# %% [markdown]
+# The reader is one attention layer with two heads and nothing around it. What it knows about positions comes from
+# outside: vectors to **add** to the tokens, or **frequencies** by which to turn queries and keys. Without either it is
+# the bag of words from above. **Predict:** how often will it be right? Worse than, like, or better than picking one of
+# the notes about the box by chance?
+
+# %%
+SEED = 4
+
+
+class Reader(nn.Module):
+    """One attention layer: the questions at the end look back at the diary."""
+
+    def __init__(self, rng, add=None, frequencies=None, width=64, heads=2):
+        super().__init__()
+        self.heads, self.add, self.frequencies = heads, add, frequencies
+        self.embedding = nn.Parameter(torch.randn(VOCABULARY, width, generator=rng))
+        self.query, self.key, self.value = (
+            nn.Parameter(torch.randn(width, width, generator=rng) * width**-0.5)
+            for _ in range(3)
+        )
+        self.output = nn.Parameter(torch.randn(width, CONTENTS, generator=rng) * width**-0.5)
+
+    def forward(self, ids, frequencies=None):
+        frequencies = self.frequencies if frequencies is None else frequencies
+        positions = torch.arange(ids.shape[1])
+        x = self.embedding[ids]
+        if self.add is not None:
+            x = x + self.add(positions)
+        asking, diary = x[:, -QUESTIONS:], x[:, :-QUESTIONS]
+        query = self.split(asking @ self.query)
+        key, value = self.split(diary @ self.key), self.split(diary @ self.value)
+        if frequencies is not None:
+            cos, sin = rotary_cos_sin(positions, frequencies)
+            query = apply_rotary(query, cos[-QUESTIONS:], sin[-QUESTIONS:])
+            key = apply_rotary(key, cos[:-QUESTIONS], sin[:-QUESTIONS])
+        mixed = scaled_dot_product_attention(query, key, value)
+        return mixed.transpose(1, 2).flatten(-2) @ self.output
+
+    def split(self, x):
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def trained_reader(add=None, frequencies=None, steps=300, num_tokens=64):
+    rng = torch.Generator().manual_seed(SEED)
+    reader = Reader(rng, add, frequencies)
+    optimizer = torch.optim.Adam(reader.parameters())
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.01, total_steps=steps, pct_start=0.1
+    )
+    for _ in range(steps):
+        ids, answers = diaries(64, num_tokens, rng)
+        loss = F.cross_entropy(reader(ids).flatten(0, 1), answers.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+    return reader
+
+
+@torch.no_grad()
+def accuracy(reader, num_tokens, frequencies=None):
+    ids, answers = diaries(300, num_tokens, torch.Generator().manual_seed(100))
+    return float((reader(ids, frequencies).argmax(-1) == answers).float().mean())
+
+
+readers = {"none": trained_reader()}
+right = accuracy(readers["none"], 64)
+assert 0.3 < right < 0.6
+print("without positions it is right about every second time")
+
+# %% [markdown]
+# It has found the notes about the box: a blind guess among six contents would be right once in six times. Which note
+# is the latest it cannot know, and no training will teach it. The order has to come from somewhere.
+#
+# ## 2 · Waves
+#
+# The first transformer *added* to each token a vector that says where it stands. Position $p$ has $D$ channels, in
+# pairs. Pair $i$ is the sine and the cosine of one angle, which grows with the position, and slower from pair to pair:
+#
+# $$\text{channel } 2i = \sin\frac{p}{10000^{2i/D}} \qquad \text{channel } 2i+1 = \cos\frac{p}{10000^{2i/D}}$$
+#
+# Think of the hands of a clock: one for seconds, one for minutes, one for hours. Together they tell any time apart from
+# any other, and none of the numbers ever gets large.
+#
+# ### Exercise 04.1 · `sinusoidal_positions` (8 minutes)
+
+
+# %%
+def sinusoidal_positions(
+    positions: Int[Tensor, "*B T"], embed_dim: int
+) -> Float[Tensor, "*B T D"]:
+    """A vector for each position, to be added to the token's: sin, cos, sin, cos, ... of ever slower waves.
+
+    sinusoidal_positions(tensor([0]), 4) is tensor([[0., 1., 0., 1.]]).
+
+    Args:
+        positions: whole numbers, in any order; the first token of a text stands at 0.
+        embed_dim: channels of a vector, an even number D.
+    """
+    # SOLUTION
+    # 1. The speed of each pair: 1 / 10000^(2i/D) for 2i = 0, 2, 4, ...
+    speeds = 1.0 / 10_000 ** (
+        torch.arange(0, embed_dim, 2, device=positions.device) / embed_dim
+    )
+    # 2. The angle of each position and pair.
+    angles = positions.unsqueeze(-1) * speeds
+    # 3. Sine and cosine of an angle beside each other.
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+sinusoidal_positions = check("04.1", sinusoidal_positions)
+
+# %% [markdown]
+# Left, your vectors, one column a position. Right, how alike two of them are: the dot product of the vector in the
+# middle with all others. **Predict:** does it matter *which* position stands in the middle?
+
+# %% tags=["expected"]
+vectors = sinusoidal_positions(torch.arange(128), 32)
+figure = figures.waves(vectors)
+
+likeness = vectors @ vectors.T
+for distance in (1, 5, 40):
+    diagonal = likeness.diagonal(distance)
+    assert torch.allclose(diagonal, diagonal[0].expand_as(diagonal), atol=1e-3)
+
+# %% [markdown]
+# It does not: the assertion finds the same number at every pair of positions of one distance. That is the
+# addition theorem of the cosine: $\sin a \sin b + \cos a \cos b = \cos(a - b)$, summed over the pairs. Keep it in mind.
+# It is the whole of section 4.
+#
+# ## 3 · A table
+#
+# Why prescribe waves at all? GPT-2 *learns* a vector for each position, just as it learns one for each token.
+#
+# ### Exercise 04.2 · `LearnedPositionalEmbedding` (6 minutes)
+#
+# A class this time. `__init__` makes the table, one row a position, and `forward` picks rows. The rows start as small
+# random numbers (spread 0.02), because they are added to the token vectors and must not drown them.
+
+
+# %%
+class LearnedPositionalEmbedding(nn.Module):
+    """A vector for each position, to be added to the token's, learned as token embeddings are.
+
+    Its one parameter is the table, `weight`, of shape (num_positions, embed_dim).
+
+    Args:
+        generator: where the initial numbers are drawn from, with a spread of 0.02.
+    """
+
+    def __init__(
+        self, num_positions: int, embed_dim: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        # SOLUTION
+        # 1. Draw the table and make it a parameter of this module.
+        start = 0.02 * torch.randn(num_positions, embed_dim, generator=generator)
+        self.weight = nn.Parameter(start)
+        # END SOLUTION
+
+    def forward(self, positions: Int[Tensor, "*B T"]) -> Float[Tensor, "*B T D"]:
+        """The vectors of these positions; a position past the end of the table is an error."""
+        # SOLUTION
+        # 1. Pick the rows.
+        return self.weight[positions]
+        # END SOLUTION
+
+
+# %% tags=["check"]
+LearnedPositionalEmbedding = check("04.2", LearnedPositionalEmbedding)
+
+# %% [markdown]
+# Now the reader gets your table, with room for 256 positions, and trains on diaries of 64 tokens. Then we look at
+# which rows have moved. **Predict** the picture.
+
+# %% tags=["expected"]
+table = LearnedPositionalEmbedding(256, 64, torch.Generator().manual_seed(SEED))
+start = next(table.parameters()).detach().clone()
+readers["learned"] = trained_reader(add=table)
+
+moved = (next(table.parameters()).detach() - start).norm(dim=-1)
+figure = figures.moved_rows(moved, trained_tokens=64)
+
+assert accuracy(readers["learned"], 64) > 0.7
+assert (moved[:64] > 0.05).all()
+assert (moved[64:] == 0).all()
+
+# %% [markdown]
+# The task is solved, more than seven times in ten. And the rows from 64 on are, to the last bit, the random numbers
+# that they were: no text ever touched them. Asked about position 100, the table answers with noise. This is not a
+# question of more training. It is what a table is.
+#
+# ## 4 · Turning instead of adding
+#
+# What we want in the end is a *score* that knows how far apart query and key are. The waves have an idea to offer: the
+# dot product of two of them depends on the difference of their angles only. So do not add the angles to the token;
+# **turn the query and the key themselves**. Split the channels of a head into pairs. Each pair is a point in the plane;
+# at position $p$ it is turned by the angle $p \cdot f_i$:
+#
+# $$(a, b) \;\to\; (a \cos p f_i - b \sin p f_i,\;\; b \cos p f_i + a \sin p f_i)$$
+#
+# A query turned by $p f_i$ and a key turned by $s f_i$ stand at an angle that has changed by $(p - s) f_i$. Move both
+# sliders of position by the same amount and watch the title.
+
+
+# %%
+def draw_pair(query_position=12, key_position=4, frequency=0.3):
+    return figures.turning_pair(
+        query_position * frequency, key_position * frequency, query=(0.9, 0.3), key=(0.4, -0.8)
+    )
+
+
+explore(
+    draw_pair,
+    query_position=IntSlider(value=12, max=30),
+    key_position=IntSlider(value=4, max=30),
+    frequency=FloatSlider(value=0.3, min=0.0, max=1.0, step=0.05),
+)
+
+# %% [markdown]
+# ### Exercise 04.3 · `rotary_frequencies` (5 minutes)
+#
+# The speeds are those of the waves, with the base left open: pair $i$ of a head with $C$ channels turns by
+# $f_i = \text{base}^{-2i/C}$ radians from one token to the next.
+
+
+# %%
+def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
+    """Radians by which each pair of channels turns from one token to the next, fastest pair first.
+
+    rotary_frequencies(4, 100.0) is tensor([1.0000, 0.1000]).
+    """
+    # SOLUTION
+    # 1. The exponents 0, 2/C, 4/C, ...
+    exponents = torch.arange(0, head_dim, 2) / head_dim
+    # 2. One over the base to that power.
+    return 1.0 / base**exponents
+    # END SOLUTION
+
+
+# %% tags=["check"]
+rotary_frequencies = check("04.3", rotary_frequencies)
+
+# %% [markdown]
+# Your clock. Move the position, then the base. Which hands does the base change, and which one never?
+
+
+# %%
+def draw_clock(position=64, base=10_000.0):
+    angles = position * rotary_frequencies(16, base)
+    return figures.clock_hands(angles, f"Position {position}, base {base:,.0f}")
+
+
+explore(
+    draw_clock,
+    position=IntSlider(value=64, max=1024),
+    base=FloatLogSlider(value=10_000, min=2, max=6, step=1),
+)
+
+# %% [markdown]
+# ### Exercise 04.4 · `apply_rotary` (10 minutes)
+#
+# Positions and frequencies become cosines and sines by `rotary_cos_sin`, which is given: it multiplies every position
+# with every frequency and takes both. What is left is the turning.
+#
+# Which two channels make a pair is a matter of choice. Here, as in Gemma and Llama, pair $i$ is channel $i$ of the
+# **first half** and channel $i$ of the **second half**: with six channels (0, 3), (1, 4), (2, 5).
+
+
+# %%
+def apply_rotary(
+    x: Float[Tensor, "*B T C"], cos: Float[Tensor, "*#B T C/2"], sin: Float[Tensor, "*#B T C/2"]
+) -> Float[Tensor, "*B T C"]:
+    """Turn the channel pairs (i, i + C/2) of each token by the angle of its position.
+
+    Args:
+        cos, sin: of the angle of each token and pair.
+    """
+    # SOLUTION
+    # 1. Split the channels into two halves.
+    first, second = x.chunk(2, dim=-1)
+    # 2. Turn each pair. Both results need both old values.
+    turned_first = first * cos - second * sin
+    turned_second = second * cos + first * sin
+    # 3. Put the halves together again.
+    return torch.cat([turned_first, turned_second], dim=-1)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+apply_rotary = check("04.4", apply_rotary)
+
+
+# %% [markdown]
+# The claim was that scores depend on distance only. We take *one* query and *one* key and put them at every pair of
+# positions. **Predict** both pictures: on the left both are turned, on the right only the query.
+
+# %% tags=["expected"]
+query, key = torch.randn(2, 1, 8, generator=rng)
+cos, sin = rotary_cos_sin(torch.arange(40), rotary_frequencies(8, 100.0))
+turned_query = apply_rotary(query.expand(40, 8), cos, sin)
+turned_key = apply_rotary(key.expand(40, 8), cos, sin)
+
+both = turned_query @ turned_key.T
+only_query = turned_query @ key.expand(40, 8).T
+figure = figures.scores_by_position({"both turned": both, "only the query turned": only_query})
+
+
+def is_by_distance(scores):
+    diagonals = (scores.diagonal(d) for d in range(-30, 31))
+    return all(torch.allclose(line, line[0].expand_as(line), atol=1e-4) for line in diagonals)
+
+
+assert is_by_distance(both)
+assert not is_by_distance(only_query)
+
+# %% [markdown]
+# Stripes along the diagonal: all places of one distance have one score, positive or negative as the pairs meet. On the
+# right each row has its own score whatever the key's position: the distance plays no part.
+#
+# And the values? They are mixed, not compared. We shift a whole text by 100 positions; nothing should change.
+
+
+# %%
+def attend(x, first_position, turns_values=False):
+    positions = first_position + torch.arange(len(x))
+    cos, sin = rotary_cos_sin(positions, rotary_frequencies(x.shape[-1], 100.0))
+    turned = apply_rotary(x, cos, sin)
+    return scaled_dot_product_attention(turned, turned, turned if turns_values else x)
+
+
+x = torch.randn(12, 8, generator=rng)
+assert torch.allclose(attend(x, 0), attend(x, 100), atol=1e-4)
+assert not torch.allclose(
+    attend(x, 0, turns_values=True), attend(x, 100, turns_values=True), atol=0.1
+)
+print("queries and keys turned: shifting the text changes nothing")
+print("values turned as well: shifting the text changes the outputs")
+
+# %% [markdown]
+# A warning about this test: it is easy to pass. Turn the wrong way round, choose any base, pair any channels you like:
+# the shift still changes nothing. That is why the check of 04.4 also compares numbers.
+#
+# ## 5 · Two layouts, one rotation
+#
+# The paper pairs neighbours: (0, 1), (2, 3), ... Llama and Gemma pair halves, as you did. Which is right? Both, but
+# weights trained with one are useless with the other. **Predict:** how bad does it get if the pretrained model is read
+# in the wrong layout?
+
+# %%
+wrong_layout = with_rope(layout="interleaved")
+loss_in_wrong_layout = float(token_losses(wrong_layout, texts).mean())
+assert loss_in_wrong_layout - loss > 0.4
+print("in the wrong layout the same weights lose more than 0.4 nats per token")
+
+# %% [markdown]
+# No error, no wrong shape; just a worse model. It is a well-known way to lose a day when weights are converted. The
+# cure is to bring the *channels* of queries and keys into the other order, so that partners meet again:
+
+# %%
+channels = torch.arange(8).view(2, 4).T.flatten()
+print("half to interleaved:", channels.tolist())
+
+x = torch.randn(5, 8, generator=rng)
+cos, sin = rotary_cos_sin(torch.arange(5), rotary_frequencies(8, 100.0))
+reordered_first = apply_rotary_interleaved(x[:, channels], cos, sin)
+assert torch.allclose(reordered_first, apply_rotary(x, cos, sin)[:, channels], atol=1e-5)
+
+# %% [markdown]
+# Channels come out of the rows of weight matrices, so it is enough to reorder rows, once, for each head: those of the
+# query and the key matrices, and the weights of the norms that act on queries and keys. A score is a sum over channels;
+# in which order it is summed makes no difference.
+
+# %%
+C = model.config.head_dim
+channels = torch.arange(C).view(2, C // 2).T.flatten().to(device)
+with torch.no_grad():
+    for block in wrong_layout.blocks:
+        for matrix in (block.attention.query, block.attention.key):
+            by_head = matrix.weight.unflatten(0, (-1, C))
+            matrix.weight.copy_(by_head[:, channels].flatten(0, 1))
+        for norm in (block.attention.query_norm, block.attention.key_norm):
+            norm.weight.copy_(norm.weight[channels])
+
+converted = float(token_losses(wrong_layout, texts).mean())
+assert abs(converted - loss) < 1e-3
+print("with its rows reordered the model is the old one again")
+
+# %% [markdown]
+# ## 6 · Longer than ever
+#
+# The readers were trained on 64 tokens. Now the diaries get longer, up to 256, with the same 16 notes spread over more
+# days. Two more readers join: one with your waves added, one with your rotations.
+#
+# What base? Long models keep a proportion: with 128 channels and base 10,000 the slowest pair of Llama 2 turns by about
+# half a radian over its 4096 tokens. For heads of 32 channels and 64 tokens, base 100 gives nearly the same.
+#
+# **Predict**, for each of the four: is it still right at 128 tokens? At 256?
+
+# %%
+llama_turn = 4096 * rotary_frequencies(128, 10_000.0)[-1]
+our_turn = 64 * rotary_frequencies(32, 100.0)[-1]
+assert 0.4 < llama_turn < 0.6
+assert 0.8 < our_turn < 0.9
+
+readers["sinusoidal"] = trained_reader(
+    add=lambda positions: sinusoidal_positions(positions, 64)
+)
+readers["rotary"] = trained_reader(frequencies=rotary_frequencies(32, 100.0))
+
+# %% tags=["expected"]
+lengths = [64, 96, 128, 192, 256]
+right = {name: [accuracy(reader, T) for T in lengths] for name, reader in readers.items()}
+figure = figures.recall_by_length(
+    lengths, right, trained_tokens=64, title="Past the training length all of them fail"
+)
+
+assert min(right[name][0] for name in ("learned", "sinusoidal", "rotary")) > 0.7
+assert right["rotary"][0] == max(values[0] for values in right.values())
+for name in ("learned", "sinusoidal", "rotary"):
+    assert right[name][-1] < 0.6
+assert right["rotary"][2] > max(right["learned"][2], right["sinusoidal"][2]) + 0.1
+
+# %% [markdown]
+# All of them, the rotations too. At 256 tokens not one is right more than six times in ten: they are back among the
+# bags of words. The table had to fail. The waves exist at every position, but the weights that read them were only ever
+# shown the first 64. Rotations fail more slowly: at 128 tokens they are ahead of both by more than 0.1. "Relative" is
+# not the same as "for any length": distances above 64 never occurred either.
+#
+# Where does it go wrong? Look at the largest angle of each pair, in training and in the test.
+
+# %% tags=["expected"]
+FACTOR = 256 / 64
+as_trained = rotary_frequencies(32, 100.0)
+interpolated = as_trained / FACTOR
+raised_base = rotary_frequencies(32, 100.0 * FACTOR ** (32 / 30))
+figure = figures.angles_met(
+    {
+        "as trained": as_trained,
+        "position interpolation": interpolated,
+        "raised base": raised_base,
+    },
+    trained_tokens=64,
+    tested_tokens=256,
+)
+
+assert torch.isclose(raised_base[-1], interpolated[-1])
+assert raised_base[0] == as_trained[0]
+is_new = (as_trained * 64 < 2 * torch.pi) & (as_trained * 256 > as_trained * 64)
+assert 0 < int(is_new.sum()) < len(as_trained)
+
+# %% [markdown]
+# A fast pair has been round the circle many times in 64 tokens; it has met every angle. A slow pair has met only part
+# of the circle, and in a longer text comes into the rest, for which no weight was ever fitted. So slow it down:
+#
+# - **Position interpolation** divides every frequency by the factor by which the text is longer. Token 256 now stands
+#   where token 64 stood. Nothing is new, but neighbours have moved together, four to one place.
+# - A **raised base** slows the slowest pair by the same factor and leaves the fastest alone, with all others in
+#   between. Neighbours stay apart; some middle pairs still meet a few new angles.
+#
+# No weight is changed and nothing is trained. **Predict**, then run.
+
+# %% tags=["expected"]
+rotary = readers["rotary"]
+right["interpolated"] = [accuracy(rotary, T, as_trained * 64 / T) for T in lengths]
+right["raised base"] = [
+    accuracy(rotary, T, rotary_frequencies(32, 100.0 * (T / 64) ** (32 / 30))) for T in lengths
+]
+figure = figures.recall_by_length(
+    lengths, right, trained_tokens=64, title="Slowed down, the same weights hold"
+)
+
+assert right["interpolated"][-1] > 0.75
+assert right["raised base"][-1] > 0.7
+assert min(right["interpolated"][-1], right["raised base"][-1]) > right["rotary"][-1] + 0.2
+
+# %% [markdown]
+# The same weights, four times the length, and both stay above 0.7. In this task interpolation does at least as well as
+# it can: the notes lie four times as far apart as before, so moving them together is exactly the right thing.
+#
+# ## 7 · A real one, past its context
+#
+# Text is not a diary of boxes. The pretrained model was trained on texts of a fixed length, its context. We give it
+# four times as much and measure the loss by position, as it is and slowed down in both ways. **Predict:** which of the
+# three curves rises past the context? Which one is worst?
+
+# %% tags=["expected"]
+long_texts = stream[: 4 * 4 * context].view(4, 4 * context)
+ways = {
+    "as trained": model,
+    "raised base": with_rope(scaling="ntk", factor=4.0),
+    "interpolated": with_rope(scaling="linear", factor=4.0),
+}
+by_token = {name: token_losses(way, long_texts).mean(0) for name, way in ways.items()}
+edges = [context // 2, context, 2 * context, 3 * context, 4 * context - 1]
+by_stretch = {
+    name: [float(losses[a:b].mean()) for a, b in itertools.pairwise(edges)]
+    for name, losses in by_token.items()
+}
+figure = figures.loss_by_position(
+    edges, by_stretch, context, title="Interpolation hurts most, inside the context too"
+)
+
+within, *beyond = by_stretch["as trained"]
+assert max(beyond) - within < 0.4
+for i in range(4):
+    assert abs(by_stretch["raised base"][i] - by_stretch["as trained"][i]) < 0.2
+    assert by_stretch["interpolated"][i] - by_stretch["as trained"][i] > 0.3
+
+# %% [markdown]
+# Not what the diaries led us to expect, and worth an honest look.
+#
+# - As trained, **nothing breaks**: up to four times the context the loss stays within 0.4 nats of what it was inside.
+# - **Interpolation hurts everywhere**, by more than 0.3 nats, and inside the context too. It moves neighbours together,
+#   and predicting text lives on neighbours. The paper that proposed it trains the model for a while afterwards.
+# - A **raised base** changes little, less than 0.2 nats either way: neighbours stay where they were.
+#
+# Why does nothing break? Perhaps because this model hardly uses what is far away. That can be measured: predict the
+# same last tokens once with everything before them, and once with half a context only.
+
+# %%
+last = context // 2
+from_everything = by_token["as trained"][-last:].mean()
+short = long_texts[:, -2 * last :]
+from_little = token_losses(model, short).mean(0)[-last:].mean()
+assert from_everything > from_little - 0.1
+print("what lies far back saves less than 0.1 nats per token")
+
+# %% [markdown]
+# The far text was no help, so it could not be missed. A flat curve shows that a model survives long texts, and not that
+# it *reads* them. To show that, one has to ask for something that stands far back, as the diaries do, and as the
+# needle-in-a-haystack tests of lesson 14 do.
+
+# %% [markdown]
+# ## Checkpoint
+#
+# Click an answer to see what speaks for or against it.
+
+# %%
+quiz("04")
+
+# %% [markdown]
+# ## From here to Gemini
+#
+# - Waves: Vaswani et al. 2017 ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762)), section 3.5. Rotations: Su et al.
+#   2021 ([arXiv:2104.09864](https://arxiv.org/abs/2104.09864)), section 3.2. In the package both are in
+#   `gemini_workshop/models/embeddings.py`, line for line what you wrote.
+# - Position interpolation: Chen et al. 2023 ([arXiv:2306.15595](https://arxiv.org/abs/2306.15595)). YaRN, which keeps
+#   fast pairs and slows the slow ones: Peng et al. 2023 ([arXiv:2309.00071](https://arxiv.org/abs/2309.00071)).
+#   `models/rotary_scaling.py` has these two, the raised base and Llama 3's way.
+# - Gemma 3 ([arXiv:2503.19786](https://arxiv.org/abs/2503.19786)) gives its local layers, which look through a window,
+#   base 10,000, and its global layers base 1,000,000; the long context comes from interpolating the global ones by 8
+#   and training on. `rope` and `local_rope` in `ModelConfig` are that pair.
+# - ALiBi (Press et al. 2021, [arXiv:2108.12409](https://arxiv.org/abs/2108.12409)) needs no vectors and no rotations: it
+#   lowers each score by the distance. `alibi_slopes` is in the package; try `positions: alibi`.
+#
+# ## Stretch · keep the fast, slow the slow
+#
+# A pair that made a full turn in training knows every angle and needs no cure; a pair that did not needs all of it.
+# Build frequencies for 256 tokens by that rule. Can you beat the raised base? (`llama3_scaling` is such a rule, with a
+# gentle passage in between.)
+
+
+# %%
+def by_parts(frequencies, trained_tokens, factor):
+    return frequencies / factor  # yours goes here
+
+
+print("better than the raised base:", end=" ")
+mine = accuracy(rotary, 256, by_parts(as_trained, 64, FACTOR))
+print("not yet" if mine <= right["raised base"][-1] + 0.1 else "clearly")
+
+# %% [markdown]
+# ## Stretch · a longer table
+#
+# Rows 64 to 255 of the learned table are noise because no text reached them. Stretch the trained rows over all 256
+# positions (`F.interpolate` does it) and measure again. Why does that work nearly as well as it does here, and what
+# would it do to a model that lives on neighbours?
