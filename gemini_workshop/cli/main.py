@@ -11,6 +11,7 @@ import typer
 from gemini_workshop import __version__
 from gemini_workshop.cli import (
     benchmark,
+    chat,
     data,
     doctor,
     evaluate,
@@ -64,6 +65,7 @@ app.command()(progress.progress)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(generate.generate)
+app.command()(chat.chat)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(rehearse.app, name="rehearse")

@@ -65,6 +65,7 @@ class Reader:
 
     Attributes:
         rows: what the model sees of each row.
+        num_read: how many tokens went through the model, all rows and readings together.
     """
 
     def __init__(self, model: Transformer, *, max_tokens: int | None = None, chunk_tokens: int | None = None) -> None:
@@ -74,6 +75,7 @@ class Reader:
         self.rows: list[list[int]] = []
         self.cache: KVCache | None = None
         self.segment_ids: Int[Tensor, "B S"] | None = None
+        self.num_read = 0
 
     def read(self, rows: Sequence[Sequence[int]]) -> Float[Tensor, "B V"]:
         """Begin with these rows, each from its beginning, and score their successors.
@@ -94,6 +96,7 @@ class Reader:
             )
         token_ids, segment_ids = left_padded(unread, device=self._device)
         self.rows = seen
+        self.num_read += sum(map(len, unread))
         self.segment_ids = None if len(set(map(len, unread))) == 1 else segment_ids
         return prefill(self.model, token_ids, self.cache, self.segment_ids, self.chunk_tokens)
 
@@ -106,6 +109,7 @@ class Reader:
             return self.read([forget_older_half(row, self.window) for row in self.rows])
         if self.segment_ids is not None:
             self.segment_ids = torch.cat([self.segment_ids, torch.ones_like(self.segment_ids[:, :1])], dim=1)
+        self.num_read += len(tokens)
         return decode_one(self.model, tokens.to(self._device), self.cache, self.segment_ids)
 
     def reorder(self, rows: Int[Tensor, " new_B"]) -> None:

@@ -23,15 +23,18 @@ from gemini_workshop.generation import penalties, sampling
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The rows of text so far. Where a row is shorter, :data:`~.penalties.ABSENT` stands on its left."""
+    """The rows of text so far. Where a part of a row is shorter, :data:`~.penalties.ABSENT` stands on its left."""
 
     prompt: Int[Tensor, "B P"]
     written: Int[Tensor, "B N"]
 
     @property
     def token_ids(self) -> Int[Tensor, "B T"]:
-        """Both, one after the other."""
-        return torch.cat([self.prompt, self.written], dim=1)
+        """Both, one after the other; what is absent in between moves to the left."""
+        both = torch.cat([self.prompt, self.written], dim=1)
+        if (self.written >= 0).all():
+            return both
+        return both.gather(1, (both >= 0).int().argsort(dim=1, stable=True))
 
 
 Step = Callable[[Tensor, Past], Tensor]

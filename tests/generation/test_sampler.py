@@ -73,6 +73,11 @@ def test_ngrams_cross_from_the_prompt_into_what_was_written():
     assert Sampler((NoRepeatNgram(2),)).shape(LOGITS[None], past).isinf().nonzero().tolist() == [[0, 1]]
 
 
+def test_what_is_absent_between_prompt_and_written_moves_to_the_left():
+    past = Past(torch.tensor([[-1, 5, 3], [4, 5, 3]]), torch.tensor([[-1, -1, 1], [-1, 2, 1]]))
+    assert past.token_ids.tolist() == [[-1, -1, -1, 5, 3, 1], [-1, 4, 5, 3, 2, 1]]
+
+
 def test_top_k_one_is_greedy():
     rows = torch.randn(9, 13, generator=torch.Generator().manual_seed(4))
     for sampler in (Sampler(is_greedy=True), Sampler((Temperature(0.0),)), Sampler((Temperature(3.0), TopK(1)))):

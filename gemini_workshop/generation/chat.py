@@ -1,0 +1,189 @@
+"""A conversation: turns, how they become one text for the model, and replies that go on where the cache ends.
+
+A model knows only text. A :class:`ChatFormat` writes the turns as one, and says where a reply ends:
+
+    story      turns are paragraphs of one story that both write: for a model that was trained on stories, not on talk
+    dialogue   "User: ..." and "Assistant: ..." in turn: for a model that has seen such talk
+
+From turn to turn the text only grows, so the cache of the last reply holds nearly all of it, and only what is new is
+read.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gemini_workshop.config import GenerationConfig
+from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.errors import DataError
+from gemini_workshop.generation.decode import generate
+from gemini_workshop.generation.reader import Reader
+from gemini_workshop.generation.sampler import Sampler
+from gemini_workshop.generation.streaming import StopFilter, text_pieces
+from gemini_workshop.models.transformer import Transformer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatFormat:
+    """How turns become one text. What stands around each is written out; ``{}`` is the turn.
+
+    Attributes:
+        stop_strings: where a reply ends.
+    """
+
+    system: str
+    user: str
+    model: str
+    stop_strings: tuple[str, ...]
+
+    def opening(self) -> str:
+        """What stands before a reply."""
+        return self.model.partition("{}")[0]
+
+
+FORMATS = {
+    "story": ChatFormat(system="{}\n\n", user="{}", model="{}\n\n", stop_strings=("\n",)),
+    "dialogue": ChatFormat(
+        system="{}\n\n", user="User: {}\n", model="Assistant: {}\n", stop_strings=("\nUser:", "\nAssistant:")
+    ),
+}
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one side said."""
+
+    role: Literal["user", "model"]
+    text: str
+
+
+@dataclass(slots=True)
+class Conversation:
+    """All turns so far.
+
+    Attributes:
+        system: what stands above them: the setting of the story, or instructions.
+    """
+
+    format: str = "story"
+    system: str = ""
+    turns: list[Turn] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Everything as one text, up to where the next reply begins."""
+        form = FORMATS[self.format]
+        parts = [form.system.replace("{}", self.system)] if self.system else []
+        parts += [(form.user if turn.role == "user" else form.model).replace("{}", turn.text) for turn in self.turns]
+        return "".join(parts) + form.opening()
+
+    def undo(self) -> Turn | None:
+        """Take back the last reply and what it replied to; return the latter."""
+        while self.turns:
+            turn = self.turns.pop()
+            if turn.role == "user":
+                return turn
+        return None
+
+    def save(self, path: str | Path) -> None:
+        """Write a JSON file for :meth:`load`."""
+        turns = [{"role": turn.role, "text": turn.text} for turn in self.turns]
+        content = {"format": self.format, "system": self.system, "turns": turns}
+        Path(path).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Conversation":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: there is no such file, or it holds no conversation.
+        """
+        try:
+            content = json.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read: {error.strerror}. Give the file of a saved conversation."
+            ) from None
+        except ValueError as error:
+            raise DataError(f"{path} is not JSON: {error}. Give the file of a saved conversation.") from None
+        if not _is_conversation(content):
+            raise DataError(
+                f"{path} holds no conversation. It needs a format ({', '.join(FORMATS)}), a system text, and turns, "
+                "each with a role (user or model) and a text."
+            )
+        turns = [Turn(turn["role"], turn["text"]) for turn in content["turns"]]
+        return cls(content["format"], content["system"], turns)
+
+
+def _is_conversation(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and content.get("format") in FORMATS
+        and isinstance(content.get("system"), str)
+        and isinstance(content.get("turns"), list)
+        and all(
+            isinstance(turn, dict) and turn.get("role") in ("user", "model") and isinstance(turn.get("text"), str)
+            for turn in content["turns"]
+        )
+    )
+
+
+class ChatPartner:
+    """A model that replies, and remembers by its cache what it has read.
+
+    Attributes:
+        reader: the model's place in the conversation.
+        has_ended: the last reply came to the end of the text, as the model sees it.
+    """
+
+    def __init__(self, model: Transformer, tokenizer: Tokenizer) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.reader = Reader(model)
+        self.has_ended = False
+
+    def reply(
+        self, conversation: Conversation, config: GenerationConfig, *, sampler: Sampler | None = None
+    ) -> Iterator[str]:
+        """Yield the next reply in pieces, and add it to the conversation: as much of it as was taken."""
+        turn = Turn("model", "")
+        text = conversation.text()
+        conversation.turns.append(turn)
+        pieces = text_pieces(self._tokens(text, config, sampler), self.tokenizer)
+        try:
+            for piece in until_stop(pieces, FORMATS[conversation.format].stop_strings):
+                turn.text += piece
+                yield piece
+        except KeyboardInterrupt:
+            self.reader = Reader(self.model)  # some layers may have read a token that others have not
+            raise
+
+    def _tokens(self, text: str, config: GenerationConfig, sampler: Sampler | None) -> Iterator[int]:
+        self.has_ended = False
+        end, number = self.tokenizer.end_of_text_id, 0
+        prompt = [end, *self.tokenizer.encode(text)]
+        for token in generate(self.model, prompt, config, stop_ids={end}, sampler=sampler, reader=self.reader):
+            number += 1
+            yield token
+        self.has_ended = number < config.max_new_tokens
+
+
+def until_stop(pieces: Iterator[str], stop_strings: tuple[str, ...]) -> Iterator[str]:
+    r"""The pieces up to a stop string; white space at the very beginning is no stop.
+
+    Example:
+        >>> list(until_stop(iter(["\n", " The", " end.\n", "More"]), ("\n",)))
+        ['\n', ' ', 'The', ' end.']
+    """
+    stop, has_begun = StopFilter(stop_strings), False
+    for piece in pieces:
+        text = piece if has_begun else piece.lstrip()
+        if space := piece[: len(piece) - len(text)]:
+            yield space
+        has_begun = has_begun or bool(text)
+        if shown := stop.push(text):
+            yield shown
+        if stop.stop is not None:
+            return
+    if rest := stop.finish():
+        yield rest
