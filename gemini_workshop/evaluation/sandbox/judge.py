@@ -170,8 +170,10 @@ def _start(run: Callable[[], None]) -> tuple[int, BinaryIO, BinaryIO, int]:
         for number, end in enumerate((theirs, mine, third)):
             os.dup2(end, number)
         os.closerange(3, 65536)
-        run()
-        os._exit(0)
+        try:
+            run()
+        finally:
+            os._exit(0)
     for end in (theirs, mine, third):
         os.close(end)
     return process, os.fdopen(requests, "wb"), os.fdopen(replies, "rb"), printed

@@ -68,6 +68,8 @@ class Outcome:
 class Sandbox:
     """Runs programs one after another, each in a jail of its own. Use it in a ``with``.
 
+    It ends with the thread that made it, and serves one thread at a time.
+
     Args:
         may_be_unsafe: run programs with limits only, if they cannot be isolated here.
 
@@ -109,10 +111,17 @@ class Sandbox:
             names: of the program's functions and classes that the tests use. What they are given and give back travels
                 as copies.
             preamble: trusted source that the tests need, run before the names become the program's.
+
+        Raises:
+            SandboxError: this machine has no processes or memory left to isolate it.
         """
         began = time.monotonic()
         task = {"program": program, "tests": tests, "preamble": preamble, "names": list(names)}
         verdict, reason = self._verdict(task)
+        if verdict == "not isolated":
+            raise SandboxError(
+                f"No jail could be built: {reason}. Are there free processes and memory? Use fewer workers."
+            )
         return Outcome(passed=verdict == "passed", reason=reason, seconds=time.monotonic() - began)
 
     def close(self) -> None:
@@ -149,7 +158,8 @@ class Sandbox:
         assert verdicts is not None
         tasks.write(json.dumps(task).encode() + b"\n")
         tasks.flush()
-        return json.loads(verdicts.readline())
+        line = verdicts.readline()
+        return json.loads(line) if line else ["not isolated", "the server of the sandbox ended"]
 
 
 @functools.cache

@@ -60,14 +60,17 @@ def _verdict(limits: dict[str, Any]) -> bytes:
     def run() -> None:
         try:
             jail.enter(limits)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             os.write(2, str(error).encode())
             os._exit(1)
         inside.run()
 
     if sys.platform == "linux":
         jail.die_with_parent()
-    program = judge.Program(run, limits["output_bytes"])
+    try:
+        program = judge.Program(run, limits["output_bytes"])
+    except (OSError, RuntimeError) as error:
+        return _line("not isolated", str(error))
     line = b""
     while not line.endswith(b"\n"):
         part = os.read(0, 2**20)

@@ -199,3 +199,13 @@ def test_limits_alone_end_what_does_not_end_and_cap_processes(monkeypatch):
     limits = Limits(seconds=1.0, processes=2)
     with Sandbox(limits, may_be_unsafe=True) as sandbox:
         assert "not done" in sandbox.run("import time\ndef f(): time.sleep(99)", "f()", names=["f"]).reason
+
+
+@pytest.mark.skipif(bool(why_not_isolated()), reason="programs cannot be isolated on this machine")
+def test_a_program_that_could_not_be_jailed_is_no_wrong_one():
+    """The machine ran out of something: that must not count against the program."""
+    with Sandbox(LIMITS) as sandbox:
+        os.kill(sandbox._server.pid, 9)
+        sandbox._server.wait()
+        with pytest.raises(SandboxError, match=r"No jail could be built.*fewer workers"):
+            sandbox.run("def f(): return 1", "assert f() == 1", names=["f"])
