@@ -429,6 +429,17 @@ GRADIENT = Exercise(
             wrong=lambda run, inputs: _slopes(run, inputs).mean(0).norm(dim=-1).flip(0),
         ),
         Misconception(
+            name="not averaged",
+            says="Each sequence of the batch has its own row. Average over the batch, so that one number a step is "
+            "left; and the nearest step comes first.",
+            wrong=lambda run, inputs: _slopes(run, inputs).norm(dim=-1),
+        ),
+        Misconception(
+            name="not averaged, nearest first",
+            says="Each sequence of the batch has its own row. Average over the batch: one number a step is needed.",
+            wrong=lambda run, inputs: _slopes(run, inputs).norm(dim=-1).flip(1),
+        ),
+        Misconception(
             name="norm over time",
             says="The norm runs over time, and one number a channel is left. It should run over the channels and "
             "leave one number a step.",
@@ -492,12 +503,13 @@ def _step(
     b: Tensor,
     *,
     order: str = "ifgo",
+    squash: Callable[[Tensor], Tensor] = lambda total: total,
     keep: Callable[..., Tensor] = lambda i, f, g, c, h: f.sigmoid() * c + i.sigmoid() * g.tanh(),  # noqa: ARG005
     reveal: Callable[..., Tensor] = lambda o, c, old: o.sigmoid() * c.tanh(),  # noqa: ARG005
 ) -> tuple[Tensor, Tensor]:
     """An LSTM with a place to go wrong at each of its steps: the misconceptions below fill them in."""
     hidden, old = state
-    gates = dict(zip(order, (x @ W.T + hidden @ U.T + b).chunk(4, -1), strict=True))
+    gates = dict(zip(order, squash(x @ W.T + hidden @ U.T + b).chunk(4, -1), strict=True))
     cell = keep(gates["i"], gates["f"], gates["g"], old, hidden)
     return reveal(gates["o"], cell, old), cell
 
@@ -560,6 +572,12 @@ LSTM_STEP = Exercise(
             says="The gates are used as they come out of the sum. A gate is a fraction between 0 and 1: which "
             "function makes one of any number?",
             wrong=_mistaken(keep=lambda i, f, g, c, h: f * c + i * g.tanh(), reveal=lambda o, c, old: o * c.tanh()),  # noqa: ARG005
+        ),
+        Misconception(
+            name="sum squashed before it is cut",
+            says="The sum goes through a tanh before it is cut apart, as in the plain cell. Here each quarter has a "
+            "function of its own, and only the candidate's is tanh.",
+            wrong=_mistaken(squash=torch.tanh),
         ),
         Misconception(
             name="hidden state kept",

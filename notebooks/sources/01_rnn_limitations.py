@@ -131,10 +131,10 @@ assert math.isclose(float(second), math.tanh(0.5 * math.tanh(1.0)), abs_tol=1e-5
 def unroll(step, inputs: Float[Tensor, "B T D"], state) -> list:
     """The states after each of the T inputs, first to last, each made by `step(x, state)` from the one before."""
     # SOLUTION
+    # 1. Start with an empty list.
     states = []
-    # 1. Go through the inputs in time.
+    # 2. Go through the inputs in time: make the next state from the one before, and note it.
     for x in inputs.unbind(dim=1):
-        # 2. Make the next state from the one before, and note it.
         state = step(x, state)
         states.append(state)
     return states
