@@ -156,9 +156,12 @@ class Sandbox:
         tasks, verdicts = self._server.stdin, self._server.stdout
         assert tasks is not None
         assert verdicts is not None
-        tasks.write(json.dumps(task).encode() + b"\n")
-        tasks.flush()
-        line = verdicts.readline()
+        try:
+            tasks.write(json.dumps(task).encode() + b"\n")
+            tasks.flush()
+            line = verdicts.readline()
+        except BrokenPipeError:
+            line = b""
         return json.loads(line) if line else ["not isolated", "the server of the sandbox ended"]
 
 
