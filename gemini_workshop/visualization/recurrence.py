@@ -103,7 +103,7 @@ def depths(lengths: Sequence[int], chains: Mapping[str, Sequence[int]]) -> Figur
 
 def seconds(lengths: Sequence[int], times: Mapping[str, Sequence[float]]) -> Figure:
     """How long a forward and backward pass took, by length of the text."""
-    return _by_length(lengths, times, "forward and backward (seconds)", "… and the clock agrees")
+    return _by_length(lengths, times, "forward and backward (seconds)", "What your clock says")
 
 
 def _by_length(

@@ -675,10 +675,12 @@ timed = {name: [] for name in networks}
 for name, network in networks.items():
     for T in lengths:
         inputs = torch.zeros(8, T, 9)
-        network(inputs).sum().backward()  # once to warm up
-        start = time.perf_counter()
-        network(inputs).sum().backward()
-        timed[name].append(time.perf_counter() - start)
+        tries = []
+        for _ in range(5):
+            start = time.perf_counter()
+            network(inputs).sum().backward()
+            tries.append(time.perf_counter() - start)
+        timed[name].append(min(tries))
 figure = figures.seconds(lengths, timed)
 
 # %% [markdown]
