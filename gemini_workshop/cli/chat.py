@@ -148,7 +148,8 @@ class Terminal:
 
     def history(self, _: str = "") -> None:
         """Show the conversation as the model sees it."""
-        self.say(self.conversation.text().strip() or "Nothing has been said yet.")
+        said = self.conversation.text().strip() if self.conversation.turns else ""
+        self.say(said or "Nothing has been said yet.")
 
     def retry(self, _: str = "") -> None:
         """Write another reply."""

@@ -39,14 +39,14 @@ class ChatFormat:
     stop_strings: tuple[str, ...]
 
     def opening(self) -> str:
-        """What stands before a reply."""
+        """What stands before a reply; the reply brings its own space, which is part of its first token."""
         return self.model.partition("{}")[0]
 
 
 FORMATS = {
     "story": ChatFormat(system="{}\n\n", user="{}", model="{}\n\n", stop_strings=("\n",)),
     "dialogue": ChatFormat(
-        system="{}\n\n", user="User: {}\n", model="Assistant: {}\n", stop_strings=("\nUser:", "\nAssistant:")
+        system="{}\n\n", user="User: {}\n", model="Assistant:{}\n", stop_strings=("\nUser:", "\nAssistant:")
     ),
 }
 

@@ -10,7 +10,7 @@ import typer
 from gemini_workshop import __version__
 from gemini_workshop.cli.main import app
 
-COMMANDS = ["doctor", "lab", "progress", "train", "evaluate", "generate", "rehearse", "data", "notebooks"]
+COMMANDS = ["doctor", "lab", "progress", "train", "evaluate", "generate", "chat", "rehearse", "data", "notebooks"]
 A_COMMAND_OF_GROUP = {"data": "get", "notebooks": "build", "rehearse": "one-batch"}
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -17,8 +18,6 @@ NO_BREAK = Sampler((Bias({10: -1e9, 11: -1e9, 12: -1e9}),), is_greedy=True)  # n
 
 @pytest.fixture
 def config(config):
-    import dataclasses
-
     return dataclasses.replace(config, context_tokens=60)
 
 
@@ -38,12 +37,12 @@ def test_a_story_is_one_text_of_paragraphs_in_which_the_model_goes_on_where_the_
 
 
 def test_a_dialogue_names_who_speaks():
-    text = "Be kind.\n\nUser: Hi\nAssistant: Hello\nUser: Bye\nAssistant: "
-    assert talk("dialogue", "Hi", "Hello", "Bye", system="Be kind.").text() == text
+    text = "Be kind.\n\nUser: Hi\nAssistant: Hello\nUser: Bye\nAssistant:"
+    assert talk("dialogue", "Hi", " Hello", "Bye", system="Be kind.").text() == text
 
 
 def test_braces_of_a_turn_are_text():
-    assert talk("dialogue", "a {} b {x}", "{}").text() == "User: a {} b {x}\nAssistant: {}\nAssistant: "
+    assert talk("dialogue", "a {} b {x}", "{}").text() == "User: a {} b {x}\nAssistant:{}\nAssistant:"
 
 
 def test_a_reply_is_what_the_model_writes_after_the_whole_text(partner):
@@ -82,7 +81,6 @@ def test_an_interrupted_reply_keeps_what_was_said_and_the_next_one_is_right(part
     def interrupted(self, *args):
         calls.append(1)
         if len(calls) == 2:
-            self.blocks[0](self.embedding(args[0]), None, args[1][0], None, None) if False else None
             args[1][0].append(*(x[:, :, :1] for x in args[1][0].stored()))  # one layer has read the token
             raise KeyboardInterrupt
         return forward(self, *args)
