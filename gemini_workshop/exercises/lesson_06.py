@@ -1,0 +1,1288 @@
+"""Lesson 06, the transformer block and a whole model: its exercises, and what learners get wrong."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gemini_workshop.exercises.comparison import number, same
+from gemini_workshop.exercises.core import Arguments, Exercise, Invariant, Misconception
+from gemini_workshop.exercises.modules import Build, ModuleExercise, drawn_weights
+from gemini_workshop.exercises.quiz import Option, Question, Quiz
+from gemini_workshop.models.masks import causal_mask
+from gemini_workshop.models.normalization import RMSNorm, layer_norm
+from gemini_workshop.models.plain_transformer import (
+    PlainBlock,
+    PlainTransformer,
+    identity,
+    parameters_and_flops,
+    residual_step,
+)
+
+Function = Callable[..., Any]
+
+# --- 06.1 layer_norm -------------------------------------------------------------------------------------------------
+
+
+def _layer_norm_cases(generator: torch.Generator) -> list[Arguments]:
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    return [
+        (torch.tensor([[1.0, 2.0, 6.0], [10.0, 10.0, 40.0]]), torch.ones(3), torch.zeros(3), 1e-5),
+        (torch.full((2, 4), 7.0), 1 + draw(4), draw(4), 1e-5),
+        (draw(4, 6) + 3, 1 + draw(6), draw(6), 1e-5),
+        (0.01 * draw(3, 5), torch.ones(5), torch.zeros(5), 1e-4),
+        (draw(2, 3, 5), 1 + draw(5), draw(5), 1e-5),
+    ]
+
+
+def _layer_norm_oracle(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """PyTorch's kernel, in float64."""
+    return F.layer_norm(x.double(), weight.shape, weight.double(), bias.double(), eps)
+
+
+def _explain_layer_norm(function: Function, case: Arguments) -> str | None:
+    x, weight, bias, eps = case
+    got, expected = function(*case), _layer_norm_oracle(*case)
+    rows = zip(x.flatten(0, -2), got.flatten(0, -2), expected.flatten(0, -2), strict=True)
+    for vector, row, needed in rows:
+        if not same(row, needed):
+            learned = "" if same(weight, torch.ones_like(weight)) else f" (weight {_row(weight)}, bias {_row(bias)})"
+            small = f" with eps = {eps:g}" if eps > 1e-5 else ""
+            return f"{_row(vector)}{small} became {_row(row)}; {_row(needed)} is needed{learned}."
+    return None
+
+
+def _row(values: Tensor) -> str:
+    return f"({', '.join(f'{value:.3g}' for value in values.tolist())})"
+
+
+def _normalise(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    *,
+    dim: int | tuple[int, ...] = -1,
+    correction: int = 0,
+    centre: bool = True,
+    divide: Callable[[Tensor, Tensor, float], Tensor] = lambda x, variance, eps: x / (variance + eps).sqrt(),
+    scale: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda x, weight, bias: x * weight + bias,
+) -> Tensor:
+    """Layer normalisation with a place to go wrong at each of its steps: the misconceptions fill them in."""
+    variance = x.var(dim, keepdim=True, correction=correction)
+    return scale(divide(x - x.mean(dim, keepdim=True) if centre else x, variance, eps), weight, bias)
+
+
+def _mistaken(**steps: Any) -> Function:
+    return lambda x, weight, bias, eps: _normalise(x, weight, bias, eps, **steps)
+
+
+LAYER_NORM = Exercise(
+    id="06.1",
+    minutes=5,
+    reference=layer_norm,
+    oracle=_layer_norm_oracle,
+    cases=_layer_norm_cases,
+    explain=_explain_layer_norm,
+    misconceptions=(
+        Misconception(
+            name="unbiased variance",
+            says="The variance is divided by D - 1, as `torch.var` and `torch.std` do unless told otherwise. Nothing "
+            "is estimated here: these D numbers are all there are, so divide by D. At width 512 nobody would notice.",
+            wrong=_mistaken(correction=1),
+        ),
+        Misconception(
+            name="standard deviation with D - 1 and eps outside",
+            says="Two things: `torch.std` divides by D - 1 unless told otherwise, and eps is added to the root instead "
+            "of under it.",
+            wrong=_mistaken(correction=1, divide=lambda x, variance, eps: x / (variance.sqrt() + eps)),
+        ),
+        Misconception(
+            name="mean not subtracted",
+            says="The mean is still in there: each vector is divided by its spread, but not shifted to zero first.",
+            wrong=_mistaken(centre=False),
+        ),
+        Misconception(
+            name="over the tokens",
+            says="Mean and variance run over the tokens. Then a token's numbers depend on its neighbours, future ones "
+            "too. Each token is normalised by itself, over its own channels.",
+            wrong=_mistaken(dim=-2),
+        ),
+        Misconception(
+            name="over the first axis",
+            says="Mean and variance run over the first axis. Each token is normalised by itself, over its own "
+            "channels, which are the last axis.",
+            wrong=_mistaken(dim=0),
+        ),
+        Misconception(
+            name="over everything",
+            says="One mean and one variance are taken for the whole tensor, so that tokens are still of different size "
+            "afterwards. Each token needs its own.",
+            wrong=lambda x, weight, bias, eps: _normalise(x, weight, bias, eps, dim=tuple(range(x.ndim))),
+        ),
+        Misconception(
+            name="no root",
+            says="It is divided by the variance itself, which has the unit of x squared. Its root has the unit of x.",
+            wrong=_mistaken(divide=lambda x, variance, eps: x / (variance + eps)),
+        ),
+        Misconception(
+            name="eps outside the root",
+            says="eps stands outside the root. For vectors of ordinary size nobody sees the difference; for small ones "
+            "it counts, and weights trained with one formula do not fit the other.",
+            wrong=_mistaken(divide=lambda x, variance, eps: x / (variance.sqrt() + eps)),
+        ),
+        Misconception(
+            name="eps left out",
+            says="eps is left out. A vector whose channels are all equal has variance 0, and 0 / 0 is not a number.",
+            wrong=_mistaken(divide=lambda x, variance, eps: x / variance.sqrt()),  # noqa: ARG005
+        ),
+        Misconception(
+            name="weight and bias forgotten",
+            says="It is normalised well and then left so: the learned scale and shift of each channel are missing.",
+            wrong=_mistaken(scale=lambda x, weight, bias: x),  # noqa: ARG005
+        ),
+        Misconception(
+            name="bias forgotten",
+            says="The learned shift of each channel is missing.",
+            wrong=_mistaken(scale=lambda x, weight, bias: x * weight),  # noqa: ARG005
+        ),
+        Misconception(
+            name="bias scaled too",
+            says="The bias is added before the scaling, so that the weight multiplies it as well. Scale, then shift.",
+            wrong=_mistaken(scale=lambda x, weight, bias: (x + bias) * weight),
+        ),
+        Misconception(
+            name="weight before normalising",
+            says="The weight is applied before normalising, which then undoes part of it. Normalise first: the weight "
+            "decides how large each channel is *afterwards*.",
+            wrong=lambda x, weight, bias, eps: F.layer_norm(x * weight, weight.shape, None, None, eps) + bias,
+        ),
+    ),
+    hints=(
+        "Four steps: mean, variance, normalise, scale and shift. Everything happens along the last axis, one token at "
+        "a time.",
+        "`x.mean(dim=-1, keepdim=True)` keeps the axis, so that it can be subtracted. The variance is the mean of the "
+        "squared distances to it; eps is added to the variance, before the root.",
+        "`variance = (x - mean).square().mean(dim=-1, keepdim=True)`, then `(x - mean) / torch.sqrt(variance + eps)`, "
+        "then times the weight plus the bias.",
+    ),
+)
+
+# --- 06.2 RMSNorm ----------------------------------------------------------------------------------------------------
+
+
+def _rms_norm_cases(generator: torch.Generator) -> list[Arguments]:
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    return [
+        (Build(dim=2, eps=1e-6, starts_as_it_is=True), torch.tensor([[3.0, 4.0], [30.0, 40.0], [0.0, 0.0]])),
+        (Build(dim=6, eps=1e-6), draw(4, 6) + 2),
+        (Build(dim=5, eps=1e-4), 0.01 * draw(3, 5)),
+        (Build(dim=5, eps=1e-6), draw(2, 3, 5)),
+    ]
+
+
+def _rms_norm_oracle(build: Build, x: Tensor) -> Tensor:
+    """PyTorch's kernel, in float64."""
+    weight = torch.ones(build["dim"]) if build.starts_as_it_is else drawn_weights(RMSNorm, build)["weight"]
+    return F.rms_norm(x.double(), (build["dim"],), weight.double(), build["eps"])
+
+
+def _explain_rms_norm(function: Function, case: Arguments) -> str | None:
+    build, x = case
+    got, expected = function(*case), _rms_norm_oracle(*case)
+    for vector, row, needed in zip(x.flatten(0, -2), got.flatten(0, -2), expected.flatten(0, -2), strict=True):
+        if not same(row, needed):
+            weight = "weight 1" if build.starts_as_it_is else f"weight {_row(drawn_weights(RMSNorm, build)['weight'])}"
+            return f"{_row(vector)} became {_row(row)}; {_row(needed)} is needed ({weight}, eps = {build['eps']:g})."
+    return None
+
+
+def _squares_overflow(function: Function) -> str | None:
+    x = torch.full((1, 4), 300.0, dtype=torch.float16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's own norm says that it is slower so
+        got = function(Build(dim=4, eps=1e-6, starts_as_it_is=True), x)
+    if not torch.allclose(got.double(), torch.ones(1, 4).double(), atol=0.01):
+        return (
+            f"A vector of four times 300 in float16 became {_row(got[0])}; ones should come out. 300 squared does not "
+            "fit in 16 bits: compute the mean square in float32."
+        )
+    return None
+
+
+class _RMS(nn.Module):
+    """RMSNorm with a place to go wrong at each of its steps."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale(self.divide(self.centre(x.float())))
+
+    def centre(self, x: Tensor) -> Tensor:
+        return x
+
+    def mean_square(self, x: Tensor) -> Tensor:
+        return x.square().mean(-1, keepdim=True)
+
+    def divide(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(self.mean_square(x) + self.eps)
+
+    def scale(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class _Centred(_RMS):
+    def centre(self, x: Tensor) -> Tensor:
+        return x - x.mean(-1, keepdim=True)
+
+
+class _NoRoot(_RMS):
+    def divide(self, x: Tensor) -> Tensor:
+        return x / (self.mean_square(x) + self.eps)
+
+
+class _TimesRoot(_RMS):
+    def divide(self, x: Tensor) -> Tensor:
+        return x * torch.sqrt(self.mean_square(x) + self.eps)
+
+
+class _EpsOutside(_RMS):
+    def divide(self, x: Tensor) -> Tensor:
+        return x / (self.mean_square(x).sqrt() + self.eps)
+
+
+class _NoEps(_RMS):
+    def divide(self, x: Tensor) -> Tensor:
+        return x / self.mean_square(x).sqrt()
+
+
+class _Summed(_RMS):
+    def mean_square(self, x: Tensor) -> Tensor:
+        return x.square().sum(-1, keepdim=True)
+
+
+class _SquareOfTheMean(_RMS):
+    def mean_square(self, x: Tensor) -> Tensor:
+        return x.mean(-1, keepdim=True).square()
+
+
+class _OverTokens(_RMS):
+    def mean_square(self, x: Tensor) -> Tensor:
+        return x.square().mean(-2, keepdim=True)
+
+
+class _OverEverything(_RMS):
+    def mean_square(self, x: Tensor) -> Tensor:
+        return x.square().mean()
+
+
+class _Unscaled(_RMS):
+    def scale(self, x: Tensor) -> Tensor:
+        return x
+
+
+class _OnePlusWeight(_RMS):
+    def scale(self, x: Tensor) -> Tensor:
+        return x * (1 + self.weight)
+
+
+class _StartsAtZero(_RMS):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__(dim, eps)
+        nn.init.zeros_(self.weight)
+
+
+class _StartsAtRandom(_RMS):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__(dim, eps)
+        nn.init.normal_(self.weight, generator=torch.Generator().manual_seed(0))
+
+
+class _NoParameter(_RMS):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__(dim, eps)
+        del self.weight
+        self.weight = torch.ones(dim)  # type: ignore[assignment]
+
+
+class _WithBias(_RMS):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__(dim, eps)
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def scale(self, x: Tensor) -> Tensor:
+        return x * self.weight + self.bias
+
+
+RMS_NORM = ModuleExercise(
+    id="06.2",
+    minutes=7,
+    reference=RMSNorm,
+    oracle=_rms_norm_oracle,
+    cases=_rms_norm_cases,
+    explain=_explain_rms_norm,
+    invariants=(Invariant(name="squares fit", broken=_squares_overflow),),
+    misconceptions=(
+        Misconception(
+            name="subtracts the mean",
+            says="The mean is subtracted. That is layer normalisation; RMSNorm divides and does nothing else.",
+            wrong=_Centred,
+        ),
+        Misconception(
+            name="no root",
+            says="It is divided by the mean square. Ten times the input must give the same output, so the divisor has "
+            "to grow tenfold and not a hundredfold: take the root.",
+            wrong=_NoRoot,
+        ),
+        Misconception(
+            name="multiplied",
+            says="It is multiplied with the root mean square instead of divided by it. `torch.rsqrt` is 1 / sqrt; "
+            "`torch.sqrt` is not.",
+            wrong=_TimesRoot,
+        ),
+        Misconception(
+            name="eps outside the root",
+            says="eps stands outside the root. For vectors of ordinary size nobody sees the difference; for small ones "
+            "it counts.",
+            wrong=_EpsOutside,
+        ),
+        Misconception(
+            name="eps left out",
+            says="eps is left out. Vectors of zeros do occur (a padded place, a block that is silent at first), and "
+            "0 / 0 is not a number.",
+            wrong=_NoEps,
+        ),
+        Misconception(
+            name="sum of squares",
+            says="The squares are summed and not averaged. Then the vector gets length 1 and its channels shrink as "
+            "the width grows; with the mean each channel is about 1 at any width.",
+            wrong=_Summed,
+        ),
+        Misconception(
+            name="square of the mean",
+            says="It is divided by the mean of the channels, squared and rooted. Square first, then take the mean: "
+            "root of the *mean of the squares*.",
+            wrong=_SquareOfTheMean,
+        ),
+        Misconception(
+            name="over the tokens",
+            says="The mean square runs over the tokens. Then a token's numbers depend on its neighbours, future ones "
+            "too. Each token is normalised by itself, over its own channels.",
+            wrong=_OverTokens,
+        ),
+        Misconception(
+            name="over everything",
+            says="One mean square is taken for the whole tensor: loud tokens stay loud. Each token needs its own.",
+            wrong=_OverEverything,
+        ),
+        Misconception(
+            name="weight not used",
+            says="It is normalised well, and the learned weight of each channel is not used.",
+            wrong=_Unscaled,
+        ),
+        Misconception(
+            name="one plus the weight",
+            says="It is multiplied with 1 + weight. Gemma 1 to 3 store their weights so; here the weight itself is the "
+            "factor and starts at one.",
+            wrong=_OnePlusWeight,
+        ),
+        Misconception(
+            name="starts at zero",
+            says="The weight starts at zero, so that nothing gets through. A norm should start by only normalising: "
+            "which factor changes nothing?",
+            wrong=_StartsAtZero,
+        ),
+        Misconception(
+            name="weight is no parameter",
+            says="The weight is a plain tensor. No optimizer finds it, `state_dict` does not save it and `.to(device)` "
+            "leaves it behind; `nn.Parameter` makes it part of the module.",
+            wrong=_NoParameter,
+        ),
+        Misconception(
+            name="with a bias",
+            says="There is a bias. LayerNorm has one; RMSNorm leaves out both the mean and the shift.",
+            wrong=_WithBias,
+        ),
+    ),
+    hints=(
+        "Read the name backwards: square, mean, root. Then divide by it and scale every channel.",
+        "`self.weight = nn.Parameter(torch.ones(dim))` in `__init__`. In `forward`, the mean of the squares along the "
+        "last axis, with `keepdim=True`, and eps added before the root.",
+        "`wide = x.float()`, then `wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)`, brought "
+        "back with `.to(x.dtype)` and multiplied with the weight.",
+    ),
+)
+
+# --- 06.3 residual_step ----------------------------------------------------------------------------------------------
+
+
+def add_10(x: Tensor) -> Tensor:
+    """A sublayer whose work is seen at once."""
+    return x + 10
+
+
+def double(x: Tensor) -> Tensor:
+    """Stands for a norm."""
+    return 2 * x
+
+
+def add_1(x: Tensor) -> Tensor:
+    """Stands for a norm."""
+    return x + 1
+
+
+def square(x: Tensor) -> Tensor:
+    """Stands for a norm."""
+    return x**2
+
+
+def _residual_cases(generator: torch.Generator) -> list[Arguments]:
+    x = torch.randn(2, 3, generator=generator)
+    return [
+        (torch.tensor([3.0]), add_10),
+        (torch.tensor([3.0]), add_10, double),
+        (torch.tensor([3.0]), add_10, identity, identity, double),
+        (torch.tensor([3.0]), add_10, double, square, identity),
+        (torch.tensor([3.0]), add_10, double, square, add_1),
+        (x, square, double, add_1, add_10),
+    ]
+
+
+def _residual_oracle(x: Tensor, sublayer: Function, *norms: Function) -> Tensor:
+    """The three placements spelt out, in float64."""
+    norm, output_norm, stream_norm = (*norms, *[identity] * (3 - len(norms)))
+    read = norm(x.double())
+    written = output_norm(sublayer(read))
+    return stream_norm(x.double() + written)
+
+
+def _explain_residual(function: Function, case: Arguments) -> str | None:
+    x, sublayer, *norms = case
+    got, expected = function(*case), _residual_oracle(*case)
+    if x.numel() > 1 or same(got, expected):
+        return None
+    names = ["norm", "output_norm", "stream_norm"]
+    given = [f"sublayer = {sublayer.__name__}"]
+    given += [f"{name} = {f.__name__}" for name, f in zip(names, norms, strict=False) if f is not identity]
+    return f"With x = {number(x[0])}, {', '.join(given)} it gave {number(got[0])}; {number(expected[0])} is needed."
+
+
+def _step(wrong: Callable[..., Tensor]) -> Function:
+    """A wrong step with all its norms given."""
+
+    def step(x: Tensor, sublayer: Function, *norms: Function) -> Tensor:
+        return wrong(x, sublayer, *(*norms, *[identity] * (3 - len(norms))))
+
+    return step
+
+
+RESIDUAL_STEP = Exercise(
+    id="06.3",
+    minutes=5,
+    reference=residual_step,
+    oracle=_residual_oracle,
+    cases=_residual_cases,
+    explain=_explain_residual,
+    misconceptions=(
+        Misconception(
+            name="nothing is added",
+            says="The sublayer's finding replaces the stream. It has to be *added*: what a sublayer does not find must "
+            "not be lost.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(out(f(norm(x))))),
+        ),
+        Misconception(
+            name="stream taken after the norm",
+            says="The finding is added to the *normalised* stream. Then nothing passes a block untouched. Keep x as it "
+            "came, and let only the sublayer read the normalised copy.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(norm(x) + out(f(norm(x))))),
+        ),
+        Misconception(
+            name="output norm on the sum",
+            says="`output_norm` is applied to the sum. It belongs to what the sublayer found, before that is added; "
+            "the stream itself stays free. (Papers on Gemma call it 'post-norm', which leads here.)",
+            wrong=_step(lambda x, f, norm, out, stream: stream(out(x + f(norm(x))))),
+        ),
+        Misconception(
+            name="stream norm before the sum",
+            says="`stream_norm` is applied before the addition. In the first transformer the norm comes after it: the "
+            "sum is normalised.",
+            wrong=_step(lambda x, f, norm, out, stream: x + stream(out(f(norm(x))))),
+        ),
+        Misconception(
+            name="stream norm inside",
+            says="`stream_norm` is applied to x before the sublayer reads it. It comes last: the sum is normalised.",
+            wrong=_step(lambda x, f, norm, out, stream: x + out(f(norm(stream(x))))),
+        ),
+        Misconception(
+            name="norm after the sublayer",
+            says="`norm` is applied to what the sublayer found. It belongs to what the sublayer *reads*.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(x + out(norm(f(x))))),
+        ),
+        Misconception(
+            name="norm on the sum",
+            says="`norm` is applied to the sum. `stream_norm` is for that; `norm` is for what the sublayer reads.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(norm(x + out(f(x))))),
+        ),
+        Misconception(
+            name="norm not used",
+            says="The sublayer reads the stream as it is; `norm` is not used.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(x + out(f(x)))),  # noqa: ARG005
+        ),
+        Misconception(
+            name="output norm not used",
+            says="What the sublayer found is added as it is; `output_norm` is not used.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(x + f(norm(x)))),  # noqa: ARG005
+        ),
+        Misconception(
+            name="stream norm not used",
+            says="The sum is handed on as it is; `stream_norm` is not used.",
+            wrong=_step(lambda x, f, norm, out, stream: x + out(f(norm(x)))),  # noqa: ARG005
+        ),
+        Misconception(
+            name="output norm and stream norm swapped",
+            says="`output_norm` and `stream_norm` have changed places: the first belongs to what the sublayer found, "
+            "the second to the sum.",
+            wrong=_step(lambda x, f, norm, out, stream: out(x + stream(f(norm(x))))),
+        ),
+    ),
+    hints=(
+        "Say it in the order in which it happens: read, work, write, hand on. Each of the three norms belongs to one "
+        "of these words.",
+        "What the sublayer reads is `norm(x)`; what it writes passes `output_norm`; then it is added to `x` itself.",
+        "From the inside out: `norm`, `sublayer`, `output_norm`, plus x, `stream_norm`.",
+    ),
+)
+
+# --- 06.4 PlainBlock -------------------------------------------------------------------------------------------------
+
+
+def _block_cases(generator: torch.Generator) -> list[Arguments]:
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    size: dict[str, Any] = {"embed_dim": 6, "num_heads": 2, "ffn_dim": 5}
+    return [
+        (Build(**size), draw(1, 1, 6)),
+        (Build(**size), draw(2, 3, 6)),
+        (Build(**size), draw(2, 4, 6), causal_mask(4, 4)),
+        (Build(embed_dim=8, num_heads=2, ffn_dim=7, placement="post"), draw(2, 3, 8), causal_mask(3, 3)),
+        (Build(embed_dim=8, num_heads=2, ffn_dim=7, placement="sandwich"), draw(2, 3, 8), causal_mask(3, 3)),
+    ]
+
+
+def _block_oracle(build: Build, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    w = {name: weight.double() for name, weight in drawn_weights(PlainBlock, build).items()}
+    return _block_by_hand(w, "", build["num_heads"], x.double(), mask)
+
+
+def _block_by_hand(w: dict[str, Tensor], at: str, num_heads: int, x: Tensor, mask: Tensor | None) -> Tensor:
+    """A block from the formulas and PyTorch's own functions, in float64. Where there is no weight there is no norm."""
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        weight = w.get(f"{at}{name}.weight")
+        return x if weight is None else F.rms_norm(x, weight.shape, weight, 1e-6)
+
+    def attend(x: Tensor) -> Tensor:
+        q, k, v = (
+            F.linear(x, w[f"{at}attention.{name}.weight"]).unflatten(-1, (num_heads, -1)).transpose(1, 2)
+            for name in ("query", "key", "value")
+        )
+        found = F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2)
+        return F.linear(found, w[f"{at}attention.output.weight"])
+
+    def think(x: Tensor) -> Tensor:
+        gate, up = (F.linear(x, w[f"{at}feed_forward.{name}.weight"]) for name in ("gate", "up"))
+        return F.linear(F.silu(gate) * up, w[f"{at}feed_forward.down.weight"])
+
+    x = norm(x + norm(attend(norm(x, "attention_norm")), "attention_output_norm"), "attention_stream_norm")
+    return norm(x + norm(think(norm(x, "feed_forward_norm")), "feed_forward_output_norm"), "feed_forward_stream_norm")
+
+
+def _explain_block(function: Function, case: Arguments) -> str | None:
+    build, x, *mask = case
+    got, expected = function(*case), _block_oracle(*case)
+    if got.shape != expected.shape or same(got, expected):
+        return None
+    b, t, d = (int(i) for i in np.unravel_index(int((got.double() - expected).abs().argmax()), got.shape))
+    placement = build.arguments.get("placement", "pre")
+    how = f"norms: {placement}, {x.shape[1]} token{'s' * (x.shape[1] > 1)}, {'causal' if mask else 'no'} mask"
+    return (
+        f"Token {t}, channel {d} goes in as {number(x[b, t, d])} and comes out as {number(got[b, t, d])}; "
+        f"{number(expected[b, t, d])} is needed ({how})."
+    )
+
+
+class _Block(PlainBlock):
+    """A block with its two steps as methods, so that the wrong ones below can put them together otherwise."""
+
+    def attended(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return self.attention_output_norm(self.attention(self.attention_norm(x), mask=mask))
+
+    def thought(self, x: Tensor) -> Tensor:
+        return self.feed_forward_output_norm(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class _Parallel(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        a = self.attention_stream_norm(x + self.attended(x, mask))
+        return self.feed_forward_stream_norm(a + self.thought(x))
+
+
+class _SecondFromInput(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        a = self.attention_stream_norm(x + self.attended(x, mask))
+        return self.feed_forward_stream_norm(x + self.thought(a))
+
+
+class _FeedForwardFirst(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.feed_forward_stream_norm(x + self.thought(x))
+        return self.attention_stream_norm(x + self.attended(x, mask))
+
+
+class _MaskForgotten(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        return super().forward(x, None)
+
+
+class _AttentionNotAdded(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.attention_stream_norm(self.attended(x, mask))
+        return self.feed_forward_stream_norm(x + self.thought(x))
+
+
+class _ThoughtNotAdded(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.attention_stream_norm(x + self.attended(x, mask))
+        return self.feed_forward_stream_norm(self.thought(x))
+
+
+class _NothingAdded(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.attention_stream_norm(self.attended(x, mask))
+        return self.feed_forward_stream_norm(self.thought(x))
+
+
+class _NoFeedForward(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.attention_stream_norm(x + self.attended(x, mask))
+
+
+class _SharedNorm(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        self.feed_forward_norm = self.attention_norm
+        return super().forward(x, mask)
+
+
+class _OnlyPre(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), mask=mask)
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+class _SandwichOnTheSum(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.attention_output_norm(x + self.attention(self.attention_norm(x), mask=mask))
+        x = self.attention_stream_norm(x)
+        x = self.feed_forward_output_norm(x + self.feed_forward(self.feed_forward_norm(x)))
+        return self.feed_forward_stream_norm(x)
+
+
+PLAIN_BLOCK = ModuleExercise(
+    id="06.4",
+    minutes=6,
+    reference=PlainBlock,
+    oracle=_block_oracle,
+    cases=_block_cases,
+    explain=_explain_block,
+    misconceptions=(
+        Misconception(
+            name="parallel",
+            says="Attention and feed-forward both read the block's input. (Some models do that, GPT-J and PaLM among "
+            "them.) Here the feed-forward reads what attention has already added.",
+            wrong=_Parallel,
+        ),
+        Misconception(
+            name="second sum from the block's input",
+            says="The feed-forward's finding is added to the block's *input*, so what attention had added is lost. Add "
+            "it to the stream as it stands after attention.",
+            wrong=_SecondFromInput,
+        ),
+        Misconception(
+            name="feed-forward first",
+            says="The feed-forward comes before attention. First a token gathers from others, then it works on what it "
+            "has.",
+            wrong=_FeedForwardFirst,
+        ),
+        Misconception(
+            name="mask forgotten",
+            says="The mask does not reach attention, so every token sees the future. Attention takes it by name, as "
+            "`mask=`; its second argument is something else.",
+            wrong=_MaskForgotten,
+        ),
+        Misconception(
+            name="attention not added",
+            says="Attention's finding replaces the stream instead of being added to it.",
+            wrong=_AttentionNotAdded,
+        ),
+        Misconception(
+            name="feed-forward not added",
+            says="The feed-forward's finding replaces the stream instead of being added to it.",
+            wrong=_ThoughtNotAdded,
+        ),
+        Misconception(
+            name="no residual at all",
+            says="Neither sublayer's finding is added to the stream: each replaces it. `residual_step` adds.",
+            wrong=_NothingAdded,
+        ),
+        Misconception(
+            name="feed-forward left out",
+            says="The block ends after attention. The second half, the feed-forward, is missing.",
+            wrong=_NoFeedForward,
+        ),
+        Misconception(
+            name="one norm for both",
+            says="Both sublayers read through the same norm. Each has its own, with weights of its own.",
+            wrong=_SharedNorm,
+        ),
+        Misconception(
+            name="only pre",
+            says="It is right for norms before the sublayers and ignores the others. Hand all three norms of each "
+            "sublayer to `residual_step`: those that are not there pass everything unchanged.",
+            wrong=_OnlyPre,
+        ),
+        Misconception(
+            name="sandwich closed over the sum",
+            says="The output norm is applied to the sum of stream and finding. In the sandwich it belongs to the "
+            "finding alone, and the stream stays free.",
+            wrong=_SandwichOnTheSum,
+        ),
+    ),
+    hints=(
+        "Two residual steps, one after the other. The second starts from what the first returned.",
+        "`residual_step` takes a function of one argument. For attention that is "
+        "`lambda normed: self.attention(normed, mask=mask)`; the feed-forward is one already.",
+        "`x = residual_step(x, <attention>, self.attention_norm, self.attention_output_norm, "
+        "self.attention_stream_norm)`, and the same once more with `self.feed_forward` and its three norms.",
+    ),
+)
+
+# --- 06.5 PlainTransformer -------------------------------------------------------------------------------------------
+
+
+def _model_cases(generator: torch.Generator) -> list[Arguments]:
+    def ids(vocab_size: int, *shape: int) -> Tensor:
+        return torch.randint(vocab_size, shape, generator=generator)
+
+    size: dict[str, Any] = {"context_tokens": 7, "embed_dim": 4, "num_heads": 2, "ffn_dim": 5}
+    return [
+        (Build(vocab_size=3, num_layers=1, **size), torch.tensor([[2]])),
+        (Build(vocab_size=3, num_layers=1, **size), torch.tensor([[2, 0, 1, 1]])),
+        (Build(vocab_size=9, num_layers=3, **size), ids(9, 2, 7)),
+        (Build(vocab_size=9, num_layers=2, **size, placement="post"), ids(9, 2, 5)),
+        (Build(vocab_size=9, num_layers=2, **size, placement="sandwich"), ids(9, 2, 5)),
+    ]
+
+
+def _model_oracle(build: Build, token_ids: Tensor) -> Tensor:
+    """The whole model from the formulas and PyTorch's own functions, in float64."""
+    w = {name: weight.double() for name, weight in drawn_weights(PlainTransformer, build).items()}
+    T = token_ids.shape[1]
+    x = w["embedding.weight"][token_ids] + w["position_embedding.weight"][:T]
+    for i in range(build["num_layers"]):
+        x = _block_by_hand(w, f"blocks.{i}.", build["num_heads"], x, torch.ones(T, T, dtype=torch.bool).tril())
+    if "norm.weight" in w:
+        x = F.rms_norm(x, x.shape[-1:], w["norm.weight"], 1e-6)
+    return F.linear(x, w["embedding.weight"])
+
+
+def _explain_model(function: Function, case: Arguments) -> str | None:
+    build, token_ids = case
+    got, expected = function(*case), _model_oracle(*case)
+    if got.shape != expected.shape or same(got, expected):
+        return None
+    b, t, v = (int(i) for i in np.unravel_index(int((got.double() - expected).abs().argmax()), got.shape))
+    blocks = f"{build['num_layers']} block{'s' * (build['num_layers'] > 1)}"
+    return (
+        f"After the ids {token_ids[b, : t + 1].tolist()}, id {v} gets the score {number(got[b, t, v])}; "
+        f"{number(expected[b, t, v])} is needed ({blocks}, norms: {build.arguments.get('placement', 'pre')})."
+    )
+
+
+def _reads_the_future(function: Function) -> str | None:
+    build, token_ids = _model_cases(torch.Generator().manual_seed(1))[2]
+    changed = token_ids.clone()
+    changed[:, 4] = (changed[:, 4] + 1) % build["vocab_size"]
+    moved = (function(build, changed) - function(build, token_ids)).abs().amax((0, 2))
+    early = [t for t in range(4) if moved[t] > 1e-5]
+    if early:
+        return (
+            f"Token 4 was changed, and the scores at token {early[0]} moved by {number(moved[early[0]])}: the model "
+            "reads its own future. What did lesson 02 put between them?"
+        )
+    return None
+
+
+class _Model(PlainTransformer):
+    """A whole model with its stages as methods, so that the wrong ones below can replace one."""
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        return self.embedding(token_ids) + self.position_embedding.weight[: token_ids.shape[1]]
+
+    def mask(self, T: int) -> Tensor | None:
+        return causal_mask(T, T)
+
+    def score(self, x: Tensor) -> Tensor:
+        return F.linear(self.norm(x), self.embedding.weight)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        x = self.embed(token_ids)
+        for block in self.blocks:
+            x = block(x, self.mask(token_ids.shape[1]))
+        return self.score(x)
+
+
+class _NoMask(_Model):
+    def mask(self, T: int) -> Tensor | None:  # noqa: ARG002
+        return None
+
+
+class _NoPositions(_Model):
+    def embed(self, token_ids: Tensor) -> Tensor:
+        return self.embedding(token_ids)
+
+
+class _PositionsFromOne(_Model):
+    def embed(self, token_ids: Tensor) -> Tensor:
+        places = (torch.arange(token_ids.shape[1]) + 1) % self.position_embedding.num_embeddings
+        return self.embedding(token_ids) + self.position_embedding(places)
+
+
+class _PositionsByToken(_Model):
+    def embed(self, token_ids: Tensor) -> Tensor:
+        return self.embedding(token_ids) + self.position_embedding(token_ids % self.position_embedding.num_embeddings)
+
+
+class _ScaledEmbedding(_Model):
+    def embed(self, token_ids: Tensor) -> Tensor:
+        scale = self.embedding.embedding_dim**0.5
+        return scale * self.embedding(token_ids) + self.position_embedding.weight[: token_ids.shape[1]]
+
+
+class _NoFinalNorm(_Model):
+    def score(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.embedding.weight)
+
+
+class _Softmaxed(_Model):
+    def score(self, x: Tensor) -> Tensor:
+        return super().score(x).softmax(-1)
+
+
+class _LogSoftmaxed(_Model):
+    def score(self, x: Tensor) -> Tensor:
+        return super().score(x).log_softmax(-1)
+
+
+class _NoHead(_Model):
+    def score(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
+class _FirstBlockOnly(_Model):
+    def forward(self, token_ids: Tensor) -> Tensor:
+        return self.score(self.blocks[0](self.embed(token_ids), self.mask(token_ids.shape[1])))
+
+
+class _BlocksReadTheEmbedding(_Model):
+    def forward(self, token_ids: Tensor) -> Tensor:
+        start = self.embed(token_ids)
+        for block in self.blocks:
+            x = block(start, self.mask(token_ids.shape[1]))
+        return self.score(x)
+
+
+class _OneBlockRepeated(_Model):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.blocks = nn.ModuleList([self.blocks[0]] * len(self.blocks))
+
+
+class _PlainList(_Model):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        blocks = list(self.blocks)
+        del self.blocks
+        self.blocks = blocks  # type: ignore[assignment]
+
+
+class _OwnHead(_Model):
+    def __init__(self, vocab_size: int, context_tokens: int, embed_dim: int, *args: Any, **kwargs: Any) -> None:
+        super().__init__(vocab_size, context_tokens, embed_dim, *args, **kwargs)
+        self.head = nn.Linear(embed_dim, vocab_size, bias=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(x))
+
+
+PLAIN_TRANSFORMER = ModuleExercise(
+    id="06.5",
+    minutes=10,
+    reference=PlainTransformer,
+    oracle=_model_oracle,
+    cases=_model_cases,
+    explain=_explain_model,
+    invariants=(Invariant(name="no future", broken=_reads_the_future),),
+    misconceptions=(
+        Misconception(
+            name="no mask",
+            says="The blocks get no causal mask, so the model reads its own future: splendid in training, useless when "
+            "it has to write.",
+            wrong=_NoMask,
+        ),
+        Misconception(
+            name="no positions",
+            says="The positions are missing. To this model a sentence is a heap of words with a first one: nothing "
+            "says how far apart two tokens are.",
+            wrong=_NoPositions,
+        ),
+        Misconception(
+            name="positions from one",
+            says="Positions are counted from 1. The first token stands at position 0; counted from 1, the last one "
+            "falls off the table.",
+            wrong=_PositionsFromOne,
+        ),
+        Misconception(
+            name="positions looked up by token",
+            says="The position table is asked for the token ids. A position is where a token stands, 0, 1, 2, …, and "
+            "not which token it is.",
+            wrong=_PositionsByToken,
+        ),
+        Misconception(
+            name="embedding scaled",
+            says="The embedding is multiplied with √embed_dim. The first transformer and Gemma do that; this model "
+            "does not.",
+            wrong=_ScaledEmbedding,
+        ),
+        Misconception(
+            name="final norm left out",
+            says="The last norm is missing. Every sublayer read a normalised stream; the head should, too, or the size "
+            "of its scores depends on the number of blocks.",
+            wrong=_NoFinalNorm,
+        ),
+        Misconception(
+            name="softmax at the end",
+            says="Probabilities come out. Scores are needed (logits): the loss applies the softmax itself, and twice "
+            "is wrong.",
+            wrong=_Softmaxed,
+        ),
+        Misconception(
+            name="log-softmax at the end",
+            says="Log-probabilities come out. Scores are needed (logits): the loss does the rest itself.",
+            wrong=_LogSoftmaxed,
+        ),
+        Misconception(
+            name="no head",
+            says="The normalised stream comes out, embed_dim numbers for each token. One score for every token of the "
+            "vocabulary is needed: how alike are stream and embedding?",
+            wrong=_NoHead,
+        ),
+        Misconception(
+            name="first block only",
+            says="Only the first block is used. Each block must read what the one before it returned.",
+            wrong=_FirstBlockOnly,
+        ),
+        Misconception(
+            name="each block reads the embedding",
+            says="Each block reads the embedding, so that only the last one counts. Each must read what the one before "
+            "it returned.",
+            wrong=_BlocksReadTheEmbedding,
+        ),
+        Misconception(
+            name="one block repeated",
+            says="It is the same block again and again: `[block] * n` makes n names for one object. Make a new block "
+            "for each layer.",
+            wrong=_OneBlockRepeated,
+        ),
+        Misconception(
+            name="blocks in a plain list",
+            says="The blocks stand in a Python list, where PyTorch does not see them: they have no parameters, and no "
+            "optimizer would ever train them. `nn.ModuleList` is a list that is seen.",
+            wrong=_PlainList,
+        ),
+        Misconception(
+            name="head of its own",
+            says="The head has a matrix of its own. A tied head is the embedding table itself, used once more: "
+            "vocab_size times embed_dim numbers fewer.",
+            wrong=_OwnHead,
+        ),
+    ),
+    hints=(
+        "In `__init__` only the blocks are missing: one new `PlainBlock` for each layer, in something that PyTorch "
+        "looks into. `forward` has four steps: embed, mask, blocks, scores.",
+        "`nn.ModuleList(PlainBlock(...) for _ in range(num_layers))`. Positions are "
+        "`torch.arange(T, device=token_ids.device)`, and their vectors are added to those of the tokens.",
+        "The score of a token is the product of the normalised stream with that token's embedding: "
+        "`self.norm(x) @ self.embedding.weight.T`.",
+    ),
+)
+
+# --- 06.6 parameters_and_flops ---------------------------------------------------------------------------------------
+
+COST_NAMES = ("vocab_size", "context_tokens", "embed_dim", "num_layers", "ffn_dim", "num_tokens")
+COST_WORDS = ("token in the vocabulary", "position", "channel", "block", "unit of the feed-forward", "token to read")
+
+
+def _cost_oracle(
+    vocab_size: int, context_tokens: int, embed_dim: int, num_layers: int, ffn_dim: int, num_tokens: int
+) -> tuple[int, int]:
+    """Both counts from lists: the shape of everything stored, and of every product that is computed."""
+    D, T = embed_dim, num_tokens
+    norm, table = (D,), (vocab_size, D)
+    matrices = [(D, D)] * 4 + [(D, ffn_dim), (D, ffn_dim), (ffn_dim, D)]
+    stored = [table, (context_tokens, D), norm] + [norm, norm, *matrices] * num_layers
+    inside = [(T, D, T), (T, T, D)]  # queries with keys, shares with values
+    products = [(T, D, vocab_size)] + [*[(T, m, n) for m, n in matrices], *inside] * num_layers
+    return sum(math.prod(shape) for shape in stored), sum(2 * math.prod(shape) for shape in products)
+
+
+def _explain_costs(function: Function, case: Arguments) -> str | None:
+    """What one more of each thing adds, which points at the term that is wrong."""
+    for which, unit in enumerate(("parameters", "FLOPs")):
+        if same(function(*case)[which], _cost_oracle(*case)[which]):
+            continue
+        for i in (3, 0, 1, 4, 5, 2):
+            more = (*case[:i], case[i] + 1, *case[i + 1 :])
+            added = function(*more)[which] - function(*case)[which]
+            needed = _cost_oracle(*more)[which] - _cost_oracle(*case)[which]
+            if not same(added, needed):
+                given = ", ".join(f"{name}={value}" for name, value in zip(COST_NAMES, case, strict=True))
+                return f"One {COST_WORDS[i]} more adds {added:,} {unit}; it should be {needed:,} ({given})."
+    return None
+
+
+def _costs(
+    V: int,
+    N: int,
+    D: int,
+    L: int,
+    F: int,
+    T: int,
+    *,
+    attention: int = 4,
+    feed_forward: int = 3,
+    heads: int = 1,
+    stored_heads: int = 1,
+    positions: int = 1,
+    norms_of_block: int = 2,
+    last_norm: int = 1,
+    biases: int = 0,
+    blocks: int | None = None,
+    multiply_add: int = 2,
+    quadratic: int = 4,
+) -> tuple[int, int]:
+    """Both counts with every coefficient open to mistakes."""
+    L = L if blocks is None else blocks
+    matrices = L * (attention * D * D + feed_forward * D * F)
+    vectors = (norms_of_block * L + last_norm) * D + positions * N * D + biases * L * (4 * D + 2 * F + D)
+    flops = multiply_add * T * (matrices + heads * V * D) + quadratic * L * T * T * D
+    return matrices + stored_heads * V * D + vectors, flops
+
+
+def _miscounted(**coefficients: Any) -> Function:
+    return lambda *case: _costs(*case, **coefficients)
+
+
+PARAMETERS_AND_FLOPS = Exercise(
+    id="06.6",
+    minutes=10,
+    reference=parameters_and_flops,
+    oracle=_cost_oracle,
+    cases=lambda generator: [(11, 5, 2, 1, 3, 4), (7, 9, 6, 2, 5, 3), (100, 32, 8, 3, 20, 16)],  # noqa: ARG005
+    explain=_explain_costs,
+    misconceptions=(
+        Misconception(
+            name="tied head counted twice",
+            says="The head's matrix is counted as parameters of its own. It is the embedding table, used a second "
+            "time: stored once.",
+            wrong=_miscounted(stored_heads=2),
+        ),
+        Misconception(
+            name="two matrices in the feed-forward",
+            says="Two matrices are counted in the feed-forward. A gated one has three: gate, up and down.",
+            wrong=_miscounted(feed_forward=2),
+        ),
+        Misconception(
+            name="three matrices in attention",
+            says="Three matrices are counted in attention: queries, keys, values. What merges the heads again is a "
+            "fourth.",
+            wrong=_miscounted(attention=3),
+        ),
+        Misconception(
+            name="positions left out",
+            says="The table of positions is left out of the parameters.",
+            wrong=_miscounted(positions=0),
+        ),
+        Misconception(
+            name="norms left out",
+            says="The weights of the norms are left out: two in each block, and one before the head.",
+            wrong=_miscounted(norms_of_block=0, last_norm=0),
+        ),
+        Misconception(
+            name="last norm left out",
+            says="One norm is missing: after the last block, before the head.",
+            wrong=_miscounted(last_norm=0),
+        ),
+        Misconception(
+            name="one norm a block",
+            says="One norm is counted for each block. There are two: one for each sublayer.",
+            wrong=_miscounted(norms_of_block=1),
+        ),
+        Misconception(
+            name="biases",
+            says="Biases are counted. None of these matrices has one.",
+            wrong=_miscounted(biases=1),
+        ),
+        Misconception(
+            name="one block only",
+            says="One block is counted, whatever the number of layers.",
+            wrong=_miscounted(blocks=1),
+        ),
+        Misconception(
+            name="multiplications only",
+            says="Each term of a product is counted as one operation. It takes two: a multiplication and an addition.",
+            wrong=_miscounted(multiply_add=1, quadratic=2),
+        ),
+        Misconception(
+            name="scores left out",
+            says="Attention's own products are left out of the FLOPs: every query with every key, and every share with "
+            "every value. They have no parameters and cost all the same.",
+            wrong=_miscounted(quadratic=0),
+        ),
+        Misconception(
+            name="only one product of attention",
+            says="One of attention's two products is missing from the FLOPs. Queries meet keys, and shares meet "
+            "values: each takes 2 · T · T · D in all heads together.",
+            wrong=_miscounted(quadratic=2),
+        ),
+        Misconception(
+            name="head free of charge",
+            says="The head is left out of the FLOPs. Its matrix is stored once, as the embedding; but looking a row up "
+            "costs no product, and scoring every token does.",
+            wrong=_miscounted(heads=0),
+        ),
+        Misconception(
+            name="embedding counted as a product",
+            says="The embedding is counted as a product in the FLOPs, besides the head. Looking up a row multiplies "
+            "nothing.",
+            wrong=_miscounted(heads=2),
+        ),
+    ),
+    hints=(
+        "Make a list of the matrices that a token is multiplied with, and their shapes. Both counts begin with that "
+        "list: each entry is one parameter, and two operations for each token.",
+        "A block: four (D, D) matrices in attention, three (D, F) in the feed-forward. The head: (V, D), the same "
+        "table as the embedding. Only parameters: positions, 2 L + 1 norms. Only FLOPs: attention's own two products.",
+        "`matrices = num_layers * (4 * D * D + 3 * D * ffn_dim) + vocab_size * D`. FLOPs are "
+        "`2 * T * matrices + num_layers * 4 * D * T * T`.",
+    ),
+)
+
+EXERCISES = (LAYER_NORM, RMS_NORM, RESIDUAL_STEP, PLAIN_BLOCK, PLAIN_TRANSFORMER, PARAMETERS_AND_FLOPS)
+
+# --- Quiz ------------------------------------------------------------------------------------------------------------
+
+QUIZ = Quiz(
+    (
+        Question(
+            "What does a block do to the stream if both its sublayers write zeros? (Norms before the sublayers.)",
+            (
+                Option(
+                    "Nothing: the block is the identity.",
+                    "That is why a deep stack can be trained at all. Each block starts from 'leave it as it is' and "
+                    "learns what to add.",
+                    is_right=True,
+                ),
+                Option(
+                    "It becomes zero.",
+                    "It would if findings replaced the stream. They are added to it, and adding zero changes nothing.",
+                ),
+                Option(
+                    "It is normalised.",
+                    "Only the copy that a sublayer reads is normalised. The stream itself passes untouched, which is "
+                    "the point of putting the norm before the sublayer.",
+                ),
+            ),
+        ),
+        Question(
+            "Over what does RMSNorm take its mean?",
+            (
+                Option(
+                    "Over the channels of one token.",
+                    "Each token by itself, so a token's result never depends on the others, nor on the batch.",
+                    is_right=True,
+                ),
+                Option(
+                    "Over the tokens of the batch, channel by channel.",
+                    "That is batch normalisation. In a language model it would let a token see the future, and its "
+                    "result would depend on what else is in the batch.",
+                ),
+                Option(
+                    "Over everything at once.",
+                    "Then one loud token would make all others quiet.",
+                ),
+            ),
+        ),
+        Question(
+            "A new model reaches a loss of 0.01 on one small batch. What have you learned?",
+            (
+                Option(
+                    "That gradients reach what they must to memorise it. Not that the model is right.",
+                    "A model that reads its own future passes this test, too, as you saw. It needs the test of lesson "
+                    "02 besides.",
+                    is_right=True,
+                ),
+                Option(
+                    "That it will generalise.",
+                    "It has learned a few sentences by heart. About other sentences that says nothing.",
+                ),
+                Option(
+                    "That the learning rate is right.",
+                    "A rate that memorises a tiny batch may well fail on a large model and real data.",
+                ),
+            ),
+        ),
+        Question(
+            "The head is tied to the embedding. What does that change?",
+            (
+                Option(
+                    "One table is stored and trained instead of two; the arithmetic is the same.",
+                    "The product with every row of the vocabulary still has to be computed.",
+                    is_right=True,
+                ),
+                Option(
+                    "The head costs no operations.",
+                    "It costs no memory. Looking up a row is free, but scoring each of V tokens takes V products of "
+                    "length D.",
+                ),
+                Option(
+                    "The model can only repeat its input.",
+                    "A freshly made model does tend to name the token that it has just read. What the blocks add "
+                    "changes that, as the logit lens showed.",
+                ),
+            ),
+        ),
+    )
+)
