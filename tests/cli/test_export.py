@@ -35,8 +35,8 @@ def test_transformers_reads_the_same_model(export):
     token_ids = torch.tensor([tokenizer.encode(TEXT)])
     with torch.no_grad():
         torch.testing.assert_close(theirs(token_ids).logits, ours(token_ids), rtol=0, atol=1e-4)  # logits up to 20
-    assert theirs.config.model_type == "qwen3"
-    assert theirs.config.hidden_act == "gelu_pytorch_tanh"
+    assert theirs.config.model_type == "gemma3_text"
+    assert theirs.config.hidden_activation == "silu"
 
 
 def test_transformers_reads_the_same_tokenizer(export):
@@ -64,7 +64,7 @@ def test_the_number_format_can_be_chosen(export):
     folder, output = export("--dtype", "bfloat16")
     theirs = AutoModelForCausalLM.from_pretrained(folder)
     assert {weight.dtype for weight in theirs.parameters()} == {torch.bfloat16}
-    assert "in bfloat16, as qwen3" in output
+    assert "in bfloat16, as gemma3_text" in output
 
 
 def test_the_output_ends_with_python_that_runs(export):
@@ -73,12 +73,12 @@ def test_the_output_ends_with_python_that_runs(export):
     assert f'from_pretrained("{folder.as_posix()}")' in code
     names: dict = {}
     exec("\n".join(line.strip() for line in code.splitlines()[:-1]), names)
-    assert names["model"].config.model_type == "qwen3"
+    assert names["model"].config.model_type == "gemma3_text"
     assert len(names["tokenizer"]) == names["model"].config.vocab_size
 
 
 def test_a_family_that_cannot_express_the_model_is_told_why(export):
-    with pytest.raises(ConfigError, match=r"llama cannot express qk_norm=head\. Choose another family"):
+    with pytest.raises(ConfigError, match=r"llama cannot express .*qk_norm=head.*\. Choose another family"):
         export("--family", "llama")
 
 

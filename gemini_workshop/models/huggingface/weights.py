@@ -20,6 +20,7 @@ from gemini_workshop.models.huggingface.config import (
     model_config_from,
     text_values,
 )
+from gemini_workshop.models.huggingface.equivalent import in_published_words
 from gemini_workshop.models.huggingface.names import Spelling, canonical, is_ignored, spellings
 from gemini_workshop.models.transformer import Transformer
 
@@ -140,6 +141,7 @@ def save_huggingface(
     Args:
         folder: new or empty.
         family: ``model_type`` of the family whose words are used; left out, the first that has words for all of it.
+            Weights of norms are written as the family writes them: Gemma's multiply by 1 + weight.
         max_shard_bytes: larger models are split into several files with an index.
         extra_values: more for config.json, such as ``eos_token_id``.
 
@@ -151,6 +153,7 @@ def save_huggingface(
         CheckpointError: the folder is not empty.
     """
     folder = Path(folder)
+    model = in_published_words(model, family)
     family = family or family_of(model.config)
     values = config_dict_from(model.config, family)
     if folder.exists() and any(folder.iterdir()):
