@@ -68,15 +68,19 @@ def two_look_ups(
     """How often both questions of two were answered during training, and how often each one in the end.
 
     Args:
-        both: for each kind of model, one curve a seed: the share of texts with both answers right, step by step.
+        both: one curve a seed for each kind of model: the share of texts with both answers right at every step. It is
+            drawn as the mean of ten steps.
         answers: for each kind of model and seed, the share of right answers to each of the questions, the better first.
     """
     figure, (curves, bars) = plt.subplots(1, 2, figsize=(9, 3.8), width_ratios=(1.5, 1))
     for (name, lines), colour in zip(both.items(), (RED, SKY, BLUE), strict=False):
         for line in lines:
-            curves.plot(np.arange(1, len(line) + 1), line, color=colour, alpha=0.7, linewidth=1.4)
-        label_line(curves, float(len(lines[0])), float(np.mean([line[-1] for line in lines])), name, colour)
-    curves.set(ylim=(0, 1.04), xlim=(0, len(lines[0]) * 1.45), xlabel="training step", ylabel="both answers right")
+            smooth = np.convolve(line, np.full(10, 0.1), mode="valid")
+            curves.plot(np.arange(10, len(line) + 1), smooth, color=colour, alpha=0.7, linewidth=1.4)
+        height = float(np.mean([line[-50:] for line in lines])) + (0.05 if colour == RED else 0.0)
+        label_line(curves, float(len(lines[0])), height, name, colour)
+    curves.set(ylim=(0, 1.04), xlim=(0, len(lines[0]) * 1.5), xlabel="training step", ylabel="both answers right")
+    curves.set_xticks(range(0, len(lines[0]) + 1, 50))
     curves.set_title("One mixture is not enough for two")
     for i, (seeds, colour) in enumerate(zip(answers.values(), (RED, SKY, BLUE), strict=False)):
         for q, marker in enumerate("o^"):
@@ -102,6 +106,30 @@ def shares_by_head(
         axes.get_xticklabels()[s].set(color=RED, weight="bold")
     axes.set_yticks(range(H), [f"head {h}" for h in range(H)], size=9)
     axes.set(title=title)
+    return figure
+
+
+def too_many_heads(right_answers: Mapping[int, float]) -> Figure:
+    """How often the worse answered of two questions is answered, by the number of heads of the same total width."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.4))
+    counts = [float(count) for count in right_answers]
+    axes.semilogx(counts, list(right_answers.values()), marker="o", color=BLUE, base=2)
+    for count, share in right_answers.items():
+        axes.annotate(f"{share:.2f}", (count, share), xytext=(0, -16), textcoords="offset points", ha="center", size=9)
+    axes.set_xticks(counts, [str(count) for count in right_answers])
+    axes.set(xlabel="heads, all together 32 channels wide", ylabel="right answers, worse question", ylim=(0, 1.06))
+    axes.set_title("Enough heads to ask, wide enough to tell")
+    return figure
+
+
+def served_by(previous: Float[Tensor, " N"], left: Float[Tensor, " N"]) -> Figure:
+    """Heads below an induction head: how much they look one step back, and what is left of its score without them."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.6))
+    axes.axhline(1, color=GREY, linewidth=1)
+    axes.scatter(previous, left, color=BLUE, s=45, alpha=0.75, edgecolor="white")
+    axes.set(xlabel="share that the head gives to the token before", ylabel="induction score left without it")
+    axes.set_ylim(min(0.7, float(left.min()) - 0.05), 1.05)
+    axes.set_title("What the induction head needs looks one step back")
     return figure
 
 
