@@ -57,16 +57,16 @@ assert all(finding.verdict == "ok" for finding in findings), (
 # %% [markdown]
 # ## 2 · First sentences
 #
-# A small language model came with the workshop. It has read nothing but short stories for children, and has fewer than
-# three million numbers to remember them by; the large models that you may have talked to have many thousand times as
-# many. Its architecture is the one that you build in lessons 02 to 06.
+# A small language model came with the workshop. It has read nothing but short stories for children, and has hardly
+# more than three million numbers to remember them by; the large models that you may have talked to have many thousand
+# times as many. Its architecture is the one that you build in lessons 02 to 06.
 
 # %%
 model, tokenizer = load_pretrained(device=device)
 print(
     f"{model.num_parameters():,} parameters, {model.config.num_layers} layers, {tokenizer.vocab_size} tokens\n"
 )
-assert model.num_parameters() < 3_000_000
+assert 3_000_000 < model.num_parameters() < 3_300_000
 
 settings = GenerationConfig(max_new_tokens=120, temperature=0.7, seed=4)
 prompt = "Once upon a time"
