@@ -86,7 +86,7 @@ def typical_filter(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B
     token can be cut off where it would be dull.
 
     Example:
-        >>> typical_filter(torch.tensor([0.4, 0.3, 0.2, 0.1]).log(), p=0.3).exp()  # 1.20 nats are nearest to 1.28
+        >>> typical_filter(torch.tensor([0.4, 0.3, 0.2, 0.1]).log(), p=0.2).exp()  # 1.20 nats are nearest to 1.28
         tensor([0.0000, 0.3000, 0.0000, 0.0000])
     """
     log_shares = logits.double().log_softmax(dim=-1)
