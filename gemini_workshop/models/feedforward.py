@@ -67,13 +67,13 @@ def gated_ffn_dim(ffn_dim: int, multiple_of: int = 1) -> int:
     Three matrices share what two had. Biases are not counted.
 
     Args:
-        multiple_of: round to the nearest multiple of this, one at least; hardware likes round widths.
+        multiple_of: round to the nearest multiple of this; hardware likes round widths.
 
     Example:
         >>> gated_ffn_dim(768), gated_ffn_dim(1000, multiple_of=64)
         (512, 640)
     """
-    return max(1, round(2 * ffn_dim / (3 * multiple_of))) * multiple_of
+    return round(2 * ffn_dim / (3 * multiple_of)) * multiple_of
 
 
 class FeedForward(nn.Module):
