@@ -590,13 +590,13 @@ QUIZ = Quiz(
             "Tokens go into one attention layer without mask and without positions. You shuffle them. What happens?",
             (
                 Option(
+                    "Nothing at all changes.",
+                    "That would be invariance. Each output still belongs to its token and moves with it: equivariance.",
+                ),
+                Option(
                     "The outputs are shuffled in the same way, and are otherwise the same.",
                     "Attention compares and mixes; nothing in it knows which row came first.",
                     is_right=True,
-                ),
-                Option(
-                    "Nothing at all changes.",
-                    "That would be invariance. Each output still belongs to its token and moves with it: equivariance.",
                 ),
                 Option(
                     "The outputs change, because other tokens stand next to each other.",
@@ -608,17 +608,17 @@ QUIZ = Quiz(
             "A learned table has rows for 256 positions; all training texts were 64 tokens long. What is in row 100?",
             (
                 Option(
-                    "What was drawn at random when the model was made.",
-                    "No text ever used that row, so it never got a gradient.",
-                    is_right=True,
-                ),
-                Option(
                     "A sensible continuation of rows 0 to 63.",
                     "Each row is learned for itself. Nothing connects row 100 with row 63.",
                 ),
                 Option(
                     "Zeros.",
                     "Only if it had started so. Training leaves unused rows as they were.",
+                ),
+                Option(
+                    "What was drawn at random when the model was made.",
+                    "No text ever used that row, so it never got a gradient.",
+                    is_right=True,
                 ),
             ),
         ),
@@ -645,14 +645,14 @@ QUIZ = Quiz(
             "A model with rotary positions gets a text four times as long as any before. What is new to it?",
             (
                 Option(
+                    "Nothing: distances are relative, so any length is alike.",
+                    "Relative, yes, but distances of 100 and more never occurred. You have seen what it costs.",
+                ),
+                Option(
                     "Angles of slow pairs that no two tokens had in training.",
                     "Fast pairs have been round the circle many times; slow ones come into a part of it that no weight "
                     "was ever fitted to.",
                     is_right=True,
-                ),
-                Option(
-                    "Nothing: distances are relative, so any length is alike.",
-                    "Relative, yes, but distances of 100 and more never occurred. You have seen what it costs.",
                 ),
                 Option(
                     "The fast pairs overflow.",

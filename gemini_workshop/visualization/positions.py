@@ -42,7 +42,7 @@ def turning_pair(angle_of_query: float, angle_of_key: float, query: Sequence[flo
         turned.append((x, y))
         _arrow(axes, vector, colour, alpha=0.25)
         _arrow(axes, (x, y), colour)
-        axes.annotate(name, (1.17 * x, 1.17 * y), color=colour, weight="bold", ha="center", va="center")
+        axes.annotate(name, (1.28 * x, 1.28 * y), color=colour, weight="bold", ha="center", va="center")
     score = turned[0][0] * turned[1][0] + turned[0][1] * turned[1][1]
     limits = (-1.4, 1.4)
     axes.set(xlim=limits, ylim=limits, aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
@@ -107,11 +107,11 @@ def recall_by_length(
     ends = _spread_labels([values[-1] for values in accuracies.values()], apart=0.055)
     for (name, values), colour, height in zip(accuracies.items(), colours, ends, strict=False):
         axes.plot(lengths, values, marker="o", color=colour)
-        label_line(axes, lengths[-1], height, name, colour)
+        label_line(axes, float(lengths[-1]), height, name, colour)
     axes.axvline(trained_tokens, color=BLACK, linewidth=1, linestyle=":")
-    axes.annotate("trained on", (trained_tokens, 1.02), ha="center", va="bottom", size=10)
+    axes.annotate("trained on this length", (trained_tokens, 1.02), xytext=(6, 0), textcoords="offset points", size=10)
     axes.set_xticks(lengths)
-    axes.set_xlim(lengths[0] - 8, lengths[-1] * 1.42)
+    axes.set_xlim(lengths[0] - 8, lengths[-1] * 1.25)
     axes.set(xlabel="length of the text (tokens)", ylabel="share of right answers", ylim=(0, 1.08))
     axes.set_title(title, pad=16)
     return figure
@@ -132,20 +132,23 @@ def angles_met(frequencies: dict[str, Float[Tensor, " pairs"]], trained_tokens: 
     trained, *others = frequencies.items()
     pairs = range(len(trained[1]))
     axes.axhspan(2 * math.pi, 1e4, color=GREY, alpha=0.15, linewidth=0)
-    axes.semilogy(pairs, trained[1] * trained_tokens, color=BLACK, marker="o")
-    label_line(axes, pairs[-1], float(trained[1][-1]) * trained_tokens, f"met in training ({trained_tokens})", BLACK)
-    for (name, values), colour in zip([trained, *others], (RED, BLUE, GREEN), strict=False):
+    axes.semilogy(pairs, trained[1] * trained_tokens, color=ORANGE, marker="o", linewidth=5, alpha=0.7)
+    label_line(
+        axes, float(pairs[-1]), float(trained[1][-1]) * trained_tokens, f"met in training ({trained_tokens})", ORANGE
+    )
+    for (name, values), colour in zip([trained, *others], (RED, BLUE, BLACK), strict=False):
         end = float(values[-1]) * tested_tokens
         axes.semilogy(pairs, values * tested_tokens, color=colour, marker=".", linestyle="--")
         if colour == RED:
-            label_line(axes, pairs[-1], end, f"{name} ({tested_tokens})", colour)
+            label_line(axes, float(pairs[-1]), end, f"{name} ({tested_tokens})", colour)
     handles = [
         plt.Line2D([], [], color=colour, linestyle="--", marker=".", label=name)
-        for (name, _), colour in zip(others, (BLUE, GREEN), strict=False)
+        for (name, _), colour in zip(others, (BLUE, BLACK), strict=False)
     ]
     axes.legend(handles=handles, loc="lower left", title=f"{tested_tokens} tokens, slowed down:")
-    axes.annotate("full turns: every angle is known", (0.2, 120), color=BLACK, size=10)
+    axes.annotate("a full turn or more: every angle was met", (pairs[-1], 200), ha="right", color=BLACK, size=10)
     axes.set_xlim(-0.5, pairs[-1] * 1.38)
+    axes.set_xticks(pairs[::3])
     axes.set_ylim(0.1, 400)
     axes.set(xlabel="pair, fastest first", ylabel="largest angle (radians)", title="Only slow pairs meet new angles")
     return figure
@@ -157,12 +160,12 @@ def loss_by_position(
     """Mean loss between neighbouring edges, for a model read in several ways, past the context it was trained on."""
     figure, axes = plt.subplots(figsize=(8.5, 3.8))
     ends = _spread_labels([values[-1] for values in losses.values()], apart=0.12)
-    for (name, values), colour, height in zip(losses.items(), (RED, BLUE, GREEN, ORANGE), ends, strict=False):
+    for (name, values), colour, height in zip(losses.items(), (RED, BLUE, BLACK), ends, strict=False):
         axes.stairs(values, edges, color=colour, linewidth=2.2, baseline=None)
-        label_line(axes, edges[-1], height, name, colour)
+        label_line(axes, float(edges[-1]), height, name, colour)
     axes.axvspan(edges[0], context_tokens, color=GREY, alpha=0.15, linewidth=0)
-    axes.annotate("context in training", (context_tokens / 2, 1.01), xycoords=("data", "axes fraction"), ha="center")
-    axes.set_xlim(edges[0], edges[-1] * 1.36)
+    axes.annotate("context in training", (edges[0], 1.01), xycoords=("data", "axes fraction"))
+    axes.set_xlim(edges[0], edges[-1] * 1.22)
     axes.set_xticks(edges)
     axes.set(xlabel="position (tokens)", ylabel="loss (nats per token)")
     axes.set_title(title, pad=18)

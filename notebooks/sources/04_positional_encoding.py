@@ -120,11 +120,11 @@ texts = stream[: 8 * context].view(8, context)
 
 loss = float(token_losses(model, texts).mean())
 without_order = float(token_losses(with_rope(scaling="linear", factor=1e9), texts).mean())
-assert without_order - loss > 0.8
-print("with its positions switched off, the model loses more than 0.8 nats per token")
+assert without_order - loss > 1.5
+print("with its positions switched off, the loss rises by more than 1.5 nats per token")
 
 # %% [markdown]
-# A model that had never had positions would lose less: this one was trained to rely on them.
+# A model that had never had positions would do better than that: this one was trained to rely on them.
 #
 # ### A question that only order can answer
 #
@@ -356,9 +356,19 @@ assert (moved[:64] > 0.05).all()
 assert (moved[64:] == 0).all()
 
 # %% [markdown]
-# The task is solved, more than seven times in ten. And the rows from 64 on are, to the last bit, the random numbers
-# that they were: no text ever touched them. Asked about position 100, the table answers with noise. This is not a
-# question of more training. It is what a table is.
+# It is now right more than seven times in ten. The valley shows how: early and late rows moved in *opposite* directions,
+# so that a later note gets a higher score; the cell below checks it. (The last eight rows belong to the questions.)
+#
+# And the rows from 64 on are, to the last bit, the random numbers that they were: no text ever touched them. Asked
+# about position 100, the table answers with noise. More training on 64 tokens will not change that. It is what a table
+# is.
+
+# %%
+change = next(table.parameters()).detach() - start
+early, late = change[2:20].mean(0), change[44:55].mean(0)
+assert F.cosine_similarity(early, late, dim=0) < -0.8
+
+# %% [markdown]
 #
 # ## 4 · Turning instead of adding
 #
@@ -473,7 +483,9 @@ turned_key = apply_rotary(key.expand(40, 8), cos, sin)
 
 both = turned_query @ turned_key.T
 only_query = turned_query @ key.expand(40, 8).T
-figure = figures.scores_by_position({"both turned": both, "only the query turned": only_query})
+figure = figures.scores_by_position(
+    {"both turned: distance decides": both, "only the query: it does not": only_query}
+)
 
 
 def is_by_distance(scores):
@@ -520,8 +532,8 @@ print("values turned as well: shifting the text changes the outputs")
 # %%
 wrong_layout = with_rope(layout="interleaved")
 loss_in_wrong_layout = float(token_losses(wrong_layout, texts).mean())
-assert loss_in_wrong_layout - loss > 0.4
-print("in the wrong layout the same weights lose more than 0.4 nats per token")
+assert loss_in_wrong_layout - loss > 1.0
+print("in the wrong layout the loss of the same weights is more than 1 nat higher")
 
 # %% [markdown]
 # No error, no wrong shape; just a worse model. It is a well-known way to lose a day when weights are converted. The
@@ -645,8 +657,8 @@ assert right["raised base"][-1] > 0.7
 assert min(right["interpolated"][-1], right["raised base"][-1]) > right["rotary"][-1] + 0.2
 
 # %% [markdown]
-# The same weights, four times the length, and both stay above 0.7. In this task interpolation does at least as well as
-# it can: the notes lie four times as far apart as before, so moving them together is exactly the right thing.
+# The same weights, four times the length, and both stay above 0.7. For this task interpolation is the perfect cure: the
+# notes lie four times as far apart as before, and it moves them together again. Do not expect that of every task.
 #
 # ## 7 · A real one, past its context
 #
@@ -658,8 +670,8 @@ assert min(right["interpolated"][-1], right["raised base"][-1]) > right["rotary"
 long_texts = stream[: 4 * 4 * context].view(4, 4 * context)
 ways = {
     "as trained": model,
-    "raised base": with_rope(scaling="ntk", factor=4.0),
     "interpolated": with_rope(scaling="linear", factor=4.0),
+    "raised base": with_rope(scaling="ntk", factor=4.0),
 }
 by_token = {name: token_losses(way, long_texts).mean(0) for name, way in ways.items()}
 edges = [context // 2, context, 2 * context, 3 * context, 4 * context - 1]
@@ -672,23 +684,28 @@ figure = figures.loss_by_position(
 )
 
 within, *beyond = by_stretch["as trained"]
-assert max(beyond) - within < 0.4
+assert max(beyond) - within < 0.2
 for i in range(4):
     assert abs(by_stretch["raised base"][i] - by_stretch["as trained"][i]) < 0.2
-    assert by_stretch["interpolated"][i] - by_stretch["as trained"][i] > 0.3
+    assert by_stretch["interpolated"][i] - by_stretch["as trained"][i] > 1.0
 
 # %% [markdown]
 # Not what the diaries led us to expect, and worth an honest look.
 #
-# - As trained, **nothing breaks**: up to four times the context the loss stays within 0.4 nats of what it was inside.
-# - **Interpolation hurts everywhere**, by more than 0.3 nats, and inside the context too. It moves neighbours together,
-#   and predicting text lives on neighbours. The paper that proposed it trains the model for a while afterwards.
-# - A **raised base** changes little, less than 0.2 nats either way: neighbours stay where they were.
+# - As trained, **nothing breaks**: up to four times the context the loss stays within 0.2 nats of what it was inside.
+# - **Interpolation hurts everywhere**, by more than 1 nat, and inside the context too. It moves neighbours together, and
+#   predicting text lives on neighbours. The paper that proposed it trains the model for a while afterwards.
+# - A **raised base** changes little, less than 0.2 nats: neighbours stay where they were. Here it does not help, because
+#   there is nothing to mend.
 #
-# Why does nothing break? Perhaps because this model hardly uses what is far away. That can be measured: predict the
-# same last tokens once with everything before them, and once with half a context only.
+# Why does nothing break? One reason is in the configuration: most layers of this model look through a *window*
+# (lesson 07). Whatever the length of the text, they never meet a larger distance than in training. The other reason can
+# be measured. Predict the same last tokens twice: once with everything before them, once with one context only.
 
 # %%
+windows = [layer.window_tokens for layer in model.config.layers]
+assert sum(window is not None for window in windows) > len(windows) / 2
+
 last = context // 2
 from_everything = by_token["as trained"][-last:].mean()
 short = long_texts[:, -2 * last :]
@@ -726,23 +743,23 @@ quiz("04")
 #
 # ## Stretch · keep the fast, slow the slow
 #
-# A pair that made a full turn in training knows every angle and needs no cure; a pair that did not needs all of it.
-# Build frequencies for 256 tokens by that rule. Can you beat the raised base? (`llama3_scaling` is such a rule, with a
-# gentle passage in between.)
+# A pair that went round several times in training knows every angle and needs no cure; a pair that did not needs all of
+# it. Build frequencies for 256 tokens by that rule. Where must the border lie if you want to beat the raised base?
+# (`llama3_scaling` is such a rule, with a gentle passage in between.)
 
 
 # %%
 def by_parts(frequencies, trained_tokens, factor):
-    return frequencies / factor  # yours goes here
+    return frequencies  # yours goes here
 
 
-print("better than the raised base:", end=" ")
 mine = accuracy(rotary, 256, by_parts(as_trained, 64, FACTOR))
-print("not yet" if mine <= right["raised base"][-1] + 0.1 else "clearly")
+is_better = mine > right["raised base"][-1] + 0.03
+print("better than the raised base" if is_better else "not better than the raised base yet")
 
 # %% [markdown]
 # ## Stretch · a longer table
 #
-# Rows 64 to 255 of the learned table are noise because no text reached them. Stretch the trained rows over all 256
-# positions (`F.interpolate` does it) and measure again. Why does that work nearly as well as it does here, and what
-# would it do to a model that lives on neighbours?
+# Can the table be saved as well? Stretch its trained rows over all 256 positions with `F.interpolate`: the rows of the
+# diary over 248, those of the questions as they are. Measure. What would the same do to a model that lives on
+# neighbours?

@@ -1,0 +1,213 @@
+"""Right answers in many styles pass the checks of lesson 04, and its experiment holds for other seeds."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gemini_workshop.authoring.source import read_lesson
+from gemini_workshop.exercises.core import find, judge
+from gemini_workshop.exercises.lesson_04 import LEARNED, ROTARY, SINUSOIDAL
+from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.models.embeddings import LearnedPositionalEmbedding, apply_rotary, rotary_frequencies
+
+SOURCE = Path(__file__).parents[2] / "notebooks" / "sources" / "04_positional_encoding.py"
+
+# --- sinusoidal_positions --------------------------------------------------------------------------------------------
+
+
+def waves_by_loops(positions, embed_dim):
+    rows = []
+    for p in positions.flatten().tolist():
+        row = []
+        for i in range(0, embed_dim, 2):
+            row += [math.sin(p / 10000 ** (i / embed_dim)), math.cos(p / 10000 ** (i / embed_dim))]
+        rows.append(row)
+    return torch.tensor(rows).view(*positions.shape, embed_dim)
+
+
+def waves_by_exponential(positions, embed_dim):
+    """As in the Annotated Transformer."""
+    table = torch.zeros(*positions.shape, embed_dim)
+    speeds = torch.exp(torch.arange(0, embed_dim, 2) * -(math.log(10000.0) / embed_dim))
+    table[..., 0::2] = torch.sin(positions.unsqueeze(-1) * speeds)
+    table[..., 1::2] = torch.cos(positions.unsqueeze(-1) * speeds)
+    return table
+
+
+def waves_with_a_shifted_sine(positions, embed_dim):
+    channels = torch.arange(embed_dim)
+    angles = positions[..., None] / 10000 ** ((channels - channels % 2) / embed_dim)
+    return torch.sin(angles + (channels % 2) * math.pi / 2)
+
+
+def waves_of_numpy(positions, embed_dim):
+    angles = positions.numpy()[..., None] / np.power(10000.0, 2 * np.arange(embed_dim // 2) / embed_dim)
+    return torch.from_numpy(np.stack([np.sin(angles), np.cos(angles)], -1).reshape(*positions.shape, embed_dim))
+
+
+# --- LearnedPositionalEmbedding --------------------------------------------------------------------------------------
+
+
+class TableOfTorch(nn.Module):
+    def __init__(self, num_positions, embed_dim, generator=None):
+        super().__init__()
+        self.table = nn.Embedding(num_positions, embed_dim)
+        nn.init.normal_(self.table.weight, std=0.02, generator=generator)
+
+    def forward(self, positions):
+        return self.table(positions)
+
+
+class TableByOneHot(nn.Module):
+    def __init__(self, num_positions, embed_dim, generator=None):
+        super().__init__()
+        self.rows = nn.Parameter(torch.empty(num_positions, embed_dim).normal_(0, 0.02, generator=generator))
+
+    def forward(self, positions):
+        return F.one_hot(positions, len(self.rows)).to(self.rows.dtype) @ self.rows
+
+
+class TableOfZeros(nn.Module):
+    def __init__(self, num_positions, embed_dim, generator=None):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_positions, embed_dim))
+
+    def forward(self, positions):
+        return F.embedding(positions, self.weight)
+
+
+class TableThatWraps(LearnedPositionalEmbedding):
+    def forward(self, positions):
+        return self.weight[positions % len(self.weight)]
+
+
+class TableThatStartsLarge(LearnedPositionalEmbedding):
+    def __init__(self, num_positions, embed_dim, generator=None):
+        super().__init__(num_positions, embed_dim, generator)
+        nn.init.normal_(self.weight)
+
+
+# --- rotary_frequencies ----------------------------------------------------------------------------------------------
+
+
+def frequencies_by_loop(head_dim, base):
+    return torch.tensor([1 / base ** (2 * i / head_dim) for i in range(head_dim // 2)])
+
+
+def frequencies_by_exponential(head_dim, base):
+    return torch.exp(-math.log(base) * torch.arange(0, head_dim, 2) / head_dim)
+
+
+def frequencies_by_steps(head_dim, base):
+    return torch.cumprod(torch.tensor([1.0] + [base ** (-2 / head_dim)] * (head_dim // 2 - 1)), 0)
+
+
+def frequencies_by_logspace(head_dim, base):
+    return torch.logspace(0, -(head_dim - 2) / head_dim, head_dim // 2, base=base)
+
+
+# --- apply_rotary ----------------------------------------------------------------------------------------------------
+
+
+def rotary_by_complex_numbers(x, cos, sin):
+    half = x.shape[-1] // 2
+    turned = torch.complex(x[..., :half], x[..., half:]) * torch.complex(cos, sin)
+    return torch.cat([turned.real, turned.imag], -1)
+
+
+def rotary_with_rotate_half(x, cos, sin):
+    """As in transformers."""
+    cos, sin = torch.cat([cos, cos], -1), torch.cat([sin, sin], -1)
+    first, second = x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+def rotary_by_matrices(x, cos, sin):
+    matrices = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+    pairs = x.unflatten(-1, (2, -1)).transpose(-2, -1)  # (..., pairs, 2)
+    return (matrices @ pairs[..., None])[..., 0].transpose(-2, -1).flatten(-2)
+
+
+def rotary_by_loop(x, cos, sin):
+    result, half = torch.empty_like(x), x.shape[-1] // 2
+    for i in range(half):
+        a, b = x[..., i], x[..., i + half]
+        result[..., i] = a * cos[..., i] - b * sin[..., i]
+        result[..., i + half] = a * sin[..., i] + b * cos[..., i]
+    return result
+
+
+def rotary_by_angles(x, cos, sin):
+    first, second = x.tensor_split(2, dim=-1)
+    length, angle = torch.hypot(first, second), torch.atan2(second, first) + torch.atan2(sin, cos)
+    return torch.cat([length * angle.cos(), length * angle.sin()], dim=-1)
+
+
+RIGHT = {
+    "04.1": [waves_by_loops, waves_by_exponential, waves_with_a_shifted_sine, waves_of_numpy],
+    "04.2": [TableOfTorch, TableByOneHot, TableOfZeros],
+    "04.3": [frequencies_by_loop, frequencies_by_exponential, frequencies_by_steps, frequencies_by_logspace],
+    "04.4": [
+        rotary_by_complex_numbers,
+        rotary_with_rotate_half,
+        rotary_by_matrices,
+        rotary_by_loop,
+        rotary_by_angles,
+    ],
+}
+
+
+@pytest.mark.parametrize(("exercise_id", "answer"), [(key, answer) for key, every in RIGHT.items() for answer in every])
+def test_right_answers_pass_however_they_are_written(exercise_id, answer):
+    verdict = judge(find(exercise_id), answer)
+    assert verdict.outcome == Outcome.PASSED, str(verdict)
+
+
+def test_a_wrong_wave_is_shown_with_its_formula():
+    wrong = SINUSOIDAL.misconceptions[1].wrong
+    assert judge(SINUSOIDAL, wrong).lines[1] == ("At position 0, channel 0 is 1; sin(0 / 10000^(0/4)) = 0 is needed.")
+
+
+def test_a_wrong_turn_is_shown_for_one_pair_and_its_angle():
+    backwards = next(mistake.wrong for mistake in ROTARY.misconceptions if mistake.name == "turns backwards")
+    assert judge(ROTARY, backwards).lines[1] == (
+        "Channels 0 and 2, (1, 0), turned by 2 radians became (-0.4161, -0.9093); (-0.4161, 0.9093) is needed."
+    )
+
+
+def test_a_table_that_wraps_round_is_caught_at_its_end():
+    verdict = judge(LEARNED, TableThatWraps)
+    assert verdict.outcome == Outcome.WRONG
+    assert "asked for position 4, which it does not have" in verdict.lines[0]
+
+
+def test_a_table_that_starts_large_is_told_its_spread():
+    verdict = judge(LEARNED, TableThatStartsLarge)
+    assert verdict.outcome == Outcome.WRONG
+    assert "0.02 is needed" in verdict.lines[0]
+
+
+def test_a_function_that_changes_lengths_is_no_rotation():
+    broken = ROTARY.invariants[0].broken
+    assert broken(apply_rotary) is None
+    assert "came back with length" in broken(lambda x, cos, sin: apply_rotary(x, 2 * cos, sin))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_experiment_shows_for_other_seeds_what_the_text_says(seed):
+    """The cells from the task to the figure of all readers, with assertions; the notebook itself runs SEED = 4."""
+    cells = [cell.text for cell in read_lesson(SOURCE).cells if cell.kind == "code" and not cell.checks]
+    wanted = ("def diaries", "SEED = 4", "table = ", "llama_turn = ", "lengths = ", "FACTOR = 256 / 64", "rotary = ")
+    names = {}
+    exec(cells[0], names)
+    names |= {"apply_rotary": apply_rotary, "rotary_frequencies": rotary_frequencies}
+    names |= {"sinusoidal_positions": waves_by_exponential, "LearnedPositionalEmbedding": LearnedPositionalEmbedding}
+    chosen = [text for text in cells[1:] if any(f"\n{start}" in f"\n{text}" for start in wanted)]
+    assert len(chosen) == len(wanted)
+    for text in chosen:
+        exec(text.replace("SEED = 4", f"SEED = {seed}"), names)
