@@ -283,6 +283,23 @@ def solve():
     assert "the program was ended by signal 9" in reason(program)
 
 
+def test_it_finds_no_process_but_its_own(sandbox):
+    """The one that waits, and itself."""
+    program = """
+import os
+def exists(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+def solve(): return [pid for pid in range(1, 50_000) if exists(pid)]
+"""
+    assert sandbox.run(program, "assert solve() == [1, 2]", names=["solve"]).passed
+
+
 def test_stopping_itself_and_its_group(reason_soon):
     assert "not done" in reason_soon("import os, signal\ndef solve(): os.kill(0, signal.SIGSTOP)")
 
