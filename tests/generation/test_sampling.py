@@ -74,6 +74,17 @@ def test_top_k_keeps_exactly_k_of_equal_tokens_those_with_the_lowest_ids():
     assert kept(top_k_filter(torch.tensor([1.0, 2.0, 2.0, 2.0, 2.0]), 2)) == [1, 2]
 
 
+def test_ties_are_settled_in_a_large_vocabulary_too():
+    """Sorting algorithms differ only on long rows."""
+    logits = torch.randint(0, 5, (3, 3000), generator=torch.Generator().manual_seed(0)).double()
+    in_order = [sorted(range(3000), key=lambda i, row=row: (-row[i], i)) for row in logits.tolist()]
+    assert [kept(row) for row in top_k_filter(logits, 700)] == [sorted(order[:700]) for order in in_order]
+    for p in (0.3, 0.9):
+        rows = [kept(row) for row in top_p_filter(logits, p)]
+        assert rows == [sorted(order[: len(row)]) for order, row in zip(in_order, rows, strict=True)]
+    assert greedy(logits).tolist() == [order[0] for order in in_order]
+
+
 def test_top_k_leaves_what_it_keeps_as_it_was():
     torch.testing.assert_close(top_k_filter(LOGITS, 2)[[1, 3]], LOGITS[[1, 3]])
 
