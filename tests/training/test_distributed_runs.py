@@ -88,7 +88,23 @@ def test_a_lost_process_ends_the_run_with_a_message_and_the_run_goes_on_from_its
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
     with pytest.raises(TrainingError, match=r"Process 1 of 2 was ended by signal 9.* go on with --resume"):
-        launch(2, [sys.executable, "-m", "tests.training.lost_process", str(tmp_path)])
+        launch(2, [sys.executable, "-m", "tests.training.slow_process", str(tmp_path)])
     assert "Process 0 of 2 stops: another one has ended" in capfd.readouterr().err
+    run = stories.resume(tmp_path / "run")
+    assert 0 < run.first_step < run.config.training.steps
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to consoles, not to processes")
+def test_ctrl_c_ends_all_processes_after_the_same_step_and_saves_it(tmp_path):
+    saved = tmp_path / "run" / "checkpoints"
+
+    def interrupt_all():
+        while not checkpoint_paths(saved):
+            time.sleep(0.02)
+        for rank in (0, 1):
+            os.kill(int((tmp_path / f"process-{rank}").read_text()), signal.SIGINT)
+
+    threading.Thread(target=interrupt_all, daemon=True).start()
+    launch(2, [sys.executable, "-m", "tests.training.slow_process", str(tmp_path)])
     run = stories.resume(tmp_path / "run")
     assert 0 < run.first_step < run.config.training.steps

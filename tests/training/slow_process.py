@@ -1,6 +1,6 @@
-"""A run of several processes that takes its time and leaves their numbers in its folder, so that a test can kill one.
+"""A run of several processes that takes its time and leaves their numbers in its folder, so that a test can end one.
 
-python -m tests.training.lost_process FOLDER
+python -m tests.training.slow_process FOLDER
 """
 
 import os
