@@ -20,7 +20,7 @@ from gemini_workshop.exercises.comparison import same
 LIMIT_SECONDS = 10.0
 PRINTED_LINES = 20
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
-_PACKAGE = str(Path(__file__).resolve().parent)
+_PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class NotStarted(Exception):
