@@ -71,7 +71,7 @@ SPLIT_HEADS = Exercise(
     misconceptions=(
         Misconception(
             name="view without transpose",
-            says="The shape is right and the numbers are in the wrong places: a head is given pieces of few tokens "
+            says="The shape is right and the numbers are in the wrong places: a head is given all of a few tokens "
             "instead of a piece of every token. `view` and `reshape` never move a number, they only count it "
             "differently. First cut the channels, then exchange two axes.",
             wrong=lambda x, H: x.reshape(x.shape[0], H, x.shape[1], -1),
@@ -342,6 +342,12 @@ MULTI_HEAD_ATTENTION = ModuleExercise(
             wrong=_mistaken(merge=lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
         ),
         Misconception(
+            name="never merged",
+            says="The heads are never laid side by side again: what they found still has an axis of its own for them. "
+            "Where is `merge_heads`?",
+            wrong=_mistaken(merge=lambda x: x),
+        ),
+        Misconception(
             name="heads attend to each other",
             says="The tokens are never compared: attention runs between the heads of one token. It works on the last "
             "two axes, which have to be tokens and channels.",
@@ -365,6 +371,12 @@ MULTI_HEAD_ATTENTION = ModuleExercise(
             says="Queries come from the context, keys and values from x: the wrong one asks. There is one answer for "
             "each token of x.",
             wrong=_mistaken(sources=lambda x, context: (context, x, x)),
+        ),
+        Misconception(
+            name="everything from the context",
+            says="Queries, keys and values all come from the context, so the context looks at itself. It is x that "
+            "asks: there is one answer for each of its tokens.",
+            wrong=_mistaken(sources=lambda x, context: (context, context, context)),  # noqa: ARG005
         ),
         Misconception(
             name="values from x",
@@ -550,7 +562,7 @@ QUIZ = Quiz(
                 ),
                 Option(
                     "It does, and the matrices learn to live with another order of channels.",
-                    "An order of channels could be learned. But here *tokens* end up in different heads, and no "
+                    "An order of channels could be learned. But here whole tokens end up in different heads, and no "
                     "matrix that works on one token at a time can undo that.",
                 ),
             ),

@@ -12,6 +12,7 @@ from gemini_workshop.data.corpora import load_documents
 from gemini_workshop.evaluation.heads import attention_maps, induction_scores, previous_token_scores
 from gemini_workshop.exercises.core import find, judge
 from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.models.attention import scaled_dot_product_attention
 from gemini_workshop.training.checkpointing import load_pretrained
 
 # --- split_heads and merge_heads -------------------------------------------------------------------------------------
@@ -195,6 +196,17 @@ def test_a_leak_of_the_future_is_caught_by_changing_a_hidden_token():
 
     assert broken(attempt(HeadByHead)) is None
     assert "token 3 was changed and the output" in broken(attempt(Unmasked))
+
+
+def test_a_crash_inside_the_functions_of_the_package_is_told_at_the_learners_own_line():
+    class ContextIgnored(HeadByHead):
+        def forward(self, x, context=None, mask=None):
+            heads = [split_by_view(w(x), self.num_heads) for w in (self.query, self.key, self.value)]
+            return merge_by_reshape(scaled_dot_product_attention(*heads, mask))
+
+    verdict = judge(find("03.3"), ContextIgnored)
+    assert "`return merge_by_reshape(scaled_dot_product_attention(*heads, mask))`" in verdict.lines[0]
+    assert verdict.lines[2].startswith("There: mask (5, 7)")
 
 
 # --- What the lesson says of the shipped model -----------------------------------------------------------------------
