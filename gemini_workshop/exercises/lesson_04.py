@@ -76,6 +76,11 @@ def _waves_but(**steps: Any) -> Function:
     return lambda positions, embed_dim: _waves(positions, embed_dim, **steps)
 
 
+def _halves_for_one_text(positions: Tensor, embed_dim: int) -> Tensor:
+    angles = positions[:, None] / 10_000 ** (torch.arange(0, embed_dim, 2) / embed_dim)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
 def _wave_for_each_channel(positions: Tensor, embed_dim: int) -> Tensor:
     channels = torch.arange(embed_dim, dtype=torch.float64)
     angles = positions[..., None].double() / 10_000 ** (channels / embed_dim)
@@ -95,6 +100,13 @@ SINUSOIDAL = Exercise(
             says="The sines stand together in the first half and the cosines in the second. Here a sine and the cosine "
             "of the same angle are neighbours: sin, cos, sin, cos.",
             wrong=_waves_but(arrange=lambda s, c: torch.cat([s, c], dim=-1)),
+        ),
+        Misconception(
+            name="all sines, then all cosines, for one text",
+            says="The sines stand together in the first half and the cosines in the second. Here a sine and the cosine "
+            "of the same angle are neighbours: sin, cos, sin, cos. (And it takes one text only, not a batch: count the "
+            "new axis from the end, with unsqueeze(-1).)",
+            wrong=_halves_for_one_text,
         ),
         Misconception(
             name="cosine first",
@@ -387,6 +399,12 @@ FREQUENCIES = Exercise(
             wrong=lambda head_dim, base: _frequencies_oracle(head_dim, base).repeat_interleave(2),
         ),
         Misconception(
+            name="one for each channel, ever slower",
+            says="There is one frequency for each channel. Two channels make a pair and turn together, so there are "
+            "half as many: count 0, 2, 4, ...",
+            wrong=lambda head_dim, base: base ** -(torch.arange(head_dim) / head_dim),
+        ),
+        Misconception(
             name="base ignored",
             says="The base is always 10000, whatever is asked for. Section 6 raises it.",
             wrong=lambda head_dim, base: _frequencies_oracle(head_dim, 10_000.0),  # noqa: ARG005
@@ -488,6 +506,11 @@ def _neighbours_sorted(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
+def _back_as_neighbours(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    a, b = x.chunk(2, dim=-1)
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
+
+
 def _overwritten(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     first = first * cos - second * sin
@@ -522,6 +545,12 @@ ROTARY = Exercise(
             says="It takes neighbouring channels for pairs and puts the results into halves. Pair i is channel i of "
             "the first half and channel i of the second, going in and coming out.",
             wrong=_neighbours_sorted,
+        ),
+        Misconception(
+            name="turns halves, comes back as neighbours",
+            says="The pairs are turned rightly, but what comes back has first and second channels of the pairs side by "
+            "side. The first channels of all pairs belong together, in the first half.",
+            wrong=_back_as_neighbours,
         ),
         Misconception(
             name="turns backwards",

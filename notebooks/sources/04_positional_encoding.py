@@ -257,12 +257,13 @@ print("without positions it is right about every second time")
 def sinusoidal_positions(
     positions: Int[Tensor, "*B T"], embed_dim: int
 ) -> Float[Tensor, "*B T D"]:
-    """A vector for each position, to be added to the token's: sin, cos, sin, cos, ... of ever slower waves.
+    """A vector for each position, to be added to the token's: sin, cos, sin, cos, ...
 
     sinusoidal_positions(tensor([0]), 4) is tensor([[0., 1., 0., 1.]]).
 
     Args:
-        positions: whole numbers, in any order; the first token of a text stands at 0.
+        positions: whole numbers in any order, for one text or for a batch of them (the `*B`);
+            the first token of a text stands at 0.
         embed_dim: channels of a vector, an even number D.
     """
     # SOLUTION
@@ -406,7 +407,7 @@ explore(
 
 # %%
 def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
-    """Radians by which each pair of channels turns from one token to the next, fastest pair first.
+    """Radians by which each pair of channels turns from token to token, fastest pair first.
 
     rotary_frequencies(4, 100.0) is tensor([1.0000, 0.1000]).
     """
