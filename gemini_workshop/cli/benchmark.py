@@ -102,3 +102,20 @@ def recipe(
     from gemini_workshop.benchmarks.recipe import report
 
     typer.echo(report(1 if quick else seeds, precision, is_quick=quick))
+
+
+@app.command()
+def generate(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="A tiny model, one round: seconds, not minutes.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compiled steps, too: a minute more, and a C++ compiler is needed.")
+    ] = False,
+) -> None:
+    """Write text, against transformers' Llama on the same weights, without a cache, and from a cold start.
+
+    Example: gemini-workshop benchmark generate --compiled
+    """
+    from gemini_workshop.benchmarks.generate import report
+
+    typer.echo(report(rounds=1 if quick else rounds, is_quick=quick, with_compile=compiled))

@@ -7,8 +7,7 @@ to compute. So:
     queries and keys are turned as if they were one, by tables that all layers share
     the weight of a norm is multiplied into the matrix that reads it, which leaves a division
 
-And because decoding waits for the memory that weights are read from, they can be stored in 16 or 8 bits
-(:mod:`.narrow_weights`). Whatever part of a model has another form stays as it is.
+Its linear layers are those of :mod:`.narrow_weights`. Whatever part of a model has another form stays as it is.
 """
 
 import copy
@@ -19,33 +18,33 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gemini_workshop.generation.narrow_weights import Float16Linear, Int8Linear
+from gemini_workshop.generation.narrow_weights import BFloat16Linear, DecodingLinear, Int8Linear
 from gemini_workshop.models.attention_layers import GroupedQueryAttention, KeyValueStore, Rotation, rotate
 from gemini_workshop.models.feedforward import FeedForward, GatedFeedForward, gate_units
-from gemini_workshop.models.multi_head_attention import merge_heads, split_heads
 from gemini_workshop.models.normalization import OffsetRMSNorm, RMSNorm
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.models.transformer_block import TransformerBlock
 
-Weights = Literal["whole", "fp16", "int8"]
+Weights = Literal["fp32", "bf16", "int8"]
+LINEAR: dict[str, Callable[..., Any]] = {"fp32": DecodingLinear, "bf16": BFloat16Linear, "int8": Int8Linear}
 
 
 @torch.no_grad()
-def lean_copy(model: Transformer, weights: Weights = "whole") -> Transformer:
+def lean_copy(model: Transformer, weights: Weights = "fp32") -> Transformer:
     """The same model for decoding only: it can neither be trained nor saved.
 
     Args:
-        weights: ``whole`` computes what the model computes; the others round the matrices of attention, dense
-            feed-forward layers and head, and compute in float32.
+        weights: how the matrices of attention, dense feed-forward layers and head are stored; with ``fp32``, as they
+            are in the model.
     """
     lean = copy.deepcopy(model).eval().requires_grad_(False)
     blocks = [block for block in lean.blocks if isinstance(block, TransformerBlock)]
     for block in blocks:
         _merge(block)
+    lean.blocks = nn.ModuleList(PlainBlock(block) if _is_plain(block) else block for block in blocks)
     if all(isinstance(block.attention, MergedAttention) for block in blocks) and _turns_whole_heads(lean):
         lean.rotary = nn.ModuleList(RollingRotary(rotary) for rotary in lean.rotary)
-    if weights != "whole":
-        _narrow(lean.float(), Int8Linear if weights == "int8" else Float16Linear)
+    _store(lean if weights == "fp32" else lean.float(), LINEAR[weights])
     return lean
 
 
@@ -111,14 +110,38 @@ class MergedAttention(GroupedQueryAttention):
         segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Let every token gather from itself and the tokens before it, stored ones included."""
-        heads = split_heads(self.query_key_value(x), self.num_turning + self.num_kv_heads)
-        turning, value = heads.split([self.num_turning, self.num_kv_heads], dim=1)
+        B, T, _ = x.shape
+        heads = self.query_key_value(x).view(B, T, -1, self.layer.head_dim).transpose(1, 2)
+        turning, value = heads.split_with_sizes([self.num_turning, self.num_kv_heads], dim=1)
         if self.head_norm is not None:
             turning = self.head_norm(turning) * self.head_scales
-        query, key = turn(turning, rotation).split([self.num_heads, self.num_kv_heads], dim=1)
+        query, key = turn(turning, rotation).split_with_sizes([self.num_heads, self.num_kv_heads], dim=1)
         if store is not None:
             key, value = store.append(key, value)
-        return self.output(merge_heads(self.attend(query, key, value, self.rule(segment_ids))))
+        seen_ids = None if segment_ids is None else segment_ids[:, -key.shape[2] :]
+        mixed = self.attend(query, key, value, self.rule(seen_ids))
+        return self.output(mixed.transpose(1, 2).reshape(B, T, -1))
+
+
+class PlainBlock(nn.Module):
+    """A block with norms before its two sublayers and nothing else: it calls nothing that does nothing."""
+
+    def __init__(self, source: TransformerBlock) -> None:
+        super().__init__()
+        self.attention_norm, self.attention = source.attention_norm, source.attention
+        self.feed_forward_norm, self.feed_forward = source.feed_forward_norm, source.feed_forward
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        rotation: Rotation | None = None,
+        store: KeyValueStore | None = None,
+        segment_ids: Int[Tensor, "B S"] | None = None,
+        _per_layer: None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Add what each sublayer finds to the stream."""
+        x = x + self.attention(self.attention_norm(x), rotation, store, segment_ids)
+        return x + self.feed_forward(self.feed_forward_norm(x))
 
 
 class MergedFeedForward(nn.Module):
@@ -164,6 +187,16 @@ def _merge(block: TransformerBlock) -> None:
         block.feed_forward_norm = _folded(block.feed_forward_norm, feed_forward.up)
 
 
+def _is_plain(block: TransformerBlock) -> bool:
+    others = ("attention_output_norm", "attention_stream_norm", "feed_forward_output_norm", "feed_forward_stream_norm")
+    return (
+        all(isinstance(getattr(block, name), nn.Identity) for name in others)
+        and not block.reads_stream
+        and block.per_layer_input is None
+        and block.scale is None
+    )
+
+
 def _is_mergeable(attention: GroupedQueryAttention) -> bool:
     return (
         attention.key is not None
@@ -188,11 +221,11 @@ def _turns_whole_heads(model: Transformer) -> bool:
     )
 
 
-def _narrow(model: Transformer, kind: Callable[..., Any]) -> None:
-    """Store in fewer bits the matrices of attention, dense feed-forward layers and head."""
+def _store(model: Transformer, linear: Callable[..., Any]) -> None:
+    """Put other linear layers in the place of those of attention, dense feed-forward layers and head."""
     for module in list(model.modules()):
         if isinstance(module, GroupedQueryAttention | FeedForward | GatedFeedForward | MergedFeedForward):
             for name, layer in list(module.named_children()):
                 if isinstance(layer, nn.Linear):
-                    setattr(module, name, kind(layer.weight, layer.bias))
-    model.head = kind(model.embedding.weight if model.head is None else model.head.weight)
+                    setattr(module, name, linear(layer.weight, layer.bias))
+    model.head = linear(model.embedding.weight if model.head is None else model.head.weight)

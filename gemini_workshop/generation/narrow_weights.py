@@ -1,21 +1,23 @@
-"""Linear layers whose weights are stored in fewer bits, because decoding waits for memory, not for arithmetic.
+"""Linear layers for decoding, which waits for memory and not for arithmetic: a token needs every weight once.
 
-To write one token, every weight is read once and used once. In 16 bits there is half as much to read, in 8 a quarter.
-What goes in and what comes out keeps its format, and sums are in float32.
+    fp32   the weights as they are, packed in the order in which they are read
+    bf16   rounded to bfloat16, eight significant bits: half as much to read
+    int8   every row divided by its own scale and rounded to -127 ... 127, seven bits: a quarter
 
-    fp16   the weights rounded to float16: eleven significant bits
-    int8   every row of the matrix divided by its own scale and rounded to -127 ... 127: seven bits
+What goes in and what comes out stays as it is, and sums are in float32. The fast kernels are private to PyTorch; where
+one is missing, an ordinary product takes its place. In compiled code, one token's product is written out as products
+and sums: made into a loop over the rows, it reads memory in one stream, which libraries made for large products do not.
 
 Source: Dettmers et al. 2022, arXiv:2208.07339, section 2.1, vector-wise quantization; here of the weights alone.
 """
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int8, Shaped
 from torch import Tensor, nn
 
 INT8_MAX = 127
-MANY_ROWS = 16  # from so many tokens at once on, arithmetic takes longer than reading the weights
+FEW_TOKENS = 16  # with more at once, arithmetic takes longer than reading the weights
 
 
 def quantize_rows(weight: Float[Tensor, "N D"]) -> tuple[Int8[Tensor, "N D"], Float[Tensor, " N"]]:
@@ -29,57 +31,122 @@ def quantize_rows(weight: Float[Tensor, "N D"]) -> tuple[Int8[Tensor, "N D"], Fl
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 
-class Int8Linear(nn.Module):
-    """``x W.T + b`` with the rows of W in 8 bits.
+def row_products(weight: Tensor, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
+    """``weight x`` of one token, written out."""
+    row = x.as_strided((1, x.shape[-1]), (x.shape[-1], 1))  # makes a compiler finish x before it starts on the rows
+    return (weight.to(x.dtype) * row).sum(dim=-1).view(*x.shape[:-1], -1)
 
-    For a few tokens on a CPU, a kernel multiplies bfloat16 activations with the 8-bit weights as they are. Where it is
-    missing, and for many tokens, the weights are widened first.
-    """
 
-    numbers: Tensor
-    scales: Tensor
-    kernel_scales: Tensor
+class DecodingLinear(nn.Module):
+    """``x W.T + b``, fast for a single token."""
 
-    def __init__(self, weight: Float[Tensor, "N D"], bias: Float[Tensor, " N"] | None = None) -> None:
+    weight: Tensor
+
+    def __init__(self, weight: Shaped[Tensor, "N D"], bias: Float[Tensor, " N"] | None = None) -> None:
         super().__init__()
-        numbers, scales = quantize_rows(weight.detach())
-        self.register_buffer("numbers", numbers)
-        self.register_buffer("scales", scales)
-        self.register_buffer("kernel_scales", scales.bfloat16())
+        self.register_buffer("weight", weight.detach())
         self.bias = bias
-        self.has_kernel = _has_int8_kernel(weight.device)
+        self.packed = _packed_for_mkl(self.weight)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
-        """Multiply, in float32 or with bfloat16 activations."""
-        rows = x.reshape(-1, x.shape[-1])
-        if self.has_kernel and len(rows) < MANY_ROWS:
-            product = torch._weight_int8pack_mm(rows.bfloat16(), self.numbers, self.kernel_scales).to(x.dtype)
+        """Multiply."""
+        if x.numel() > FEW_TOKENS * x.shape[-1]:
+            product = self.many(x)
+        elif torch.compiler.is_compiling() and x.numel() == x.shape[-1]:
+            product = self.written_out(x)
         else:
-            product = F.linear(rows, self.numbers.to(x.dtype)) * self.scales.to(x.dtype)
-        if self.bias is not None:
-            product = product + self.bias
-        return product.view(*x.shape[:-1], -1)
+            product = self.few(x)
+        return product if self.bias is None else product + self.bias
+
+    def few(self, x: Tensor) -> Tensor:
+        """The product of a few tokens."""
+        if self.packed is None or x.numel() > x.shape[-1]:
+            return F.linear(x, self.weight)
+        return torch.ops.mkl._mkl_linear(x, self.packed, self.weight, None, 1)
+
+    def many(self, x: Tensor) -> Tensor:
+        """The product of many tokens."""
+        return F.linear(x, self.weight)
+
+    def written_out(self, x: Tensor) -> Tensor:
+        """The product of one token, as compiled code has it."""
+        return row_products(self.weight, x)
 
 
-class Float16Linear(nn.Module):
-    """``x W.T + b`` with W in float16, packed for a kernel that reads and writes float32."""
+class BFloat16Linear(DecodingLinear):
+    """``x W.T + b`` with W, and what goes in, in bfloat16."""
 
     def __init__(self, weight: Float[Tensor, "N D"], bias: Float[Tensor, " N"] | None = None) -> None:
-        super().__init__()
-        self.packed = torch.ops.quantized.linear_prepack_fp16(weight.detach().float(), bias)
+        super().__init__(weight.bfloat16(), bias)
+        self.packed = _packed_for_onednn(self.weight)
 
-    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
-        """Multiply; sums are in float32."""
-        return torch.ops.quantized.linear_dynamic_fp16(x, self.packed)
+    def few(self, x: Tensor) -> Tensor:
+        """The product of a few tokens."""
+        if self.packed is None:
+            return self.many(x)
+        return torch.ops.mkldnn._linear_pointwise(x.bfloat16(), self.packed, None, "none", [], "").to(x.dtype)
+
+    def many(self, x: Tensor) -> Tensor:
+        """The product of many tokens."""
+        return F.linear(x.bfloat16(), self.weight).to(x.dtype)
+
+
+class Int8Linear(DecodingLinear):
+    """``x W.T + b`` with the rows of W in 8 bits. For many tokens, the weights are widened first."""
+
+    scales: Tensor
+
+    def __init__(self, weight: Float[Tensor, "N D"], bias: Float[Tensor, " N"] | None = None) -> None:
+        numbers, scales = quantize_rows(weight.detach())
+        super().__init__(numbers, bias)
+        self.register_buffer("scales", scales)
+        self.packed = scales.bfloat16() if _has_int8_kernel(weight.device) else None
+
+    def few(self, x: Tensor) -> Tensor:
+        """The product of a few tokens."""
+        if self.packed is None:
+            return self.many(x)
+        rows = x.reshape(-1, x.shape[-1]).bfloat16()
+        return torch._weight_int8pack_mm(rows, self.weight, self.packed).to(x.dtype).view(*x.shape[:-1], -1)
+
+    def many(self, x: Tensor) -> Tensor:
+        """The product of many tokens."""
+        return F.linear(x, self.weight.to(x.dtype)) * self.scales.to(x.dtype)
+
+    def written_out(self, x: Tensor) -> Tensor:
+        """The product of one token, as compiled code has it."""
+        return row_products(self.weight, x) * self.scales
+
+
+def _packed_for_mkl(weight: Tensor) -> Tensor | None:
+    """A float32 matrix in the order in which MKL reads it for one token, or None where that cannot be done."""
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        return None
+    try:
+        packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, 1)
+        torch.ops.mkl._mkl_linear(weight[:1], packed, weight, None, 1)
+    except (AttributeError, RuntimeError):
+        return None
+    return packed
+
+
+def _packed_for_onednn(weight: Tensor) -> Tensor | None:
+    """A bfloat16 matrix in the order in which oneDNN reads it, or None where that cannot be done."""
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
+        torch.ops.mkldnn._linear_pointwise(weight[:1], packed, None, "none", [], "")
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return None
+    return packed
 
 
 def _has_int8_kernel(device: torch.device) -> bool:
-    """Whether PyTorch has its private kernel for 8-bit weights, and takes these numbers."""
-    if device.type != "cpu" or not hasattr(torch, "_weight_int8pack_mm"):
+    """Whether PyTorch multiplies bfloat16 with 8-bit weights on this device."""
+    if device.type != "cpu":
         return False
     try:
         x, numbers = torch.zeros(1, 32, dtype=torch.bfloat16), torch.zeros(16, 32, dtype=torch.int8)
         torch._weight_int8pack_mm(x, numbers, torch.ones(16, dtype=torch.bfloat16))
-    except RuntimeError:
+    except (AttributeError, RuntimeError):
         return False
     return True

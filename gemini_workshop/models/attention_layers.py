@@ -115,7 +115,7 @@ class GroupedQueryAttention(nn.Module):
         """Let every token gather from itself and the tokens before it, stored ones included."""
         query = rotate(self.query_norm(split_heads(self.query(x), self.num_heads)), rotation)
         key, value = self.keys_values(x, rotation, store)
-        mixed = self.attend(query, key, value, self.rule(segment_ids))
+        mixed = self.attend(query, key, value, self.rule(_of_keys(segment_ids, key)))
         return self.output(merge_heads(mixed))
 
     def keys_values(
@@ -179,7 +179,9 @@ class LatentAttention(nn.Module):
         position = rotate(position, rotation)
         latents = self.latents(x, rotation, store)
         rule = AttentionRule(
-            scale=self.layer.query_scale, window_tokens=self.layer.window_tokens, segment_ids=segment_ids
+            scale=self.layer.query_scale,
+            window_tokens=self.layer.window_tokens,
+            segment_ids=_of_keys(segment_ids, latents),
         )
         attend = self._attend_to_latents if store is not None and x.shape[1] == 1 else self._attend_to_unpacked
         return self.output(merge_heads(attend(content, position, latents, rule)))
@@ -263,6 +265,11 @@ def stored_shapes(config: ModelConfig, layer: LayerConfig) -> tuple[tuple[int, i
     if config.latent is None:
         return (layer.num_kv_heads, layer.head_dim), (layer.num_kv_heads, layer.head_dim)
     return (1, config.latent.kv_rank + config.latent.rope_dim), (1, 0)
+
+
+def _of_keys(segment_ids: Tensor | None, key: Tensor) -> Tensor | None:
+    """The segments of these keys: a store may have forgotten the oldest tokens."""
+    return None if segment_ids is None else segment_ids[:, -key.shape[2] :]
 
 
 def _head_norm(config: ModelConfig, num_heads: int, head_dim: int) -> nn.Module:
