@@ -49,6 +49,7 @@ def enter(limits: dict[str, Any]) -> None:
         set_limits(limits, isolate(limits))
         if program := os.fork():
             _wait_and_end(program)
+        os.setsid()  # signals to its own group then reach nobody outside, who may be of the same user
     else:
         os.chdir(limits["folder"])
         os.mkdir(str(os.getpid()))
