@@ -11,7 +11,7 @@ from gemini_workshop import __version__
 from gemini_workshop.cli.main import app
 
 COMMANDS = ["doctor", "lab", "progress", "train", "evaluate", "generate", "chat", "rehearse", "data", "notebooks"]
-A_COMMAND_OF_GROUP = {"data": "get", "notebooks": "build", "rehearse": "one-batch"}
+A_COMMAND_OF_GROUP = {"data": "get", "evaluate": "perplexity", "notebooks": "build", "rehearse": "one-batch"}
 
 
 def program(*arguments: str, source: str = "", **options: object) -> subprocess.Popen[str]:
