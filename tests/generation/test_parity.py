@@ -37,10 +37,10 @@ def test_penalties_and_stop_ids_end_in_the_same_tokens(pair):
     assert ours == pair.new_tokens(found.sequences[0], {1, 2, 3})
 
 
-@pytest.mark.parametrize("length_penalty", [-0.5, 0.0, 1.0, 2.5])
+@pytest.mark.parametrize("length_penalty", [-0.5, 1.0, 2.5])
 @pytest.mark.parametrize("early_stopping", [True, False, "never"])
-@pytest.mark.parametrize("num_beams", [2, 5])
-def test_beam_search_finds_the_same_texts_in_the_same_order(pair, num_beams, early_stopping, length_penalty):
+def test_beam_search_finds_the_same_texts_in_the_same_order(pair, early_stopping, length_penalty):
+    num_beams = 4
     found = pair.generate(
         do_sample=False,
         max_new_tokens=NEW,

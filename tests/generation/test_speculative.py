@@ -154,12 +154,12 @@ def test_a_long_text_has_the_transitions_of_the_model(draft, monkeypatch):
     table = random_probs(5, V).log()
     helper = PromptLookup(V) if draft == "lookup" else GuessesByTable(random_probs(6, V).log())
     text = [0]
-    for seed in range(6):
+    for seed in range(2):
         config = GenerationConfig(max_new_tokens=500, temperature=0.8, top_p=0.9, seed=seed)
         text += generate_speculatively(MarkovModel(table), helper, text[-1:], config, num_drafts=8)
     text = torch.tensor(text)
     none = torch.empty(V, 0, dtype=torch.long)
     expected = sampler_from(config).probabilities(table, Past(none, none))
-    assert len(text) == 3001
+    assert len(text) == 1001
     for token in range(V):
         assert fits(text[1:][text[:-1] == token], expected[token])
