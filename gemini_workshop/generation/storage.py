@@ -66,7 +66,7 @@ class Int8Storage(Storage):
     def read(self, start: int, end: int) -> Float[Tensor, "B K S C"]:
         """The vectors in the places from ``start`` up to ``end``."""
         scales = self.scales.narrow(2, start, end - start)
-        return (super().read(start, end) * scales).to(self.dtype)
+        return (self.numbers.narrow(2, start, end - start) * scales).to(self.dtype)
 
     def grow(self, room: int) -> None:
         """Move to more room."""

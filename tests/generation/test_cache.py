@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.generation.cache import KVCache, new_cache
+from gemini_workshop.generation.cache import KVCache, left_padded, new_cache, reuse_prefix
+from gemini_workshop.models.transformer import Transformer
+from tests.models.conftest import randomize
+from tests.models.variants import VARIANTS
 
 
 @pytest.fixture
@@ -81,3 +86,128 @@ def test_reordered_rows_go_on_as_the_rows_that_they_were(model, token_ids, rows)
         cache.reorder(rows)
         logits = model(token_ids[rows, 4:], cache)
     torch.testing.assert_close(logits, model(token_ids[rows])[:, 4:])
+
+
+# --- Windows, growth and 8 bits ---
+
+LOCAL = replace(VARIANTS["llama"], layer_pattern=("local",), window_tokens=5, context_tokens=16)
+
+
+def drawn(config):
+    generator = torch.Generator().manual_seed(0)
+    model = Transformer(config, generator).double().eval()
+    randomize(model, generator)
+    return model
+
+
+@torch.inference_mode()
+def read_in(model, cache, ids, chunks, segment_ids=None):
+    logits, end = [], 0
+    for part in ids.split(chunks, dim=1):
+        end += part.shape[1]
+        logits.append(model(part, cache, None if segment_ids is None else segment_ids[:, :end]))
+    return torch.cat(logits, dim=1)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Rings with two spare tokens and growing caches that begin with two, so that short texts try everything."""
+    monkeypatch.setattr("gemini_workshop.generation.cache.SPARE_TOKENS", 2)
+    monkeypatch.setattr("gemini_workshop.generation.cache.FIRST_ROOM", 2)
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if VARIANTS[name].positions != "learned"])
+@pytest.mark.parametrize("kind", ["growing", "ring"])
+@pytest.mark.usefixtures("narrow")
+def test_every_kind_of_cache_scores_as_none(name, kind):
+    model = drawn(VARIANTS[name])
+    ids = torch.randint(0, 13, (2, 23), generator=torch.Generator().manual_seed(1))
+    chunks = [9, 1, 1, 1, 2, 1, 7, 1]  # longer than a ring, and one by one past its end
+    torch.testing.assert_close(read_in(model, new_cache(model, 2, kind=kind), ids, chunks), model(ids))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_ring_keeps_padding_apart_after_it_has_forgotten_the_first_tokens():
+    model = drawn(VARIANTS["gemma3"])
+    ids, segment_ids = left_padded([list(range(13)), [3, 1, 4, 1, 5, 9, 2]])
+    scores = read_in(model, new_cache(model, 2, kind="ring"), ids, [3] + [1] * 10, segment_ids)
+    torch.testing.assert_close(scores[1, 6:], model(ids[1:, 6:])[0])
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_ten_thousand_tokens_past_the_window_equal_the_uncached_text_in_constant_memory(chunk):
+    model = drawn(replace(LOCAL, num_layers=2))
+    ids = torch.randint(0, 13, (1, 10_016), generator=torch.Generator().manual_seed(1))
+    cache = new_cache(model, kind="ring")
+    before = cache.num_bytes()
+    scores = read_in(model, cache, ids, chunk)
+    assert cache.num_tokens == 10_016
+    assert cache.num_bytes() == before
+    with torch.inference_mode():
+        torch.testing.assert_close(scores, model(ids))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_ring_takes_the_newest_tokens_back_but_not_what_it_has_forgotten():
+    model = drawn(LOCAL)
+    ids = torch.randint(0, 13, (1, 30), generator=torch.Generator().manual_seed(1))
+    for end in range(6, 28):
+        cache = new_cache(model, kind="ring")
+        read_in(model, cache, ids[:, : end + 2], 1)
+        cache.truncate(end)
+        torch.testing.assert_close(read_in(model, cache, ids[:, end:], 1), model(ids)[:, end:])
+    with pytest.raises(WorkshopError, match=r"Of 30 tokens, a ring kept the last \d+: too few to go back to 9"):
+        cache.truncate(9)
+
+
+def test_a_chat_reads_only_what_is_new():
+    model = drawn(VARIANTS["llama"])
+    cache, turn, longer = new_cache(model), [1, 2, 3, 4], [1, 2, 3, 7, 8]
+    read_in(model, cache, torch.tensor([turn]), 4)
+    rest = reuse_prefix(cache, turn, longer)
+    assert (list(rest), cache.num_tokens) == ([7, 8], 3)
+    scores = read_in(model, cache, torch.tensor([rest]), 2)
+    torch.testing.assert_close(scores, model(torch.tensor([longer]))[:, 3:])
+    assert list(reuse_prefix(cache, longer, longer)) == [8]  # its scores are wanted again
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_chat_that_goes_back_too_far_for_a_ring_is_read_from_the_beginning():
+    model = drawn(LOCAL)
+    cache, ids = new_cache(model, kind="ring"), list(range(12)) * 2
+    read_in(model, cache, torch.tensor([ids]), 1)
+    assert list(reuse_prefix(cache, ids, [*ids[:9], 12])) == [*ids[:9], 12]
+    assert cache.num_tokens == 0
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("kind", ["static", "growing", "ring"])
+@pytest.mark.parametrize("is_int8", [False, True])
+def test_the_memory_counted_is_the_memory_allocated(name, kind, is_int8):
+    cache = KVCache(VARIANTS[name], 3, 7, kind=kind, is_int8=is_int8)
+    tensors = [
+        tensor
+        for layer in {id(layer): layer for layer in cache}.values()
+        for storage in (layer.keys, layer.values)
+        for tensor in vars(storage).values()
+        if isinstance(tensor, torch.Tensor)
+    ]
+    assert cache.num_bytes() == sum(tensor.untyped_storage().nbytes() for tensor in tensors) > 0
+
+
+def test_8_bits_take_a_third_of_the_memory_and_change_little():
+    model = drawn(replace(VARIANTS["llama"], head_dim=32)).float()
+    ids = torch.randint(0, 13, (2, 7), generator=torch.Generator().manual_seed(1))
+    whole, small = (new_cache(model, 2, is_int8=is_int8) for is_int8 in (False, True))
+    assert small.num_bytes() * 32 * 4 == whole.num_bytes() * (32 + 4)
+    exact, near = (read_in(model, cache, ids, [3, 1, 1, 2]) for cache in (whole, small))
+    assert 0 < (near - exact).norm() < 0.02 * exact.norm()
+
+
+@pytest.mark.usefixtures("narrow")
+def test_8_bits_do_not_wear_off_when_a_ring_moves_along():
+    model = drawn(LOCAL).float()
+    ids = torch.randint(0, 13, (1, 300), generator=torch.Generator().manual_seed(1))
+    near = read_in(model, new_cache(model, kind="ring", is_int8=True), ids, 1)
+    off = (near - model(ids)).norm(dim=-1)[0]
+    assert off[-50:].mean() < 1.5 * off[10:60].mean()
