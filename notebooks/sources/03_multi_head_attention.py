@@ -55,7 +55,8 @@ from torch import Tensor, nn
 
 use_theme()
 device = pick_device()
-rng = torch.manual_seed(3)  # torch's own generator: nn.Linear starts from random numbers too
+rng = torch.Generator().manual_seed(3)
+torch.manual_seed(3)  # nn.Linear draws from torch's own generator
 model, tokenizer = load_pretrained(device=device)
 
 # %% [markdown]
