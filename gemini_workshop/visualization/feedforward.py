@@ -43,7 +43,7 @@ def learning_curves(curves: dict[str, Sequence[float]], ylabel: str, title: str)
     figure, axes = plt.subplots(figsize=(7, 3.4))
     for (name, losses), colour in zip(curves.items(), (RED, BLUE, *COLOURS[2:]), strict=False):
         axes.plot(losses, color=colour)
-        label_line(axes, len(losses) - 1, losses[-1], name, colour)
+        label_line(axes, float(len(losses) - 1), losses[-1], name, colour)
     longest = max(map(len, curves.values()))
     lowest = -0.06 * max(map(max, curves.values()))
     axes.set(xlim=(0, longest * 1.2), ylim=(lowest, None), xlabel="step", ylabel=ylabel, title=title)
@@ -201,7 +201,7 @@ def readable_neurons(
     layers = range(len(agreement))
     for values, name, colour in ((agreement, "its own value", BLUE), (chance, "another neuron's", GREY)):
         right.plot(layers, [100 * float(value) for value in values], marker="o", color=colour)
-        label_line(right, len(agreement) - 1, 100 * float(values[-1]), name, colour)
+        label_line(right, float(len(agreement) - 1), 100 * float(values[-1]), name, colour)
     right.set(
         xlim=(-0.3, len(agreement) + 1.6),
         xticks=layers,

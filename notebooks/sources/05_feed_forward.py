@@ -361,10 +361,8 @@ for _ in range(600):
     optimizer.step()
 
 three_times_three = plain(torch.tensor([[3.0, 3.0]])).item()
-print(
-    f"error where it was trained: {loss.sqrt():.2f}; it puts 3 times 3 below 6:",
-    three_times_three < 6,
-)
+print(f"typical error where it was trained: {loss.sqrt():.2f}")
+print("is its 3 times 3 below 6?", three_times_three < 6)
 assert loss.sqrt() < 0.05
 assert three_times_three < 6
 
@@ -768,7 +766,7 @@ explore(
 #
 # If this neuron is how the model knows what comes next at its triggers, the model should be lost there without it. So
 # silence it, and look at the loss at exactly those twenty places. **Predict:** the model's loss is about 2 nats a token.
-# How much is added at the triggers?
+# How much is added at the triggers, where the value was so often right?
 
 
 # %%
@@ -802,7 +800,7 @@ assert abs(elsewhere) < 0.01
 assert for_half > 20
 
 # %% [markdown]
-# Hardly anything is lost where the neuron fires most, and less than a hundredth of a nat elsewhere. No neuron speaks alone: dozens of them make up half of
+# The loss hardly changes where the neuron fires most, and by less than a hundredth of a nat elsewhere. No neuron speaks alone: dozens of them make up half of
 # what one layer adds to a token, and other layers add to it as well. A neuron's reading is a true statement about when
 # it fires and where it points. That the model *keeps* something there is another claim, and silencing the neuron does
 # not bear it out.
