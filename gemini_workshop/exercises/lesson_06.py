@@ -128,6 +128,31 @@ LAYER_NORM = Exercise(
             wrong=lambda x, weight, bias, eps: _normalise(x, weight, bias, eps, dim=tuple(range(x.ndim))),
         ),
         Misconception(
+            name="one spread for all tokens",
+            says="Each token's own mean is subtracted, but one variance is taken for all of them, so loud tokens stay "
+            "loud. The variance runs along the last axis, too.",
+            wrong=lambda x, weight, bias, eps: (
+                (x - x.mean(-1, keepdim=True)) / ((x - x.mean(-1, keepdim=True)).square().mean() + eps).sqrt() * weight
+                + bias
+            ),
+        ),
+        Misconception(
+            name="everything at once, by torch.std",
+            says="Mean and spread are those of the whole tensor. Each token needs its own: `dim=-1, keepdim=True`. "
+            "(And `torch.std` divides by D - 1 and knows no eps.)",
+            wrong=lambda x, weight, bias, eps: (x - x.mean()) / x.std() * weight + bias,  # noqa: ARG005
+        ),
+        Misconception(
+            name="torch.std without eps",
+            says="Two things: `torch.std` divides by D - 1 unless told otherwise, and eps is left out.",
+            wrong=_mistaken(correction=1, divide=lambda x, variance, eps: x / variance.sqrt()),  # noqa: ARG005
+        ),
+        Misconception(
+            name="squares summed",
+            says="The squared distances are summed and not averaged, so that the result shrinks as the width grows.",
+            wrong=_mistaken(divide=lambda x, variance, eps: x / (variance * x.shape[-1] + eps).sqrt()),
+        ),
+        Misconception(
             name="no root",
             says="It is divided by the variance itself, which has the unit of x squared. Its root has the unit of x.",
             wrong=_mistaken(divide=lambda x, variance, eps: x / (variance + eps)),
@@ -551,6 +576,17 @@ RESIDUAL_STEP = Exercise(
             wrong=_step(lambda x, f, norm, out, stream: x + out(f(norm(x)))),  # noqa: ARG005
         ),
         Misconception(
+            name="only the first norm",
+            says="This is right for norms before the sublayer (pre). `output_norm` and `stream_norm` are not used.",
+            wrong=_step(lambda x, f, norm, out, stream: x + f(norm(x))),  # noqa: ARG005
+        ),
+        Misconception(
+            name="stream taken after the norm, others not used",
+            says="The finding is added to the *normalised* stream. Then nothing passes a block untouched: add it to x "
+            "as it came. (And `output_norm` and `stream_norm` are not used.)",
+            wrong=_step(lambda x, f, norm, out, stream: norm(x) + f(norm(x))),  # noqa: ARG005
+        ),
+        Misconception(
             name="output norm and stream norm swapped",
             says="`output_norm` and `stream_norm` have changed places: the first belongs to what the sublayer found, "
             "the second to the sum.",
@@ -692,6 +728,11 @@ class _OnlyPre(_Block):
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
+class _OnlyPreParallel(_Block):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x + self.attention(self.attention_norm(x), mask=mask) + self.feed_forward(self.feed_forward_norm(x))
+
+
 class _SandwichOnTheSum(_Block):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self.attention_output_norm(x + self.attention(self.attention_norm(x), mask=mask))
@@ -713,6 +754,12 @@ PLAIN_BLOCK = ModuleExercise(
             says="Attention and feed-forward both read the block's input. (Some models do that, GPT-J and PaLM among "
             "them.) Here the feed-forward reads what attention has already added.",
             wrong=_Parallel,
+        ),
+        Misconception(
+            name="parallel and only pre",
+            says="Attention and feed-forward both read the block's input. Here the feed-forward reads what attention "
+            "has already added. (And the norms of the other placements are not used: hand them to `residual_step`.)",
+            wrong=_OnlyPreParallel,
         ),
         Misconception(
             name="second sum from the block's input",
@@ -786,7 +833,7 @@ def _model_cases(generator: torch.Generator) -> list[Arguments]:
     def ids(vocab_size: int, *shape: int) -> Tensor:
         return torch.randint(vocab_size, shape, generator=generator)
 
-    size: dict[str, Any] = {"context_tokens": 7, "embed_dim": 4, "num_heads": 2, "ffn_dim": 5}
+    size: dict[str, Any] = {"context_tokens": 10, "embed_dim": 4, "num_heads": 2, "ffn_dim": 5}
     return [
         (Build(vocab_size=3, num_layers=1, **size), torch.tensor([[2]])),
         (Build(vocab_size=3, num_layers=1, **size), torch.tensor([[2, 0, 1, 1]])),
@@ -866,13 +913,12 @@ class _NoPositions(_Model):
 
 class _PositionsFromOne(_Model):
     def embed(self, token_ids: Tensor) -> Tensor:
-        places = (torch.arange(token_ids.shape[1]) + 1) % self.position_embedding.num_embeddings
-        return self.embedding(token_ids) + self.position_embedding(places)
+        return self.embedding(token_ids) + self.position_embedding(torch.arange(token_ids.shape[1]) + 1)
 
 
 class _PositionsByToken(_Model):
     def embed(self, token_ids: Tensor) -> Tensor:
-        return self.embedding(token_ids) + self.position_embedding(token_ids % self.position_embedding.num_embeddings)
+        return self.embedding(token_ids) + self.position_embedding(token_ids)
 
 
 class _ScaledEmbedding(_Model):
@@ -926,6 +972,12 @@ class _PlainList(_Model):
         blocks = list(self.blocks)
         del self.blocks
         self.blocks = blocks  # type: ignore[assignment]
+
+
+class _PlacementLost(_Model):
+    def __init__(self, *, embed_dim: int, num_layers: int, num_heads: int, ffn_dim: int, **others: Any) -> None:
+        super().__init__(embed_dim=embed_dim, num_layers=num_layers, num_heads=num_heads, ffn_dim=ffn_dim, **others)
+        self.blocks = nn.ModuleList(PlainBlock(embed_dim, num_heads, ffn_dim) for _ in range(num_layers))
 
 
 class _OwnHead(_Model):
@@ -1021,6 +1073,12 @@ PLAIN_TRANSFORMER = ModuleExercise(
             says="The blocks stand in a Python list, where PyTorch does not see them: they have no parameters, and no "
             "optimizer would ever train them. `nn.ModuleList` is a list that is seen.",
             wrong=_PlainList,
+        ),
+        Misconception(
+            name="placement lost",
+            says="`placement` does not reach the blocks, which then always put their norms before the sublayers. Hand "
+            "it on, and `eps` with it.",
+            wrong=_PlacementLost,
         ),
         Misconception(
             name="head of its own",
@@ -1170,6 +1228,12 @@ PARAMETERS_AND_FLOPS = Exercise(
             says="Attention's own products are left out of the FLOPs: every query with every key, and every share with "
             "every value. They have no parameters and cost all the same.",
             wrong=_miscounted(quadratic=0),
+        ),
+        Misconception(
+            name="two operations for every parameter",
+            says="The FLOPs are two for every parameter and token. That is the rule of thumb. Exactly, norms and "
+            "positions are no products, and attention's own two products are missing: they have no parameters.",
+            wrong=lambda *case: (_costs(*case)[0], 2 * case[-1] * _costs(*case)[0]),
         ),
         Misconception(
             name="only one product of attention",

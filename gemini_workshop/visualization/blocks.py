@@ -18,9 +18,10 @@ def stream_sizes(sizes: Mapping[str, Sequence[float]], title: str) -> Figure:
         seen = [value for value in size if 1e-12 < value < 1e12]
         axes.semilogy(range(len(seen)), seen, color=colour, marker="o", markersize=4)
         label_line(axes, float(len(seen) - 1), seen[-1], name, colour)
-    longest = max(map(len, sizes.values()))
+    longest = max(map(len, sizes.values())) - 1
+    axes.set_xticks(range(0, longest + 1, max(1, longest // 6)))
     axes.set(
-        xlabel="blocks passed", ylabel="size of the stream (root mean square)", title=title, xlim=(-0.3, longest * 1.35)
+        xlabel="blocks passed", ylabel="size of the stream (root mean square)", title=title, xlim=(-0.3, longest * 1.4)
     )
     return figure
 
@@ -28,12 +29,14 @@ def stream_sizes(sizes: Mapping[str, Sequence[float]], title: str) -> Figure:
 def gradient_by_block(norms: Mapping[str, Sequence[Sequence[float]]], title: str) -> Figure:
     """Size of the gradient in each block at the start; one colour for each placement of the norms, one line a seed."""
     figure, axes = plt.subplots(figsize=(7.5, 4.0))
+    last_label = float("inf")
     for (name, seeds), colour in zip(norms.items(), (RED, BLUE, GREEN), strict=False):
         for norm in seeds:
             axes.semilogy(range(1, len(norm) + 1), norm, color=colour, linewidth=1.4, alpha=0.8)
-        last = sum(norm[-1] for norm in seeds) / len(seeds)
-        label_line(axes, float(len(seeds[0])), last, name, colour)
+        last_label = min(sum(norm[-1] for norm in seeds) / len(seeds), last_label / 1.6)  # no label on another
+        label_line(axes, float(len(seeds[0])), last_label, name, colour)
     longest = max(len(norm) for seeds in norms.values() for norm in seeds)
+    axes.set_xticks([1, *range(longest // 4, longest + 1, max(1, longest // 4))])
     axes.set(
         xlabel="block, counted from the input",
         ylabel="norm of the gradient",
@@ -55,9 +58,11 @@ def losses(curves: Mapping[str, Sequence[float]], title: str, level: tuple[float
         axes.semilogy(range(len(curve)), curve, color=colour)
         label_line(axes, float(len(curve) - 1), curve[-1], name, colour)
     if level is not None:
-        axes.axhline(level[0], color=GREY, linewidth=1, linestyle="--")
-        axes.annotate(level[1], (0, level[0]), xytext=(2, 3), textcoords="offset points", color=GREY, size=9)
-    axes.set(xlabel="step", ylabel="loss (nats per token)", title=title, xlim=(0, longest * 1.3))
+        axes.hlines(level[0], 0, longest - 1, color=GREY, linewidth=1, linestyle="--")
+        place = {"xytext": (0, -3), "textcoords": "offset points", "va": "top"}
+        axes.annotate(level[1], (0.42 * longest, level[0]), color=GREY, size=9, **place)
+    axes.set_xticks(range(0, longest + 1, 20))
+    axes.set(xlabel="step", ylabel="loss (nats per token)", title=title, xlim=(0, longest * 1.35))
     return figure
 
 
@@ -70,13 +75,13 @@ def logit_lens(
         said: the likeliest next token, row by row; the first row is the embedding.
         shares: the probability that is given to it.
     """
-    figure, axes = plt.subplots(figsize=(max(4.0, 0.82 * len(tokens) + 1.6), 0.42 * len(said) + 1.5))
+    figure, axes = plt.subplots(figsize=(max(4.0, 0.64 * len(tokens) + 1.6), 0.42 * len(said) + 1.5))
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto", origin="lower")
     for row, words in enumerate(said):
         for column, word in enumerate(words):
             colour = "white" if shares[row][column] > 0.55 else BLACK
-            axes.text(column, row, visible_token(word), ha="center", va="center", size=8.5, color=colour)
-    axes.set_xticks(range(len(tokens)), [visible_token(token) for token in tokens], size=9, weight="bold")
+            axes.text(column, row, visible_token(word), ha="center", va="center", size=8, color=colour)
+    axes.set_xticks(range(len(tokens)), [visible_token(token) for token in tokens], size=8.5, weight="bold")
     names = ["embedding", *[f"block {i}" for i in range(1, len(said))]]
     axes.set_yticks(range(len(said)), names, size=9)
     axes.set(xlabel="token just read", ylabel="read off after", title=title)
@@ -100,5 +105,5 @@ def where_the_parameters_are(parts: Mapping[str, Mapping[str, int]], title: str)
             left[model] += width
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="share of the parameters (%)", title=title)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=len(names))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=len(names))
     return figure
