@@ -109,5 +109,5 @@ def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: st
     for i, value in enumerate(values):
         axes.annotate(form.format(value), (value, i), xytext=(5, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlim(0, max(values) * 1.25)
+    axes.set_xlim(0, max(values) * 1.25 or 1)
     axes.set_ylim(len(names) - 0.5, -0.5)

@@ -57,9 +57,12 @@ def compare(
     documents = documents_of(corpus, size, share, fraction)[:limit]
     prompts = prompt or ["Once upon a time", "The little dog was sad because"]
     generation = GenerationConfig(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    names = [name_of(each) for each in checkpoints]
+    if len(set(names)) < len(names):
+        names = checkpoints
     profiles = [
-        profile(name_of(each), *load_pretrained(each, pick_device(device)), documents, prompts, generation, samples)
-        for each in checkpoints
+        profile(name, *load_pretrained(each, pick_device(device)), documents, prompts, generation, samples)
+        for name, each in zip(names, checkpoints, strict=True)
     ]
     deliver(
         Result(
