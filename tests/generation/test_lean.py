@@ -1,10 +1,12 @@
 import pytest
 import torch
 
+from gemini_workshop.data.stories import generate_stories
 from gemini_workshop.generation.cache import new_cache
 from gemini_workshop.generation.lean import lean_copy
 from gemini_workshop.generation.narrow_weights import BFloat16Linear, DecodingLinear, Int8Linear, quantize_rows
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.checkpointing import load_pretrained
 from tests.models.conftest import randomize
 from tests.models.variants import VARIANTS
 
@@ -81,3 +83,20 @@ def test_what_compiled_code_writes_out_is_the_same_product(linear):
     generator = torch.Generator().manual_seed(0)
     layer, x = linear(torch.randn(48, 64, generator=generator)), torch.randn(1, 1, 64, generator=generator)
     assert (layer.written_out(x) - layer(x)).norm() < 0.01 * layer(x).norm()
+
+
+def test_narrow_weights_hardly_change_the_perplexity_of_unseen_stories():
+    model, tokenizer = load_pretrained()
+    unseen = generate_stories(2, seed=7)
+    ids = torch.tensor([tokenizer.encode(story)[:120] for story in unseen])
+
+    @torch.inference_mode()
+    def nats(model, parts):
+        cache = new_cache(model, 2)
+        logits = torch.cat([model(part, cache) for part in ids.split(parts, dim=1)], dim=1)
+        return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+
+    whole = nats(model, 120)
+    for weights, bound in (("fp32", 1e-5), ("bf16", 0.01), ("int8", 0.02)):
+        for parts in (120, 4):  # by the product for many tokens, and by the kernel for few
+            assert abs(nats(lean_copy(model, weights), parts) - whole) < bound, (weights, parts)
