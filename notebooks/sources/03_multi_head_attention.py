@@ -628,14 +628,15 @@ looks_back = divmod(int(previous.argmax()), num_heads)
 looks_up = divmod(int(induction.argmax()), num_heads)
 figure = figures.head_scores({"to the token before": previous, "to what came next": induction})
 
-# What a head would score that gives the same share to everything it may see, and what an untrained model scores:
+# What a head scores that gives the same share to all it may see, and what an untrained model does:
 even = (1 / torch.arange(period + 1.0, 2 * period + 1)).mean()
 untrained = Transformer(model.config, torch.Generator().manual_seed(0)).to(device)
-_, untrained_induction = both_scores(untrained)
+untrained_previous, untrained_induction = both_scores(untrained)
 print(f"induction: best head {induction.max() / even:.1f} times what even shares would score,")
 print(f"           in an untrained model {untrained_induction.max() / even:.1f} times")
 assert previous.max() > 0.3
 assert induction.max() > 1.5 * even
+assert untrained_previous.max() < 0.15
 assert untrained_induction.max() < 1.35 * even
 assert looks_back[0] < looks_up[0]
 
