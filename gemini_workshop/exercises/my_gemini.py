@@ -7,6 +7,7 @@ import ast
 import importlib.util
 import inspect
 import linecache
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -142,7 +143,17 @@ def _import_or_constant(name: str, value: Any) -> str | None:
     if _is_importable(value):
         own_name = value.__name__
         return f"from {value.__module__} import {own_name}" + (f" as {name}" if own_name != name else "")
+    if module := _module_of_table(name, value):
+        return f"from {module} import {name}"
     return None
+
+
+def _module_of_table(name: str, value: Any) -> str | None:
+    """The module of ours that holds this very dictionary, such as ACTIVATIONS, by this name."""
+    if not isinstance(value, dict):
+        return None
+    ours = sorted(module for module in sys.modules if module.startswith("gemini_workshop."))
+    return next((module for module in ours if vars(sys.modules[module]).get(name) is value), None)
 
 
 def _is_importable(value: Any) -> bool:

@@ -14,6 +14,7 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.exercises import my_gemini
 from gemini_workshop.exercises.core import check, find, judge
 from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.models.feedforward import ACTIVATIONS
 
 ROOT_POWER = 0.5
 
@@ -57,6 +58,17 @@ def test_a_kept_function_stands_alone_with_its_helpers_constants_and_imports(lea
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=learner_home, check=True)
     assert result.stdout == "True\n"
+
+
+def bend(x: Tensor) -> Tensor:
+    return ACTIVATIONS["relu"](x)
+
+
+def test_a_table_of_the_package_is_imported(learner_home):
+    path = my_gemini.keep("99.1", "bend", bend)
+    assert path is not None
+    assert "import ACTIVATIONS\n" in path.read_text("utf-8")
+    assert my_gemini.load("99.1", "bend")(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
 
 
 def test_a_function_of_another_name_is_kept_under_the_exercises_name():
