@@ -40,7 +40,7 @@ def test_penalties_and_stop_ids_end_in_the_same_tokens(pair):
 @pytest.mark.parametrize("length_penalty", [-0.5, 1.0, 2.5])
 @pytest.mark.parametrize("early_stopping", [True, False, "never"])
 def test_beam_search_finds_the_same_texts_in_the_same_order(pair, early_stopping, length_penalty):
-    num_beams = 4
+    num_beams = 2 if early_stopping == "never" else 4  # two show the difference between never and no
     found = pair.generate(
         do_sample=False,
         max_new_tokens=NEW,
