@@ -36,6 +36,7 @@ def gradient_by_block(norms: Mapping[str, Sequence[Sequence[float]]], title: str
         last_label = min(sum(norm[-1] for norm in seeds) / len(seeds), last_label / 1.6)  # no label on another
         label_line(axes, float(len(seeds[0])), last_label, name, colour)
     longest = max(len(norm) for seeds in norms.values() for norm in seeds)
+    axes.set_ylim(bottom=last_label / 1.6)
     axes.set_xticks([1, *range(longest // 4, longest + 1, max(1, longest // 4))])
     axes.set(
         xlabel="block, counted from the input",
@@ -60,7 +61,7 @@ def losses(curves: Mapping[str, Sequence[float]], title: str, level: tuple[float
     if level is not None:
         axes.hlines(level[0], 0, longest - 1, color=GREY, linewidth=1, linestyle="--")
         place = {"xytext": (0, -3), "textcoords": "offset points", "va": "top"}
-        axes.annotate(level[1], (0.42 * longest, level[0]), color=GREY, size=9, **place)
+        axes.annotate(level[1], (0.63 * longest, level[0]), color=GREY, size=9, **place)
     axes.set_xticks(range(0, longest + 1, 20))
     axes.set(xlabel="step", ylabel="loss (nats per token)", title=title, xlim=(0, longest * 1.35))
     return figure
