@@ -52,7 +52,13 @@ WORKSHOP = Size(
     ffn_dim=704,
     vocab_size=4096,
     new_tokens=64,
-    goals={"fp32": (2.0, 2.6), "fp32, compiled": (2.4, 4.0), "int8": (3.0, 5.0), "with a cache": (7.5, 9.0)},
+    goals={
+        "fp32": (2.0, 2.6),
+        "fp32, compiled": (2.4, 4.0),
+        "int8": (3.0, 5.0),
+        "int8, compiled": (3.6, 5.0),
+        "with a cache": (7.5, 9.0),
+    },
 )
 LARGER = Size(
     name="8 layers, 512 wide, 32,000 tokens",
@@ -138,7 +144,7 @@ def compare_with_no_cache(size: Size, new_tokens: int, rounds: int) -> Compariso
 
 def start_table(rounds: int) -> str:
     """Seconds from nothing to the first word of the model that ships."""
-    imports = [_import_seconds("gemini_workshop") - _import_seconds("torch") for _ in range(rounds)]
+    imports = {name: min(_import_seconds(name) for _ in range(rounds)) for name in ("torch", "gemini_workshop")}
     loads, firsts = [], []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -148,7 +154,7 @@ def start_table(rounds: int) -> str:
         next(generate_text(model, tokenizer, "Once upon a time", GenerationConfig()))
         firsts.append(time.perf_counter() - start)
     rows = [
-        ("import gemini_workshop, beyond import torch", imports, 0.15),
+        ("import gemini_workshop, beyond import torch", [imports["gemini_workshop"] - imports["torch"]], 0.15),
         ("load the model that ships", loads, 1.0),
         ("first piece of text after that", firsts, 0.3),
     ]
