@@ -261,6 +261,11 @@ def _wrong(
     return type(reference.__name__, (reference,), {"__init__": build, "forward": forward or reference.forward})
 
 
+class _OtherWayRound(FeedForward):
+    def __init__(self, embed_dim: int, ffn_dim: int, activation: str, bias: bool = False) -> None:
+        super().__init__(ffn_dim, embed_dim, activation, bias)
+
+
 FEED_FORWARD = ModuleExercise(
     id="05.2",
     minutes=7,
@@ -300,6 +305,12 @@ FEED_FORWARD = ModuleExercise(
             name="always GELU",
             says="It looks as if `activation` is not used: the layer always takes GELU.",
             wrong=_wrong(FeedForward, takes=lambda _: "gelu"),
+        ),
+        Misconception(
+            name="the other way round",
+            says="The two matrices lead the other way round. `nn.Linear` is told first how many channels come in, then "
+            "how many go out.",
+            wrong=_OtherWayRound,
         ),
         Misconception(
             name="bias left on",

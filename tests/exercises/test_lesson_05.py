@@ -226,6 +226,11 @@ def test_a_gelu_that_is_none_of_the_known_ones_is_told_that_mirror_images_do_not
     assert verdict.lines[0].startswith('With approximate="none", gelu(2) - gelu(-2) is 1.8. It should be 2')
 
 
+def test_a_function_among_the_arguments_is_called_by_its_name():
+    verdict = judge(lesson_05.GATE_UNITS, lambda gate, up, activation: activation(gate) @ up)
+    assert verdict.lines[1] == "Given: gate = [-1, 2, 0.5] · up = [5, -3, 0.25] · activation = relu."
+
+
 def test_a_width_that_is_no_whole_number_is_refused_although_its_value_is_right():
     verdict = judge(lesson_05.GATED_FFN_DIM, lambda ffn_dim, multiple_of=1: float(gated_ffn_dim(ffn_dim, multiple_of)))
     assert verdict.outcome == Outcome.WRONG
