@@ -386,7 +386,7 @@ def _given(exercise: Exercise, case: Arguments) -> str:
 def _brief(value: Any) -> str:
     if isinstance(value, Tensor):
         return str(tuple(value.shape)) if value.numel() > 6 else f"= {written(value.tolist())}"
-    return f"= {value.__name__ if callable(value) else repr(value)}"
+    return f"= {getattr(value, '__name__', repr(value))}"
 
 
 def show(what: Verdict | Quiz | str) -> None:
