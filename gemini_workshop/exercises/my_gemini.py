@@ -86,7 +86,7 @@ def _collect(function: FunctionType | type, parts: dict[str, str]) -> bool:
         if name == function.__name__ or name in parts or name not in known:
             continue
         value = known[name]
-        if isinstance(value, FunctionType | type) and value.__module__ == function.__module__:
+        if isinstance(value, FunctionType | type) and _is_written_down(value, function):
             if not _collect(value, parts):
                 return False
             if value.__name__ != name:
@@ -97,6 +97,11 @@ def _collect(function: FunctionType | type, parts: dict[str, str]) -> bool:
             return False
     parts[function.__name__] = source
     return True
+
+
+def _is_written_down(value: FunctionType | type, function: FunctionType | type) -> bool:
+    """Whether a function's source is copied: it stands beside this one, or was kept in an earlier lesson."""
+    return value.__module__ == function.__module__ or value.__module__.startswith("my_gemini.")
 
 
 def _methods(cls: type) -> list[FunctionType]:

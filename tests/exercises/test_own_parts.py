@@ -63,3 +63,13 @@ def test_a_class_is_used_if_its_parameters_are_named_alike(kept_folder):
 
 def test_what_no_exercise_asks_for_is_the_packages():
     assert own_or(nn.Linear, in_features=1, out_features=2) is nn.Linear
+
+
+def test_what_is_built_from_kept_parts_is_kept_with_them(kept_folder):
+    (kept_folder / "ex_02_3.py").write_text(OWN_MASK)
+    path = kept_folder.parent / "cell.py"
+    path.write_text("def first_rows(n):\n    return own_mask(n, n)[:2]\n")
+    cell = {"__name__": "cell", "own_mask": own_or(causal_mask)}
+    exec(compile(path.read_text(), str(path), "exec"), cell)
+    assert my_gemini.keep("99.1", "first_rows", cell["first_rows"]) is not None
+    assert my_gemini.load("99.1", "first_rows")(3).tolist() == [[True, False, False], [True, True, False]]
