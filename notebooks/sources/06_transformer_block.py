@@ -266,7 +266,9 @@ figure = figures.stream_sizes(
     "With both, a stack of any depth stays in bounds",
 )
 for seed in (0, 1, 2):
-    assert 2 < stream_sizes(add_normed, seed)[-1] < 10
+    sizes = stream_sizes(add_normed, seed)
+    assert 2 < sizes[24] < 10
+    assert 1.6 < sizes[24] / sizes[6] < 2.4  # four times the blocks, twice the size
 
 # %% [markdown]
 # Each block adds something of about the same size, in a direction of its own. Sums of such things grow like the root of
