@@ -83,6 +83,11 @@ def _gelu_with(
     return lambda x, approximate="none": x * (tanh(x) if approximate == "tanh" else exact(x))
 
 
+def _always(share: Callable[[Tensor], Tensor]) -> Function:
+    """The same share, whatever form was asked for: what stands there while only one form is written."""
+    return _gelu_with(exact=share, tanh=share)
+
+
 def _tanh_of(inside: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return lambda x: 0.5 * (1 + torch.tanh(inside(x)))
 
@@ -117,9 +122,20 @@ GELU = Exercise(
             wrong=_gelu_with(exact=lambda x: 0.5 * (1 + torch.erf(x))),
         ),
         Misconception(
+            name="erf without the root, both times",
+            says="erf is given x itself. It measures in units of √2 standard deviations, so that Φ(1) = 0.84 needs "
+            "erf(1/√2).",
+            wrong=_always(lambda x: 0.5 * (1 + torch.erf(x))),
+        ),
+        Misconception(
             name="erf for the probability",
             says="erf runs from -1 to 1; a probability runs from 0 to 1. What moves the one range onto the other?",
             wrong=_gelu_with(exact=lambda x: torch.erf(x / math.sqrt(2))),
+        ),
+        Misconception(
+            name="erf for the probability, both times",
+            says="erf runs from -1 to 1; a probability runs from 0 to 1. What moves the one range onto the other?",
+            wrong=_always(lambda x: torch.erf(x / math.sqrt(2))),
         ),
         Misconception(
             name="half forgotten",
@@ -127,10 +143,21 @@ GELU = Exercise(
             wrong=_gelu_with(exact=lambda x: 1 + torch.erf(x / math.sqrt(2))),
         ),
         Misconception(
+            name="half forgotten, both times",
+            says="Large numbers come out twice as large as they went in: 1 + erf reaches 2, a probability reaches 1.",
+            wrong=_always(lambda x: 1 + torch.erf(x / math.sqrt(2))),
+        ),
+        Misconception(
             name="density",
             says="The bell curve itself is used: how likely it is to hit x. Needed is how likely it is to stay below "
             "x, the area to its left.",
             wrong=_gelu_with(exact=lambda x: torch.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)),
+        ),
+        Misconception(
+            name="density, both times",
+            says="The bell curve itself is used: how likely it is to hit x. Needed is how likely it is to stay below "
+            "x, the area to its left.",
+            wrong=_always(lambda x: torch.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)),
         ),
         Misconception(
             name="the share alone",
@@ -154,6 +181,12 @@ GELU = Exercise(
             says="This is x · sigmoid(1.702 x), a rougher approximation, off by up to 0.02. It is in use under the "
             "name quick GELU, and it is none of the two asked for.",
             wrong=_gelu_with(exact=lambda x: torch.sigmoid(1.702 * x)),
+        ),
+        Misconception(
+            name="sigmoid approximation, both times",
+            says="This is x · sigmoid(1.702 x), a rougher approximation, off by up to 0.02. It is in use under the "
+            "name quick GELU, and it is none of the two asked for.",
+            wrong=_always(lambda x: torch.sigmoid(1.702 * x)),
         ),
         Misconception(
             name="ReLU",
@@ -593,6 +626,12 @@ GATED_FFN_DIM = Exercise(
             name="multiple ignored",
             says="`multiple_of` is ignored.",
             wrong=lambda ffn_dim, multiple_of=1: round(2 * ffn_dim / 3),  # noqa: ARG005
+        ),
+        Misconception(
+            name="rounded down, multiple ignored",
+            says="Two thirds is right. Round to the nearest whole number and not down, then let `multiple_of` "
+            "have its say.",
+            wrong=lambda ffn_dim, multiple_of=1: 2 * ffn_dim // 3,  # noqa: ARG005
         ),
         Misconception(
             name="not rounded",
