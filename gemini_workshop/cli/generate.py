@@ -30,6 +30,14 @@ class EarlyStopping(StrEnum):
     never = "never"
 
 
+class Weights(StrEnum):
+    """Number formats in which a copy for decoding can keep its matrices."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    int8 = "int8"
+
+
 def generate(
     prompt: Annotated[
         str | None, typer.Argument(help=f"The beginning of the text; - reads it from stdin. Default: {BEGINNING}.")
@@ -80,6 +88,9 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one text a line, in place of the text.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the draws: the same seed writes the same text.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    weights: Annotated[
+        Weights | None, typer.Option(help="Write by a faster copy of the model, its matrices in this format.")
+    ] = None,
 ) -> None:
     r"""Write a text with a trained model, word by word.
 
@@ -99,6 +110,7 @@ def generate(
     """
     from gemini_workshop.config import GenerationConfig
     from gemini_workshop.devices import pick_device
+    from gemini_workshop.generation.lean import lean_copy
     from gemini_workshop.training.checkpointing import load_pretrained
 
     refuse_together({"PROMPT": prompt is not None, "--file": file is not None})
@@ -122,6 +134,8 @@ def generate(
     text = read_prompt(prompt, file)
     stop_strings = [unescaped(string) for string in stop or []]
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
+    if weights is not None:
+        model = lean_copy(model, weights.value)
     writer = Writer(model, tokenizer, config, text, stop_strings, steps_from(tokenizer, bias, regex, json_schema))
     if beams > 1:
         search = {

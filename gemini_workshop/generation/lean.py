@@ -41,7 +41,7 @@ def lean_copy(model: Transformer, weights: Weights = "fp32") -> Transformer:
     blocks = [block for block in lean.blocks if isinstance(block, TransformerBlock)]
     for block in blocks:
         _merge(block)
-    lean.blocks = nn.ModuleList(PlainBlock(block) if _is_plain(block) else block for block in blocks)
+    lean.blocks = nn.ModuleList(LeanBlock(block) if _is_plain(block) else block for block in blocks)
     if all(isinstance(block.attention, MergedAttention) for block in blocks) and _turns_whole_heads(lean):
         lean.rotary = nn.ModuleList(RollingRotary(rotary) for rotary in lean.rotary)
     _store(lean if weights == "fp32" else lean.float(), LINEAR[weights])
@@ -123,7 +123,7 @@ class MergedAttention(GroupedQueryAttention):
         return self.output(mixed.transpose(1, 2).reshape(B, T, -1))
 
 
-class PlainBlock(nn.Module):
+class LeanBlock(nn.Module):
     """A block with norms before its two sublayers and nothing else: it calls nothing that does nothing."""
 
     def __init__(self, source: TransformerBlock) -> None:

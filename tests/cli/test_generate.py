@@ -108,7 +108,11 @@ def test_a_regular_expression_holds(write):
 
 
 def test_a_schema_holds(write, tmp_path):
-    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["n"]}
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["n"],
+    }
     (tmp_path / "s.json").write_text(json.dumps(schema | {"additionalProperties": False}), "utf-8")
     text = json.loads(write("", "--json-schema", tmp_path / "s.json", "--json"))["text"]
     assert set(json.loads(text)) == {"n"}
@@ -180,3 +184,9 @@ def test_a_bias_counts_for_every_token_of_its_text():
 
 def test_line_breaks_can_be_typed():
     assert unescaped(r"a\n\tb") == "a\n\tb"
+
+
+def test_a_faster_copy_writes_the_same_text_and_one_in_8_bits_nearly_the_same(write):
+    greedy = ("Once upon a time", "--temperature", "0")
+    assert write(*greedy, "--weights", "fp32") == write(*greedy)
+    assert write(*greedy, "--weights", "int8").startswith("Once upon a time, there was a")

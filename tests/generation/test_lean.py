@@ -40,7 +40,7 @@ def test_the_lean_copy_scores_as_the_model(name, token_ids):
 def test_the_workshops_own_shape_is_merged_wholly():
     lean = lean_copy(drawn(VARIANTS["llama"]))
     kinds = {type(module).__name__ for module in lean.modules()}
-    assert {"PlainBlock", "MergedAttention", "MergedFeedForward", "RollingRotary", "UnitNorm"} <= kinds
+    assert {"LeanBlock", "MergedAttention", "MergedFeedForward", "RollingRotary", "UnitNorm"} <= kinds
     assert not kinds & {"TransformerBlock", "GroupedQueryAttention", "GatedFeedForward", "Linear"}
 
 
