@@ -82,3 +82,25 @@ def test_of_a_long_text_the_end_is_read(model):
 def test_a_text_that_no_model_can_read_is_refused(model, rows, message):
     with pytest.raises(WorkshopError, match=message):
         Reader(model).read(rows)
+
+
+def test_ten_thousand_tokens_score_as_without_a_cache_in_constant_memory(model):
+    """The rule past the window, written out in ids alone, and every text that it leaves read afresh."""
+    window = model.config.context_tokens
+    tokens = torch.randint(0, 13, (10_000,), generator=torch.Generator().manual_seed(1))
+    reader, seen, texts = Reader(model, max_tokens=20_000), [1], [[1]]
+    scores = [reader.read([[1]])[0]]
+    assert reader.cache is not None
+    held = {reader.cache.num_bytes()}
+    for token in tokens:
+        scores.append(reader.go_on(token.unsqueeze(0))[0])
+        held.add(reader.cache.num_bytes())
+        assert len(reader.rows[0]) <= window
+        seen = [*seen, int(token)] if len(seen) < window else [*seen, int(token)][-(window // 2) :]
+        texts.append(seen)
+    assert len(held) == 1
+    for length in range(1, window + 1):
+        of_length = [i for i, text in enumerate(texts) if len(text) == length]
+        with torch.inference_mode():
+            expected = model(torch.tensor([texts[i] for i in of_length]))[:, -1]
+        torch.testing.assert_close(torch.stack([scores[i] for i in of_length]), expected)
