@@ -239,6 +239,27 @@ UNROLL = Exercise(
             wrong=_carried,
         ),
         Misconception(
+            name="as many steps as sequences",
+            says="It takes as many steps as the batch has sequences. `len(inputs)` is the size of axis 0; time is "
+            "axis 1.",
+            wrong=lambda step, inputs, state: _carried(step, inputs.unbind(1)[: len(inputs)], state),
+        ),
+        Misconception(
+            name="one step only",
+            says="It comes back after the first input. Is the `return` inside the loop?",
+            wrong=lambda step, inputs, state: _carried(step, inputs.unbind(1)[:1], state),
+        ),
+        Misconception(
+            name="only the last listed",
+            says="The list holds the last state only. Every round of the loop should add its own.",
+            wrong=lambda step, inputs, state: _carried(step, inputs.unbind(1), state)[-1:],
+        ),
+        Misconception(
+            name="last input skipped",
+            says="The last input is never read.",
+            wrong=lambda step, inputs, state: _carried(step, inputs.unbind(1)[:-1], state),
+        ),
+        Misconception(
             name="backwards",
             says="The inputs are read from the last to the first.",
             wrong=lambda step, inputs, state: _carried(step, inputs.flip(1).unbind(1), state),
@@ -348,6 +369,19 @@ def _gradients_pile_up(function: Function) -> str | None:
     return None
 
 
+def _caller_collects_gradients(function: Function) -> str | None:
+    """Hand over a tensor without the copy that an attempt is usually given, and look at it afterwards."""
+    call = function.function if isinstance(function, Attempt) else function
+    inputs = torch.ones(2, 3, 4)
+    call(_fading, inputs)
+    if inputs.requires_grad:
+        return (
+            "The numbers are right, but the caller's tensor collects gradients from now on, and so does all that is "
+            "computed from it: it can no longer be drawn, for one. Call `requires_grad_()` on a copy."
+        )
+    return None
+
+
 def _slopes(run: Function, inputs: Tensor, of: Callable[[Tensor], Tensor] = lambda y: y[:, -1].sum()) -> Tensor:
     x = inputs.detach().clone().requires_grad_()
     return torch.autograd.grad(of(run(x)), x)[0]
@@ -364,7 +398,10 @@ GRADIENT = Exercise(
     oracle=_gradient_oracle,
     cases=_gradient_cases,
     explain=_explain_gradient,
-    invariants=(Invariant(name="gradients do not pile up", broken=_gradients_pile_up),),
+    invariants=(
+        Invariant(name="gradients do not pile up", broken=_gradients_pile_up),
+        Invariant(name="the caller's tensor is left alone", broken=_caller_collects_gradients),
+    ),
     misconceptions=(
         Misconception(
             name="oldest first",
@@ -547,7 +584,7 @@ LSTM_STEP = Exercise(
         Misconception(
             name="nothing forgotten",
             says="The old cell is kept whole; the forget gate has no part in it. So it was in the LSTM of 1997, whose "
-            "cells could only fill up.",
+            "cells had no way to empty themselves.",
             wrong=_mistaken(keep=lambda i, f, g, c, h: c + i.sigmoid() * g.tanh()),  # noqa: ARG005
         ),
         Misconception(
@@ -572,6 +609,33 @@ LSTM_STEP = Exercise(
             says="The gates are used as they come out of the sum. A gate is a fraction between 0 and 1: which "
             "function makes one of any number?",
             wrong=_mistaken(keep=lambda i, f, g, c, h: f * c + i * g.tanh(), reveal=lambda o, c, old: o * c.tanh()),  # noqa: ARG005
+        ),
+        Misconception(
+            name="nothing squashed",
+            says="The four quarters are used as they come out of the sum. Gates are fractions between 0 and 1, the "
+            "candidate lies between -1 and 1: each needs a function of its own.",
+            wrong=_mistaken(keep=lambda i, f, g, c, h: f * c + i * g, reveal=lambda o, c, old: o * c.tanh()),  # noqa: ARG005
+        ),
+        Misconception(
+            name="candidate not squashed",
+            says="The candidate is written as it comes out of the sum. What is written lies between -1 and 1.",
+            wrong=_mistaken(keep=lambda i, f, g, c, h: f.sigmoid() * c + i.sigmoid() * g),  # noqa: ARG005
+        ),
+        Misconception(
+            name="bias left out",
+            says="The bias is missing from the sums. It is how a gate can stand open before anything is learned.",
+            wrong=lambda x, state, W, U, b: _step(x, state, W, U, 0 * b),
+        ),
+        Misconception(
+            name="hidden state ignored",
+            says="The sums do not depend on the hidden state: no gate knows what was read before.",
+            wrong=lambda x, state, W, U, b: _step(x, state, W, 0 * U, b),
+        ),
+        Misconception(
+            name="cell in the sums",
+            says="The recurrent weights are applied to the cell. The gates look at the *hidden state*; no matrix "
+            "touches the cell.",
+            wrong=lambda x, state, W, U, b: _step(x, (state[1], state[1]), W, U, b),
         ),
         Misconception(
             name="sum squashed before it is cut",
@@ -636,32 +700,26 @@ QUIZ = Quiz(
             "An RNN has learned to recall over 5 steps and fails at 40. What is the first thing to suspect?",
             (
                 Option(
+                    "The state is too small to hold so much.",
+                    "There is as much to hold at 40 as at 5: one symbol of eight. Capacity does not depend on how "
+                    "long it is held.",
+                ),
+                Option(
                     "The gradient from step 40 back to step 0 is too small to learn from.",
                     "It shrinks by a factor a step. The latch in section 3 shows that a state can hold one bit for "
                     "ever; what is missing is the signal that would teach it to.",
                     is_right=True,
                 ),
                 Option(
-                    "The state is too small to hold so much.",
-                    "There is as much to hold at 40 as at 5: one symbol of eight. Capacity does not depend on how "
-                    "long it is held.",
-                ),
-                Option(
                     "The learning rate is too low.",
-                    "A larger one enlarges all gradients alike, those of near inputs too. What matters is how far "
-                    "ones compare with near ones, and that ratio it does not touch.",
+                    "A larger one enlarges every step, whatever caused it. What matters in a weight's gradient is the "
+                    "share of the far input beside that of the near ones, and that it does not touch.",
                 ),
             ),
         ),
         Question(
             "The largest singular value of a recurrent matrix is 1.3. What do you know about its gradients?",
             (
-                Option(
-                    "They grow by at most 1.3 a step; they may shrink all the same.",
-                    "It is a bound, and above one it promises nothing. A tanh that is driven hard shrinks them, and "
-                    "so does a matrix that stretches a different direction at each step.",
-                    is_right=True,
-                ),
                 Option(
                     "They explode.",
                     "Only if the same direction is stretched again and again and the tanh lets it pass. PyTorch's "
@@ -671,6 +729,12 @@ QUIZ = Quiz(
                     "They vanish, because tanh keeps the state below one.",
                     "That bounds the state. The gradient is a product of slopes, and a slope of nearly one times 1.3 "
                     "is more than one.",
+                ),
+                Option(
+                    "They grow by at most 1.3 a step; they may shrink all the same.",
+                    "It is a bound, and above one it promises nothing. A tanh that is driven hard shrinks them, and "
+                    "so does a matrix that stretches a different direction at each step.",
+                    is_right=True,
                 ),
             ),
         ),
@@ -698,15 +762,15 @@ QUIZ = Quiz(
             "Why does attention train faster than an RNN on long texts, though it compares all pairs of tokens?",
             (
                 Option(
+                    "It does fewer multiplications.",
+                    "For long texts it does more: their number grows with the square of the length, an RNN's with "
+                    "the length itself.",
+                ),
+                Option(
                     "Its operations do not wait for one another: the longest chain does not grow with the text.",
                     "More work, but work that can be done at the same time. A chain of a thousand steps takes a "
                     "thousand turns on any machine.",
                     is_right=True,
-                ),
-                Option(
-                    "It does fewer multiplications.",
-                    "For long texts it does more: their number grows with the square of the length, an RNN's with "
-                    "the length itself.",
                 ),
                 Option(
                     "It has fewer weights.",

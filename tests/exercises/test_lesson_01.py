@@ -80,9 +80,9 @@ def gradient_by_backward(run, inputs):
     return x.grad.norm(dim=2).mean(dim=0).flip(0)
 
 
-def gradient_on_the_tensor_itself(run, inputs):
-    inputs.requires_grad_()
-    gradient = torch.autograd.grad(run(inputs)[:, -1, :].sum(), inputs)[0]
+def gradient_by_squares(run, inputs):
+    copy = torch.tensor(inputs.numpy(), requires_grad=True)
+    gradient = torch.autograd.grad(run(copy)[:, -1, :].sum(), copy)[0]
     return torch.flip(gradient.square().sum(-1).sqrt().mean(0), dims=(0,))
 
 
@@ -142,7 +142,7 @@ RIGHT = {
     "01.2": [unroll_by_index, unroll_by_accumulate, unroll_time_first, unroll_recursively, unroll_to_a_tuple],
     "01.3": [
         gradient_by_backward,
-        gradient_on_the_tensor_itself,
+        gradient_by_squares,
         gradient_sequence_by_sequence,
         gradient_by_jacobian,
     ],
@@ -188,6 +188,16 @@ def test_gradients_that_pile_up_from_call_to_call_are_noticed():
     verdict = judge(GRADIENT, piling_up)
     assert verdict.outcome == Outcome.WRONG
     assert "it answers 2 and then 4" in verdict.lines[0]
+
+
+def test_a_caller_whose_tensor_begins_to_collect_gradients_is_noticed():
+    def on_the_tensor_itself(run, inputs):
+        inputs.requires_grad_()
+        return torch.autograd.grad(run(inputs)[:, -1].sum(), inputs)[0].norm(dim=-1).mean(0).flip(0)
+
+    verdict = judge(GRADIENT, on_the_tensor_itself)
+    assert verdict.outcome == Outcome.WRONG
+    assert "collects gradients from now on" in verdict.lines[0]
 
 
 def test_an_lstm_whose_cell_is_right_is_told_so():
