@@ -30,6 +30,12 @@ def states(states: Sequence[Float[Tensor, "T R"]], tokens: Sequence[Sequence[str
     return figure
 
 
+def _leave_room(axes: Axes, num_steps: int, share: float) -> None:
+    """End the axis with the data, and keep a share of its length free for the names of the lines."""
+    axes.set(xlim=(0, (1 + share) * num_steps), xticks=range(0, num_steps + 1, 10))
+    axes.spines["bottom"].set_bounds(0, num_steps)
+
+
 def pulse(curves: Mapping[str, Float[Tensor, " T"]], title: str) -> Figure:
     """The state of one unit, step by step, after a single pulse at step 0."""
     figure, axes = plt.subplots(figsize=(7.5, 3.4))
@@ -37,14 +43,14 @@ def pulse(curves: Mapping[str, Float[Tensor, " T"]], title: str) -> Figure:
         axes.plot(curve.numpy(), color=colour)
         label_line(axes, len(curve) - 1.0, float(curve[-1]), name, colour)
     axes.set(xlabel="steps after the pulse", ylabel="state", ylim=(-0.05, 1.05), title=title)
-    axes.set_xlim(0, 1.3 * len(curve))
+    _leave_room(axes, len(curve), 0.3)
     return figure
 
 
 def gradients(
     curves: Mapping[str, Float[Tensor, " T"]], bounds: Mapping[str, Float[Tensor, " T"]], title: str
 ) -> Figure:
-    """Gradient norms by distance on a logarithmic axis; a bound of the same name is drawn dashed."""
+    """Gradient norms by distance on a logarithmic axis; a bound of the same name is drawn dotted."""
     figure, axes = plt.subplots(figsize=(7.5, 4.2))
     gradient_lines(axes, curves, bounds)
     axes.set(ylabel="gradient norm", title=title)
@@ -61,7 +67,8 @@ def gradient_lines(
         if name in bounds:
             axes.semilogy(bounds[name].numpy(), color=colour, linestyle=":", linewidth=1.5)
         label_line(axes, len(norms) - 1.0, float(norms[-1]), name, colour)
-    axes.set(xlabel="distance (steps back)", xlim=(0, 1.4 * len(norms)))
+    axes.set(xlabel="distance (steps back)")
+    _leave_room(axes, len(norms), 0.4)
 
 
 def memory_and_gradient(
@@ -72,7 +79,8 @@ def memory_and_gradient(
     for (name, curve), colour in zip(memories.items(), COLOURS, strict=False):
         left.plot(curve.numpy(), color=colour)
         label_line(left, len(curve) - 1.0, float(curve[-1]), name, colour)
-    left.set(xlabel="steps after the pulse", ylabel="state", xlim=(0, 1.5 * len(curve)), title="The latch remembers …")
+    left.set(xlabel="steps after the pulse", ylabel="state", title="The latch remembers …")
+    _leave_room(left, len(curve), 0.5)
     gradient_lines(right, norms, {})
     right.set(ylabel="gradient norm", title="… and cannot be taught")
     return figure

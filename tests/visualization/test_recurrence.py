@@ -44,6 +44,14 @@ def test_gradients_stand_on_a_logarithmic_axis_with_their_bounds_dotted():
     assert torch.equal(values(axes.lines[1]), bounds["RNN"])
 
 
+def test_the_axis_ends_with_the_data_and_leaves_room_for_names():
+    curves = {"a": torch.rand(31)}
+    for figure in (figures.pulse(curves, ""), figures.gradients(curves, {}, "")):
+        axes = figure.axes[0]
+        assert list(axes.get_xticks()) == [0, 10, 20, 30]
+        assert axes.get_xlim()[1] > 35
+
+
 def test_several_kinds_of_lstm_have_colours_of_their_own_beside_the_rnn():
     names = ["RNN", "LSTM, bias 0", "LSTM, bias 1", "LSTM, bias 3"]
     axes = figures.gradients({name: torch.rand(3) for name in names}, {}, "").axes[0]
