@@ -24,7 +24,7 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class NotStarted(Exception):
-    """The learner's function still raises NotImplementedError."""
+    """The learner's function still raises NotImplementedError; the text is that error's."""
 
 
 class CrashedError(Exception):
@@ -81,7 +81,7 @@ class Attempt:
             raise
         except (Exception, SystemExit) as error:
             if _is_gap(error):
-                raise NotStarted from None
+                raise NotStarted(str(error)) from None
             raise CrashedError(describe_crash(error), error) from None
         finally:
             if self.printed is None:

@@ -10,6 +10,7 @@ way the smallest counterexample is shown.
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -243,8 +244,9 @@ def _examine(exercise: Exercise, answer: Any, attempt: Attempt) -> Verdict:
     cases = exercise.cases(torch.Generator().manual_seed(0))
     try:
         problem = next(_problems(exercise, answer, attempt, cases), None)
-    except NotStarted:
-        return _verdict(exercise, Outcome.NOT_STARTED, f'hint("{exercise.id}") gives a first nudge.')
+    except NotStarted as gap:
+        more = f'hint("{exercise.id}") gives a first nudge.'
+        return _verdict(exercise, Outcome.NOT_STARTED, *_method_to_write(gap), more)
     except UnfitAnswer as unfit:
         problem, outcome = (str(unfit),), Outcome.WRONG
     except CrashedError as crash:
@@ -259,6 +261,12 @@ def _examine(exercise: Exercise, answer: Any, attempt: Attempt) -> Verdict:
         return _verdict(exercise, Outcome.WRONG, mistake.says, *example, mistake=mistake.name, printed=attempt.printed)
     more = f'hint("{exercise.id}") has more.'
     return _verdict(exercise, outcome, *problem, more, printed=attempt.printed)
+
+
+def _method_to_write(gap: NotStarted) -> tuple[str, ...]:
+    """A class may have two gaps, of which one is filled: say which method is left."""
+    method = re.search(r"\.(\w+): your turn$", str(gap))
+    return (f"`{method[1]}` is still to be written.",) if method else ()
 
 
 def _verdict(

@@ -152,6 +152,14 @@ def test_a_gap_in_either_method_is_not_started(where):
     assert judge(EXERCISE, type("FeedForward", (FeedForward,), {where: gap})).outcome == Outcome.NOT_STARTED
 
 
+def test_the_method_that_is_left_to_write_is_named():
+    def gap(self, *args, **kwargs):
+        raise NotImplementedError("90.1 FeedForward.forward: your turn")
+
+    answer = type("FeedForward", (FeedForward,), {"forward": gap})
+    assert judge(EXERCISE, answer).lines[0] == "`forward` is still to be written."
+
+
 def test_what_is_no_class_is_said_to_be_none():
     assert judge(EXERCISE, FeedForward(3, 5)).lines[0].startswith("`FeedForward` is FeedForward, not a class.")
     assert judge(EXERCISE, lambda x: x).lines[0].startswith("`FeedForward` is function, not a class.")
