@@ -118,9 +118,9 @@ SPLIT_HEADS = Exercise(
         ),
     ),
     hints=(
-        "Two moves: make one axis of channels into two (head, channel within the head), then bring the head's axis "
-        "forward. Which of the two moves numbers in memory's order, and which changes the order?",
-        "After the first move the shape is (B, T, H, C), since the channels were last. Attention wants (B, H, T, C).",
+        "Two steps: make the axis of channels into two (head, channel within the head), then bring the heads "
+        "forward. The first only counts the numbers differently; the second has to change their order.",
+        "After the first step the shape is (B, T, H, C), since the channels were last. Attention wants (B, H, T, C).",
         "`x.view(B, T, num_heads, HC // num_heads)` cuts; `.transpose(1, 2)` exchanges tokens and heads.",
     ),
 )
@@ -192,6 +192,12 @@ MERGE_HEADS = Exercise(
             name="not merged",
             says="Tokens and heads have changed places, as they must, but head and channel are still two axes.",
             wrong=lambda x: x.transpose(1, 2),
+        ),
+        Misconception(
+            name="tokens and channels made one axis",
+            says="Tokens and channels became one axis. It is heads and channels that have to, and for that they must "
+            "be neighbours.",
+            wrong=lambda x: x.flatten(2),
         ),
         Misconception(
             name="heads in reverse",
@@ -396,6 +402,11 @@ MULTI_HEAD_ATTENTION = ModuleExercise(
             wrong=_mistaken(attend=lambda q, k, v, mask: scaled_dot_product_attention(q, v, k, mask)),
         ),
         Misconception(
+            name="keys for values",
+            says="The value matrix is never used: what comes back is a mixture of the keys.",
+            wrong=_mistaken(attend=lambda q, k, v, mask: scaled_dot_product_attention(q, k, k, mask)),  # noqa: ARG005
+        ),
+        Misconception(
             name="queries and keys exchanged",
             says="Queries and keys have changed places: each token asks with what it should be found by.",
             wrong=_mistaken(
@@ -405,7 +416,7 @@ MULTI_HEAD_ATTENTION = ModuleExercise(
         ),
         Misconception(
             name="mask ignored",
-            says="The mask changes nothing. Who uses it?",
+            says="The mask changes nothing. Is it handed on to the attention?",
             wrong=_mistaken(attend=lambda q, k, v, mask: scaled_dot_product_attention(q, k, v)),  # noqa: ARG005
         ),
         Misconception(
@@ -424,6 +435,14 @@ MULTI_HEAD_ATTENTION = ModuleExercise(
             name="biases kept",
             says="The matrices have biases. The ones here have none: pass `bias=False`.",
             wrong=_built(lambda width, _: _linear("query key value output", width, width, bias=True)),
+        ),
+        Misconception(
+            name="one matrix under several names",
+            says="Each of the four matrices has to be made by an `nn.Linear` of its own: `a = b = nn.Linear(...)` and "
+            "`[nn.Linear(...)] * 4` make one matrix with several names.",
+            wrong=_built(
+                lambda width, _: dict.fromkeys(["query", "key", "value", "output"], nn.Linear(width, width, bias=False))
+            ),
         ),
         Misconception(
             name="every head as wide as the token",
@@ -503,6 +522,12 @@ ATTENTION_PARAMETERS = Exercise(
             name="output between heads",
             says="The output matrix is counted from all heads to all heads. It leads back to the width of a token.",
             wrong=lambda D, H, C: 3 * D * H * C + (H * C) ** 2,
+        ),
+        Misconception(
+            name="output from token to token",
+            says="The output matrix is counted from the width of a token to the same width. It reads what all heads "
+            "found, side by side.",
+            wrong=lambda D, H, C: 3 * D * H * C + D * D,
         ),
         Misconception(
             name="biases counted",
