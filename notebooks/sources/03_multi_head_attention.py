@@ -31,6 +31,8 @@
 # answer once you have tried.
 
 # %%
+import math
+
 import torch
 import torch.nn.functional as F
 from gemini_workshop.data.corpora import load_documents
@@ -237,7 +239,8 @@ for ages in ([4.0, 8.0, 5.0], [8.0, 4.0, 5.0]):
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each with queries, keys and values of its own.
 
-    Its parameters are the matrices `query`, `key`, `value` and `output`, without biases.
+    Its parameters are the matrices `query`, `key`, `value` and `output`, without biases; cells below read them by
+    these names.
     """
 
     def __init__(self, embed_dim: int, num_heads: int) -> None:
@@ -322,6 +325,7 @@ figure = figures.attention_lines(shares[0], asking, looked_at, "Head 0 of 8, not
 assert shares.shape == (8, len(asking), len(looked_at))
 red = shares[:, asking.index(" red")].argmax(-1)
 assert (red == looked_at.index(" red")).sum() >= 6
+print(f"the map of one head: {len(asking)} rows, {len(looked_at)} columns")
 print(f'" red" finds " red" in {int((red == looked_at.index(" red")).sum())} of 8 heads')
 
 # %% [markdown]
@@ -462,7 +466,7 @@ assert attention_parameters(32, 1, 32) == attention_parameters(32, 8, 4)
 assert attention_parameters(128, 1, 128) == 16 * attention_parameters(32, 8, 4)
 
 # %% [markdown]
-# One head answers *one* question, and the other hardly better than by guessing. Sixteen times the parameters change
+# One head answers *one* question, and the other little better than by guessing. Sixteen times the parameters change
 # nothing, because what is missing is not capacity but a second set of shares. Eight heads, with the parameters of the
 # first model, answer both.
 #
@@ -578,8 +582,8 @@ explore(
 # token before, averaged over many tokens.
 #
 # An **induction head** does something cleverer. When a token has occurred before, it looks at *what came next the last
-# time*: after "Lily ... red ... Lily" it looks at what followed the first "Lily". To score it, take words in random
-# order and read them twice. Nothing but the repetition helps then, and the right place to look is known.
+# time*: in "Lily laughed ... Lily" the second "Lily" looks at "laughed". To score it, take words in random order and
+# read them twice. Nothing but the repetition helps then, and the right place to look is known.
 #
 # **Predict:** the model has learned from stories. Does it predict random words better when it reads them for the
 # second time?
@@ -604,11 +608,15 @@ first = F.cross_entropy(
     scores[:, : period - 1].flatten(0, 1), twice[:, 1:period].flatten()
 ).item()
 second = loss_of_second_reading(scores, twice).item()
+all_alike = math.log(model.config.vocab_size)
 print(f"first reading {first:.1f} nats a token, second reading {second:.1f}")
+print(f"all {model.config.vocab_size:,} tokens held equally likely: {all_alike:.1f}")
 assert second < first - 0.15
+assert first > all_alike
 
 # %% [markdown]
-# It does. Somewhere in it, something reads back. Which heads? And are they the same that look one step back?
+# It does. (In the first reading it does worse than by guessing: it expects a story, and is sure of words that do not
+# come.) Somewhere in it, something reads back. Which heads? And are they the same that look one step back?
 
 # %% tags=["expected"]
 batch = [torch.tensor(tokenizer.encode(story)[:64], device=device) for story in stories[:12]]
@@ -710,7 +718,8 @@ quiz("03")
 # - Induction heads: Olsson et al. 2022 ([arXiv:2209.11895](https://arxiv.org/abs/2209.11895)), who measure when in
 #   training they appear. How many heads a trained model can do without: Michel et al. 2019
 #   ([arXiv:1905.10650](https://arxiv.org/abs/1905.10650)).
-# - Nothing so far knows the *order* of the tokens, and yet a head looks one step back. How can it? That is lesson 04.
+# - Nothing in your layer knows how far apart two tokens are, and yet a head looks one step back. How can it? That is
+#   lesson 04.
 #
 # ## Stretch · a layer is a sum over its heads
 #
