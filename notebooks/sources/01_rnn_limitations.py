@@ -21,7 +21,7 @@
 #
 # After this lesson you can
 #
-# - write the two cells that read all text until 2017, and run them over a sequence,
+# - write the two cells that most language models were made of before 2017, and run them over a sequence,
 # - measure how far back a network can learn from, and predict it from one matrix,
 # - say what an LSTM changes, and what it does not,
 # - name the two walls, in learning and in time, that attention goes around.
@@ -129,7 +129,7 @@ assert math.isclose(float(second), math.tanh(0.5 * math.tanh(1.0)), abs_tol=1e-5
 
 # %%
 def unroll(step, inputs: Float[Tensor, "B T D"], state) -> list:
-    """The states after each of the T inputs, first to last, each made by `step(x, state)` from the one before."""
+    """The state after each of the T inputs, each made by `step(x, state)` from the one before."""
     # SOLUTION
     # 1. Start with an empty list.
     states = []
@@ -173,7 +173,7 @@ class RNN(nn.Module):
 
 
 reader = RNN(vectors[0].shape[1], 12, torch.Generator().manual_seed(1))
-scale = 5 / vectors[0].norm(dim=1).mean()
+scale = 5 / vectors[0].norm(dim=1).mean()  # embeddings are short: make them heard
 with torch.no_grad():
     states = [reader(scale * v[None])[0] for v in vectors]
 names = [[tokenizer.decode([int(i)]) for i in sentence_ids] for sentence_ids in ids]
@@ -197,9 +197,7 @@ def one_unit(inputs, weight):
     step = partial(
         rnn_step, input_weight=one, recurrent_weight=torch.full((1, 1), weight), bias=zero
     )
-    return torch.stack(
-        unroll(lambda x, state: step(x, state), inputs, torch.zeros(1, 1)), dim=1
-    )
+    return torch.stack(unroll(step, inputs, torch.zeros(1, 1)), dim=1)
 
 
 memory = {f"weight {w:g}": one_unit(pulse, w)[0, :, 0] for w in (0.5, 1.0, 2.0)}
@@ -220,7 +218,7 @@ assert memory["weight 2"][-1] > 0.95
 # is the **delay**, and at the end the network has to name the flagged symbol. Guessing is right one time in eight.
 #
 # We train an RNN afresh for each delay, with 200 batches of 32 sequences, and for three seeds. **Predict:** how does the
-# accuracy change from a delay of 5 to one of 40?
+# accuracy change from a delay of 5 to one of 40? (The cell after next trains; it can take half a minute.)
 
 
 # %%
@@ -276,7 +274,7 @@ def recall_test(network, width):
 delays = [5, 10, 20, 40]
 recalled = {"RNN": recall_test(RNN, 48)}
 figure = figures.recall(
-    delays, recalled, 1 / 8, "The plain cell learns to recall, if it is soon asked"
+    delays, recalled, 1 / 8, "The plain cell learns to recall, if it is asked soon"
 )
 
 assert (recalled["RNN"][:, 0] > 0.9).all()
@@ -301,7 +299,7 @@ assert (recalled["RNN"][:, -1] < 0.25).all()
 # entry. Then turn it into one number a step: the norm over the channels, averaged over the batch, **nearest first**, so
 # that element k tells about the input k steps before the last.
 #
-# Leave the caller's tensor alone: work on a copy that collects gradients.
+# Work on a copy that collects gradients: the caller's tensor must not begin to.
 
 
 # %%
@@ -349,8 +347,9 @@ def with_recurrent(matrix, rng):
 
 
 def fitted_factor(norms):
-    """The factor per step of the exponential that fits best, the first steps left out."""
-    slope = np.polyfit(np.arange(5, len(norms)), norms[5:].log().numpy(), deg=1)[0]
+    """The factor per step of the exponential that fits best, without the first steps and what is too small."""
+    steps = (norms > 1e-30).nonzero()[5:, 0]
+    slope = np.polyfit(steps.numpy(), norms[steps].log().numpy(), deg=1)[0]
     return math.exp(slope)
 
 
@@ -386,12 +385,12 @@ figure = figures.gradients(curves, bounds, "A fixed share is lost at every step"
 
 # %% [markdown]
 # Straight lines on a logarithmic axis: exponential decay. Dotted is $\sigma^k$. For the turning matrices the fitted
-# factor is the largest singular value, but for what the tanh takes (at most 5 %). Nine tenths a step leave less than a
+# factor is the largest singular value, except for what the tanh takes (at most 5 %). Nine tenths a step leave less than a
 # hundredth after 50.
 #
 # PyTorch's matrix teaches caution. Its largest singular value is above one, so the bound promises nothing, and the
 # gradient vanishes faster than all the others. A vector that is stretched in one step is turned into another direction
-# for the next. In the long run counts the largest *eigenvalue*: the assertions compare it with the fitted factor.
+# for the next. In the long run the largest *eigenvalue* counts: the assertions compare it with the fitted factor.
 #
 # Can a larger matrix save it? Move the sliders: **scale** multiplies a turning matrix, **loudness** the inputs. Look for
 # a setting in which the gradient neither dies nor explodes, and then change the loudness.
@@ -402,9 +401,18 @@ rng = torch.Generator().manual_seed(0)
 turn, noise = turning(32, rng), torch.randn(16, 60, 8, generator=rng)
 
 
-def draw_gradient(scale=1.1, loudness=0.05):
+def turned_norms(scale, loudness):
     network = with_recurrent(scale * turn, torch.Generator().manual_seed(0))
-    norms = gradient_norm_by_distance(network, loudness * noise)
+    return gradient_norm_by_distance(network, loudness * noise)
+
+
+for scale in (0.5, 1.0, 1.5):
+    assert abs(fitted_factor(turned_norms(scale, 0.0)) - scale) < 0.01
+    assert fitted_factor(turned_norms(scale, 1.0)) < 0.99
+
+
+def draw_gradient(scale=1.1, loudness=0.05):
+    norms = turned_norms(scale, loudness)
     bound = norms[0] * scale ** torch.arange(60)
     kept = f"{fitted_factor(norms):.2f}"
     return figures.gradients(
@@ -419,9 +427,9 @@ explore(
 )
 
 # %% [markdown]
-# At loudness 0 the tanh is out of the way, and the gradient grows or dies exactly by the scale: above one it *explodes*.
-# With loud inputs the tanh is driven into its flat ends, and kills the gradient whatever the matrix. One number would
-# have to stay at one, for every input, step after step.
+# At loudness 0 the tanh is out of the way, and the gradient grows or dies by the scale: above one it *explodes*. At
+# loudness 1 the tanh is driven towards its flat ends, and the gradient dies even at a scale of 1.5. One number would have
+# to stay at one, for every input, step after step.
 #
 # Back to the latch, the unit with weight 2 that never forgot. **Predict:** of the three units, which has the largest
 # gradient over 30 steps?
@@ -474,7 +482,7 @@ def lstm_step(
     recurrent_weight: Float[Tensor, "4*R R"],
     bias: Float[Tensor, " 4*R"],
 ) -> tuple[Float[Tensor, "*B R"], Float[Tensor, "*B R"]]:
-    """The next (hidden state, cell): the cell forgets a part and adds a part, the hidden state shows a part."""
+    """The next (hidden state, cell): the cell forgets and adds, the hidden state shows a part."""
     hidden, cell = state
     # SOLUTION
     # 1. The sums of all four, cut apart.
@@ -533,8 +541,8 @@ figure = figures.gradients(curves, {}, "An LSTM reaches as far as its forget gat
 # %% [markdown]
 # With its biases at zero it vanishes about as fast as the plain cell: the forget gate stands at $\sigma(0) = 0.5$ (here
 # $\sigma$ is the sigmoid), and half of everything is forgotten at each step. The architecture does not save the gradient;
-# it gives the network a *knob* for it. With three added to the sum of the gate the line no longer falls; with what comes
-# through the recurrent weights it even grows a little.
+# it gives the network a *knob* for it. With three added to the sum of the gate the line dips and then rises a little: to
+# the nearly whole cell comes what passes through the recurrent weights.
 #
 # How much of the slope is the forget gate's? Make the recurrent weights small, so that the cell is the only path left,
 # and turn the knob. Dotted is the forget gate to the power of the distance.
@@ -569,7 +577,8 @@ explore(draw_forgetting, forget_bias=FloatSlider(value=1.0, min=-1.0, max=5.0, s
 #
 # An LSTM with a forget bias of 3 takes the test. Beside it, something that has no state at all: a single layer of
 # **attention**. It keeps all inputs and, at the end, looks at every one of them at once. Lesson 02 builds it; here
-# PyTorch's function does the work. To be fair, all three get the same number of weights: the widths are chosen for that.
+# PyTorch's function does the work. To be fair, the widths are chosen so that all three have nearly the same number of
+# weights.
 
 
 # %%
@@ -620,15 +629,16 @@ assert (recalled["attention"] > 0.95).all()
 # The LSTM still recalls at 20, where the plain cell is mostly lost, and weakens at 40. Attention does not care: from the
 # last token to the first is *one* step, whatever lies between.
 #
-# This is a test of learning with a fixed budget, not of what can be represented. More training, better initial weights
-# and a larger LSTM move the wall further out. They do not remove it, since each step of the way still multiplies.
+# This is a test of learning with a fixed budget, not of what can be represented: with more training or other initial
+# weights the walls stand elsewhere (the second stretch moves one). They remain, since each step of the way still
+# multiplies.
 
 # %% [markdown]
 # ## 6 · The second wall: waiting
 #
-# Suppose the gradients were cured. To read token 1000, a recurrent cell needs the state after 999, which needs the one
-# after 998. Nothing of this can be done at the same time, on any machine. What has to wait can be counted: the
-# longest chain of operations, from the output back to the input, in the graph that PyTorch keeps for the gradient.
+# Suppose the gradients were cured. To read token 1000, these cells need the state after 999, which needs the one after
+# 998. Nothing of this can be done at the same time, on any machine. What has to wait can be counted: the longest chain
+# of operations, from the output back to the input, in the graph that PyTorch keeps for the gradient.
 # **Predict:** how does the chain grow with the length, for each of the three?
 
 
@@ -668,7 +678,8 @@ assert len(set(chains["attention"])) == 1
 # *more* work on long texts, since every token meets every other (lesson 02 measures that), but it is work that can be
 # done side by side, and a graphics processor does thousands of things side by side.
 #
-# The next cell takes the time on your own processor, so its figure is not stored here.
+# The next cell takes the time on your own processor, so its figure is not stored here. With few cores little is done
+# side by side, and attention's lead shrinks as the text grows.
 
 # %% tags=["gpu"]
 timed = {name: [] for name in networks}
@@ -695,7 +706,7 @@ encoded = (tokenizer.encode(story)[:num_tokens] for story in load_documents("sto
 batch = torch.tensor(
     [story for story in encoded if len(story) == num_tokens][:8], device=device
 )
-token_vectors = model.embedding(batch)
+token_vectors = model.embedding(batch).detach()
 
 
 def read_vectors(inputs):
@@ -758,11 +769,11 @@ def running_sum(inputs, a):
 
 
 inputs = torch.randn(2, 64, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-expected = inputs[:, 0]
+expected = [inputs[:, 0]]
 for t in range(1, 64):
-    expected = 0.9 * expected + inputs[:, t]
+    expected.append(0.9 * expected[-1] + inputs[:, t])
 states = running_sum(inputs, 0.9)
-assert torch.allclose(states[:, -1], expected, atol=1e-4)
+assert torch.allclose(states, torch.stack(expected, dim=1), atol=1e-4)
 print("shorter than the text:", longest_chain(states.sum()) < 64)
 
 # %% [markdown]
