@@ -201,6 +201,8 @@ def _gradient_stops(function: Function) -> str | None:
     factor = torch.tensor(2.0, requires_grad=True)
     inputs, start = torch.tensor([[[1.0], [1.0], [1.0]]]), torch.ones(1, 1)
     last = function(lambda x, state: factor * state + x, inputs, start)[-1]
+    if not same(last.detach(), torch.tensor([[15.0]])):
+        return None  # a wrong state is shown as such
     if not last.requires_grad or not same(torch.autograd.grad(last.sum(), factor)[0], torch.tensor(17.0)):
         return (
             "The states are right, but the gradient does not reach from the last one back to the first: something on "
@@ -376,8 +378,8 @@ def _caller_collects_gradients(function: Function) -> str | None:
     call(_fading, inputs)
     if inputs.requires_grad:
         return (
-            "The numbers are right, but the caller's tensor collects gradients from now on, and so does all that is "
-            "computed from it: it can no longer be drawn, for one. Call `requires_grad_()` on a copy."
+            "The caller's tensor collects gradients from now on, and so does all that is computed from it: it can no "
+            "longer be drawn, for one. Call `requires_grad_()` on a copy."
         )
     return None
 

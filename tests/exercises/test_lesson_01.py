@@ -179,6 +179,18 @@ def test_a_state_that_is_detached_on_its_way_is_noticed_by_its_gradient():
     assert "detaches" in verdict.lines[0]
 
 
+def test_wrong_states_are_not_taken_for_a_gradient_that_stops():
+    def shortcut(step, inputs, state):
+        states = []
+        for x in inputs.unbind(1):
+            new = step(x, state)
+            state = tuple(map(torch.add, new, state)) if isinstance(state, tuple) else new + state
+            states.append(state)
+        return states
+
+    assert "the state after input 0 is (13, 10); it should be (5, 10)" in judge(UNROLL, shortcut).lines[0]
+
+
 def test_gradients_that_pile_up_from_call_to_call_are_noticed():
     def piling_up(run, inputs):
         inputs.requires_grad_()
