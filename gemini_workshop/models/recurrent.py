@@ -12,13 +12,11 @@ Differs: one bias where ``torch.nn.RNNCell`` and ``LSTMCell`` add two; weights a
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-State = TypeVar("State")
 
 
 def rnn_step(
@@ -32,10 +30,8 @@ def rnn_step(
     return torch.tanh(x @ input_weight.T + state @ recurrent_weight.T + bias)
 
 
-def unroll(
-    step: Callable[[Float[Tensor, "B D"], State], State], inputs: Float[Tensor, "B T D"], state: State
-) -> list[State]:
-    """The states after each of the T inputs, first to last, each made by ``step(x, state)`` from the one before.
+def unroll(step: Callable, inputs: Float[Tensor, "B T D"], state: Any) -> list:
+    """The state after each of the T inputs, each made by ``step(x, state)`` from the one before.
 
     A state may be a tensor, or a pair of tensors as in an LSTM: only ``step`` looks inside.
     """
@@ -46,9 +42,7 @@ def unroll(
     return states
 
 
-def gradient_norm_by_distance(
-    run: Callable[[Float[Tensor, "B T D"]], Float[Tensor, "B T R"]], inputs: Float[Tensor, "B T D"]
-) -> Float[Tensor, " T"]:
+def gradient_norm_by_distance(run: Callable[[Tensor], Tensor], inputs: Float[Tensor, "B T D"]) -> Float[Tensor, " T"]:
     """How much the last output feels the input 0, 1, 2, ... steps back.
 
     Element k is the norm, over the channels, of the gradient of the last output's sum with respect to the input k

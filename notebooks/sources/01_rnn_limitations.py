@@ -33,7 +33,9 @@
 # %%
 import math
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +130,7 @@ assert math.isclose(float(second), math.tanh(0.5 * math.tanh(1.0)), abs_tol=1e-5
 
 
 # %%
-def unroll(step, inputs: Float[Tensor, "B T D"], state) -> list:
+def unroll(step: Callable, inputs: Float[Tensor, "B T D"], state: Any) -> list:
     """The state after each of the T inputs, each made by `step(x, state)` from the one before."""
     # SOLUTION
     # 1. Start with an empty list.
@@ -303,7 +305,9 @@ assert (recalled["RNN"][:, -1] < 0.25).all()
 
 
 # %%
-def gradient_norm_by_distance(run, inputs: Float[Tensor, "B T D"]) -> Float[Tensor, " T"]:
+def gradient_norm_by_distance(
+    run: Callable[[Tensor], Tensor], inputs: Float[Tensor, "B T D"]
+) -> Float[Tensor, " T"]:
     """How much the last output feels the input 0, 1, 2, ... steps back."""
     # SOLUTION
     # 1. Make a copy of the inputs that collects gradients, and run the network on it.
