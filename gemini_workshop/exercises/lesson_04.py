@@ -87,6 +87,17 @@ def _wave_for_each_channel(positions: Tensor, embed_dim: int) -> Tensor:
     return torch.where(channels % 2 == 0, angles.sin(), angles.cos()).float()
 
 
+def _ever_faster_waves(positions: Tensor, embed_dim: int) -> Tensor:
+    """In float32, as it will be written: at such angles rounding decides the sine."""
+    angles = positions[..., None] * 10_000 ** (torch.arange(0, embed_dim, 2) / embed_dim)
+    return _alternating(angles.sin(), angles.cos())
+
+
+def _waves_divided_too_late(positions: Tensor, embed_dim: int) -> Tensor:
+    angles = positions[..., None] * (1 / 10_000 ** torch.arange(0, embed_dim, 2) / embed_dim)
+    return _alternating(angles.sin(), angles.cos())
+
+
 SINUSOIDAL = Exercise(
     id="04.1",
     minutes=8,
@@ -135,7 +146,13 @@ SINUSOIDAL = Exercise(
             name="ever faster waves",
             says="The waves get faster from pair to pair, so that the last one turns thousands of times between two "
             "tokens. They should get slower: divide by the power of 10000.",
-            wrong=_waves_but(exponent=lambda i, D: -2 * i / D),
+            wrong=_ever_faster_waves,
+        ),
+        Misconception(
+            name="divided after the power",
+            says="The power comes before the division: `10000 ** n / D` is 10000 to the n, divided by D. The whole "
+            "fraction 2i/D belongs in the exponent.",
+            wrong=_waves_divided_too_late,
         ),
         Misconception(
             name="sines only",
@@ -224,6 +241,26 @@ def _goes_on_past_the_end(function: Function) -> str | None:
     )
 
 
+def _learns_nothing(function: Function) -> str | None:
+    if function(Build(num_positions=4, embed_dim=3), torch.tensor([1])).requires_grad:
+        return None
+    return (
+        "No gradient reaches the table from the vectors that came back: it would stay as it was drawn. Is it detached, "
+        "or was `requires_grad` switched off?"
+    )
+
+
+def _draws_elsewhere(function: Function) -> str | None:
+    def drawn() -> Tensor:
+        generator = torch.Generator().manual_seed(1)
+        build = Build(starts_as_it_is=True, num_positions=4, embed_dim=3, generator=generator)
+        return function(build, torch.arange(4)).detach()
+
+    if same(drawn(), drawn()):
+        return None
+    return "Two tables of one seed start differently: the numbers have to be drawn from `generator`."
+
+
 class _Table(nn.Module):
     """A table of positions with a place to go wrong: the misconceptions fill it in."""
 
@@ -284,6 +321,8 @@ LEARNED = ModuleExercise(
     explain=_explain_learned,
     invariants=(
         Invariant(name="starts small", broken=_starts_large),
+        Invariant(name="learns", broken=_learns_nothing),
+        Invariant(name="draws from the generator", broken=_draws_elsewhere),
         Invariant(name="ends where the table ends", broken=_goes_on_past_the_end),
     ),
     misconceptions=(
@@ -295,8 +334,8 @@ LEARNED = ModuleExercise(
         ),
         Misconception(
             name="no parameter",
-            says="The table is a plain tensor, so no optimizer will ever find it and nothing is learned. What has to "
-            "be put around a tensor that a module should learn?",
+            says="The module has no parameter: without a table, or with a plain tensor for one, no optimizer finds "
+            "anything to learn. What has to be put around a tensor, as the last step of all?",
             wrong=_Buffer,
         ),
         Misconception(
@@ -373,6 +412,12 @@ FREQUENCIES = Exercise(
             says="The pairs turn faster and faster. The first should be the fastest, one radian a token, and the "
             "others slower: what is the sign of the exponent?",
             wrong=_frequencies(lambda i, C: -2 * i / C),
+        ),
+        Misconception(
+            name="divided after the power",
+            says="The power comes before the division: `base ** n / C` is base to the n, divided by C. The whole "
+            "fraction 2i/C belongs in the exponent.",
+            wrong=lambda head_dim, base: 1 / base ** torch.arange(0, head_dim, 2) / head_dim,
         ),
         Misconception(
             name="divided by the number of pairs",

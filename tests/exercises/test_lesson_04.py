@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -169,7 +170,7 @@ def test_right_answers_pass_however_they_are_written(exercise_id, answer):
 
 
 def test_a_wrong_wave_is_shown_with_its_formula():
-    wrong = SINUSOIDAL.misconceptions[1].wrong
+    wrong = next(mistake.wrong for mistake in SINUSOIDAL.misconceptions if mistake.name == "cosine first")
     assert judge(SINUSOIDAL, wrong).lines[1] == ("At position 0, channel 0 is 1; sin(0 / 10000^(0/4)) = 0 is needed.")
 
 
@@ -192,6 +193,32 @@ def test_a_table_that_starts_large_is_told_its_spread():
     assert "0.02 is needed" in verdict.lines[0]
 
 
+@pytest.mark.parametrize("change", [torch.Tensor.detach, torch.Tensor.clone])
+def test_a_table_has_to_be_reached_by_gradients(change):
+    class Answer(LearnedPositionalEmbedding):
+        def forward(self, positions):
+            return change(super().forward(positions))
+
+    verdict = judge(LEARNED, Answer)
+    assert ("No gradient reaches the table" in str(verdict)) == (change is torch.Tensor.detach)
+
+
+def test_a_table_drawn_from_another_generator_is_told_so():
+    class Answer(LearnedPositionalEmbedding):
+        def __init__(self, num_positions, embed_dim, generator=None):
+            super().__init__(num_positions, embed_dim)
+
+    assert "drawn from `generator`" in judge(LEARNED, Answer).lines[0]
+
+
+def test_ever_faster_waves_are_recognised_in_the_usual_float32():
+    def answer(positions, embed_dim):
+        angles = positions.unsqueeze(-1) * torch.pow(10000, torch.arange(0, embed_dim, 2) / embed_dim)
+        return torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)
+
+    assert judge(SINUSOIDAL, answer).mistake == "ever faster waves"
+
+
 def test_a_function_that_changes_lengths_is_no_rotation():
     broken = ROTARY.invariants[0].broken
     assert broken(apply_rotary) is None
@@ -200,14 +227,18 @@ def test_a_function_that_changes_lengths_is_no_rotation():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_experiment_shows_for_other_seeds_what_the_text_says(seed):
-    """The cells from the task to the figure of all readers, with assertions; the notebook itself runs SEED = 4."""
+    """The cells from the task to the figure of all readers, with assertions; the notebook itself runs SEED = 4.
+
+    Nothing is drawn, and the reader without positions trains for 100 steps: it has nothing more to learn.
+    """
     cells = [cell.text for cell in read_lesson(SOURCE).cells if cell.kind == "code" and not cell.checks]
     wanted = ("def diaries", "SEED = 4", "table = ", "llama_turn = ", "lengths = ", "FACTOR = 256 / 64", "rotary = ")
     names = {}
-    exec(cells[0], names)
-    names |= {"apply_rotary": apply_rotary, "rotary_frequencies": rotary_frequencies}
+    exec(cells[0].split("use_theme()")[0], names)
+    names |= {"figures": Mock(), "apply_rotary": apply_rotary, "rotary_frequencies": rotary_frequencies}
     names |= {"sinusoidal_positions": waves_by_exponential, "LearnedPositionalEmbedding": LearnedPositionalEmbedding}
     chosen = [text for text in cells[1:] if any(f"\n{start}" in f"\n{text}" for start in wanted)]
     assert len(chosen) == len(wanted)
     for text in chosen:
-        exec(text.replace("SEED = 4", f"SEED = {seed}"), names)
+        assert ("trained_reader()" in text) == ("SEED = 4" in text)
+        exec(text.replace("SEED = 4", f"SEED = {seed}").replace("trained_reader()", "trained_reader(steps=100)"), names)
