@@ -1,5 +1,7 @@
 """Lesson 06, the transformer block and a whole model: its exercises, and what learners get wrong."""
 
+# ruff: noqa: ARG005 (many a mistake is an argument that is not used)
+
 import math
 import warnings
 from collections.abc import Callable
@@ -25,6 +27,12 @@ from gemini_workshop.models.plain_transformer import (
 )
 
 Function = Callable[..., Any]
+
+
+def _with(correct: type[nn.Module], **methods: Function) -> type[nn.Module]:
+    """A class that makes one mistake: right but for these methods."""
+    return type(correct.__name__, (correct,), methods)
+
 
 # --- 06.1 layer_norm -------------------------------------------------------------------------------------------------
 
@@ -122,6 +130,19 @@ LAYER_NORM = Exercise(
             wrong=_mistaken(dim=0),
         ),
         Misconception(
+            name="over the second axis",
+            says="Mean and variance run over axis 1. The channels are the last axis, `dim=-1`, however many there are.",
+            wrong=_mistaken(dim=1),
+        ),
+        Misconception(
+            name="squares of x itself",
+            says="The mean square of x is taken, and not that of its distances to the mean. Square what is left after "
+            "the mean has been subtracted.",
+            wrong=lambda x, weight, bias, eps: (
+                (x - x.mean(-1, keepdim=True)) / (x.square().mean(-1, keepdim=True) + eps).sqrt() * weight + bias
+            ),
+        ),
+        Misconception(
             name="over everything",
             says="One mean and one variance are taken for the whole tensor, so that tokens are still of different size "
             "afterwards. Each token needs its own.",
@@ -140,12 +161,12 @@ LAYER_NORM = Exercise(
             name="everything at once, by torch.std",
             says="Mean and spread are those of the whole tensor. Each token needs its own: `dim=-1, keepdim=True`. "
             "(And `torch.std` divides by D - 1 and knows no eps.)",
-            wrong=lambda x, weight, bias, eps: (x - x.mean()) / x.std() * weight + bias,  # noqa: ARG005
+            wrong=lambda x, weight, bias, eps: (x - x.mean()) / x.std() * weight + bias,
         ),
         Misconception(
             name="torch.std without eps",
             says="Two things: `torch.std` divides by D - 1 unless told otherwise, and eps is left out.",
-            wrong=_mistaken(correction=1, divide=lambda x, variance, eps: x / variance.sqrt()),  # noqa: ARG005
+            wrong=_mistaken(correction=1, divide=lambda x, variance, eps: x / variance.sqrt()),
         ),
         Misconception(
             name="squares summed",
@@ -166,17 +187,17 @@ LAYER_NORM = Exercise(
         Misconception(
             name="eps left out",
             says="eps is left out. A vector whose channels are all equal has variance 0, and 0 / 0 is not a number.",
-            wrong=_mistaken(divide=lambda x, variance, eps: x / variance.sqrt()),  # noqa: ARG005
+            wrong=_mistaken(divide=lambda x, variance, eps: x / variance.sqrt()),
         ),
         Misconception(
             name="weight and bias forgotten",
             says="It is normalised well and then left so: the learned scale and shift of each channel are missing.",
-            wrong=_mistaken(scale=lambda x, weight, bias: x),  # noqa: ARG005
+            wrong=_mistaken(scale=lambda x, weight, bias: x),
         ),
         Misconception(
             name="bias forgotten",
             says="The learned shift of each channel is missing.",
-            wrong=_mistaken(scale=lambda x, weight, bias: x * weight),  # noqa: ARG005
+            wrong=_mistaken(scale=lambda x, weight, bias: x * weight),
         ),
         Misconception(
             name="bias scaled too",
@@ -186,7 +207,7 @@ LAYER_NORM = Exercise(
         Misconception(
             name="weight before normalising",
             says="The weight is applied before normalising, which then undoes part of it. Normalise first: the weight "
-            "decides how large each channel is *afterwards*.",
+            "decides how large each channel is afterwards.",
             wrong=lambda x, weight, bias, eps: F.layer_norm(x * weight, weight.shape, None, None, eps) + bias,
         ),
     ),
@@ -232,11 +253,12 @@ def _explain_rms_norm(function: Function, case: Arguments) -> str | None:
 
 
 def _squares_overflow(function: Function) -> str | None:
-    x = torch.full((1, 4), 300.0, dtype=torch.float16)
+    build, small = Build(dim=4, eps=1e-6, starts_as_it_is=True), torch.full((1, 4), 3.0, dtype=torch.float16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's own norm says that it is slower so
-        got = function(Build(dim=4, eps=1e-6, starts_as_it_is=True), x)
-    if not torch.allclose(got.double(), torch.ones(1, 4).double(), atol=0.01):
+        fits, got = (function(build, x).double() for x in (small, 100 * small))
+    ones = torch.ones(1, 4).double()
+    if torch.allclose(fits, ones, atol=0.01) and not torch.allclose(got, ones, atol=0.01):
         return (
             f"A vector of four times 300 in float16 became {_row(got[0])}; ones should come out. 300 squared does not "
             "fit in 16 bits: compute the mean square in float32."
@@ -245,12 +267,16 @@ def _squares_overflow(function: Function) -> str | None:
 
 
 class _RMS(nn.Module):
-    """RMSNorm with a place to go wrong at each of its steps."""
+    """RMSNorm with a place to go wrong at each of its steps: the misconceptions fill them in."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
+        self.start()
+
+    def start(self) -> None:
+        """What else there is to do at first."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scale(self.divide(self.centre(x.float())))
@@ -266,73 +292,6 @@ class _RMS(nn.Module):
 
     def scale(self, x: Tensor) -> Tensor:
         return x * self.weight
-
-
-class _Centred(_RMS):
-    def centre(self, x: Tensor) -> Tensor:
-        return x - x.mean(-1, keepdim=True)
-
-
-class _NoRoot(_RMS):
-    def divide(self, x: Tensor) -> Tensor:
-        return x / (self.mean_square(x) + self.eps)
-
-
-class _TimesRoot(_RMS):
-    def divide(self, x: Tensor) -> Tensor:
-        return x * torch.sqrt(self.mean_square(x) + self.eps)
-
-
-class _EpsOutside(_RMS):
-    def divide(self, x: Tensor) -> Tensor:
-        return x / (self.mean_square(x).sqrt() + self.eps)
-
-
-class _NoEps(_RMS):
-    def divide(self, x: Tensor) -> Tensor:
-        return x / self.mean_square(x).sqrt()
-
-
-class _Summed(_RMS):
-    def mean_square(self, x: Tensor) -> Tensor:
-        return x.square().sum(-1, keepdim=True)
-
-
-class _SquareOfTheMean(_RMS):
-    def mean_square(self, x: Tensor) -> Tensor:
-        return x.mean(-1, keepdim=True).square()
-
-
-class _OverTokens(_RMS):
-    def mean_square(self, x: Tensor) -> Tensor:
-        return x.square().mean(-2, keepdim=True)
-
-
-class _OverEverything(_RMS):
-    def mean_square(self, x: Tensor) -> Tensor:
-        return x.square().mean()
-
-
-class _Unscaled(_RMS):
-    def scale(self, x: Tensor) -> Tensor:
-        return x
-
-
-class _OnePlusWeight(_RMS):
-    def scale(self, x: Tensor) -> Tensor:
-        return x * (1 + self.weight)
-
-
-class _StartsAtZero(_RMS):
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__(dim, eps)
-        nn.init.zeros_(self.weight)
-
-
-class _StartsAtRandom(_RMS):
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__(dim, eps)
-        nn.init.normal_(self.weight, generator=torch.Generator().manual_seed(0))
 
 
 class _NoParameter(_RMS):
@@ -353,7 +312,7 @@ class _WithBias(_RMS):
 
 RMS_NORM = ModuleExercise(
     id="06.2",
-    minutes=7,
+    minutes=6,
     reference=RMSNorm,
     oracle=_rms_norm_oracle,
     cases=_rms_norm_cases,
@@ -363,71 +322,77 @@ RMS_NORM = ModuleExercise(
         Misconception(
             name="subtracts the mean",
             says="The mean is subtracted. That is layer normalisation; RMSNorm divides and does nothing else.",
-            wrong=_Centred,
+            wrong=_with(_RMS, centre=lambda self, x: x - x.mean(-1, keepdim=True)),
         ),
         Misconception(
             name="no root",
             says="It is divided by the mean square. Ten times the input must give the same output, so the divisor has "
             "to grow tenfold and not a hundredfold: take the root.",
-            wrong=_NoRoot,
+            wrong=_with(_RMS, divide=lambda self, x: x / (self.mean_square(x) + self.eps)),
         ),
         Misconception(
             name="multiplied",
             says="It is multiplied with the root mean square instead of divided by it. `torch.rsqrt` is 1 / sqrt; "
             "`torch.sqrt` is not.",
-            wrong=_TimesRoot,
+            wrong=_with(_RMS, divide=lambda self, x: x * torch.sqrt(self.mean_square(x) + self.eps)),
         ),
         Misconception(
             name="eps outside the root",
             says="eps stands outside the root. For vectors of ordinary size nobody sees the difference; for small ones "
             "it counts.",
-            wrong=_EpsOutside,
+            wrong=_with(_RMS, divide=lambda self, x: x / (self.mean_square(x).sqrt() + self.eps)),
         ),
         Misconception(
             name="eps left out",
             says="eps is left out. Vectors of zeros do occur (a padded place, a block that is silent at first), and "
             "0 / 0 is not a number.",
-            wrong=_NoEps,
+            wrong=_with(_RMS, divide=lambda self, x: x / self.mean_square(x).sqrt()),
         ),
         Misconception(
             name="sum of squares",
             says="The squares are summed and not averaged. Then the vector gets length 1 and its channels shrink as "
             "the width grows; with the mean each channel is about 1 at any width.",
-            wrong=_Summed,
+            wrong=_with(_RMS, mean_square=lambda self, x: x.square().sum(-1, keepdim=True)),
+        ),
+        Misconception(
+            name="divided by the length",
+            says="It is divided by the vector's length, the root of the sum of its squares. The root of their mean is "
+            "needed, so that each channel is about 1 at any width; eps belongs under that root.",
+            wrong=_with(_RMS, divide=lambda self, x: x / (x.norm(dim=-1, keepdim=True) + self.eps)),
         ),
         Misconception(
             name="square of the mean",
             says="It is divided by the mean of the channels, squared and rooted. Square first, then take the mean: "
-            "root of the *mean of the squares*.",
-            wrong=_SquareOfTheMean,
+            "root of the mean of the squares.",
+            wrong=_with(_RMS, mean_square=lambda self, x: x.mean(-1, keepdim=True).square()),
         ),
         Misconception(
             name="over the tokens",
             says="The mean square runs over the tokens. Then a token's numbers depend on its neighbours, future ones "
             "too. Each token is normalised by itself, over its own channels.",
-            wrong=_OverTokens,
+            wrong=_with(_RMS, mean_square=lambda self, x: x.square().mean(-2, keepdim=True)),
         ),
         Misconception(
             name="over everything",
             says="One mean square is taken for the whole tensor: loud tokens stay loud. Each token needs its own.",
-            wrong=_OverEverything,
+            wrong=_with(_RMS, mean_square=lambda self, x: x.square().mean()),
         ),
         Misconception(
             name="weight not used",
             says="It is normalised well, and the learned weight of each channel is not used.",
-            wrong=_Unscaled,
+            wrong=_with(_RMS, scale=lambda self, x: x),
         ),
         Misconception(
             name="one plus the weight",
             says="It is multiplied with 1 + weight. Gemma 1 to 3 store their weights so; here the weight itself is the "
             "factor and starts at one.",
-            wrong=_OnePlusWeight,
+            wrong=_with(_RMS, scale=lambda self, x: x * (1 + self.weight)),
         ),
         Misconception(
             name="starts at zero",
             says="The weight starts at zero, so that nothing gets through. A norm should start by only normalising: "
             "which factor changes nothing?",
-            wrong=_StartsAtZero,
+            wrong=_with(_RMS, start=lambda self: nn.init.zeros_(self.weight)),
         ),
         Misconception(
             name="weight is no parameter",
@@ -523,13 +488,13 @@ RESIDUAL_STEP = Exercise(
     misconceptions=(
         Misconception(
             name="nothing is added",
-            says="The sublayer's finding replaces the stream. It has to be *added*: what a sublayer does not find must "
+            says="The sublayer's finding replaces the stream. It has to be added: what a sublayer does not find must "
             "not be lost.",
             wrong=_step(lambda x, f, norm, out, stream: stream(out(f(norm(x))))),
         ),
         Misconception(
             name="stream taken after the norm",
-            says="The finding is added to the *normalised* stream. Then nothing passes a block untouched. Keep x as it "
+            says="The finding is added to the normalised stream. Then nothing passes a block untouched. Keep x as it "
             "came, and let only the sublayer read the normalised copy.",
             wrong=_step(lambda x, f, norm, out, stream: stream(norm(x) + out(f(norm(x))))),
         ),
@@ -546,13 +511,18 @@ RESIDUAL_STEP = Exercise(
             wrong=_step(lambda x, f, norm, out, stream: x + stream(out(f(norm(x))))),
         ),
         Misconception(
+            name="stream norm on x alone",
+            says="`stream_norm` is applied to x alone, before anything is added. It comes last: the sum is normalised.",
+            wrong=_step(lambda x, f, norm, out, stream: stream(x) + out(f(norm(x)))),
+        ),
+        Misconception(
             name="stream norm inside",
             says="`stream_norm` is applied to x before the sublayer reads it. It comes last: the sum is normalised.",
             wrong=_step(lambda x, f, norm, out, stream: x + out(f(norm(stream(x))))),
         ),
         Misconception(
             name="norm after the sublayer",
-            says="`norm` is applied to what the sublayer found. It belongs to what the sublayer *reads*.",
+            says="`norm` is applied to what the sublayer found. It belongs to what the sublayer reads.",
             wrong=_step(lambda x, f, norm, out, stream: stream(x + out(norm(f(x))))),
         ),
         Misconception(
@@ -563,28 +533,28 @@ RESIDUAL_STEP = Exercise(
         Misconception(
             name="norm not used",
             says="The sublayer reads the stream as it is; `norm` is not used.",
-            wrong=_step(lambda x, f, norm, out, stream: stream(x + out(f(x)))),  # noqa: ARG005
+            wrong=_step(lambda x, f, norm, out, stream: stream(x + out(f(x)))),
         ),
         Misconception(
             name="output norm not used",
             says="What the sublayer found is added as it is; `output_norm` is not used.",
-            wrong=_step(lambda x, f, norm, out, stream: stream(x + f(norm(x)))),  # noqa: ARG005
+            wrong=_step(lambda x, f, norm, out, stream: stream(x + f(norm(x)))),
         ),
         Misconception(
             name="stream norm not used",
             says="The sum is handed on as it is; `stream_norm` is not used.",
-            wrong=_step(lambda x, f, norm, out, stream: x + out(f(norm(x)))),  # noqa: ARG005
+            wrong=_step(lambda x, f, norm, out, stream: x + out(f(norm(x)))),
         ),
         Misconception(
             name="only the first norm",
             says="This is right for norms before the sublayer (pre). `output_norm` and `stream_norm` are not used.",
-            wrong=_step(lambda x, f, norm, out, stream: x + f(norm(x))),  # noqa: ARG005
+            wrong=_step(lambda x, f, norm, out, stream: x + f(norm(x))),
         ),
         Misconception(
             name="stream taken after the norm, others not used",
-            says="The finding is added to the *normalised* stream. Then nothing passes a block untouched: add it to x "
+            says="The finding is added to the normalised stream. Then nothing passes a block untouched: add it to x "
             "as it came. (And `output_norm` and `stream_norm` are not used.)",
-            wrong=_step(lambda x, f, norm, out, stream: norm(x) + f(norm(x))),  # noqa: ARG005
+            wrong=_step(lambda x, f, norm, out, stream: norm(x) + f(norm(x))),
         ),
         Misconception(
             name="output norm and stream norm swapped",
@@ -623,12 +593,14 @@ def _block_oracle(build: Build, x: Tensor, mask: Tensor | None = None) -> Tensor
     return _block_by_hand(w, "", build["num_heads"], x.double(), mask)
 
 
-def _block_by_hand(w: dict[str, Tensor], at: str, num_heads: int, x: Tensor, mask: Tensor | None) -> Tensor:
+def _block_by_hand(
+    w: dict[str, Tensor], at: str, num_heads: int, x: Tensor, mask: Tensor | None, eps: float = 1e-6
+) -> Tensor:
     """A block from the formulas and PyTorch's own functions, in float64. Where there is no weight there is no norm."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         weight = w.get(f"{at}{name}.weight")
-        return x if weight is None else F.rms_norm(x, weight.shape, weight, 1e-6)
+        return x if weight is None else F.rms_norm(x, weight.shape, weight, eps)
 
     def attend(x: Tensor) -> Tensor:
         q, k, v = (
@@ -661,7 +633,10 @@ def _explain_block(function: Function, case: Arguments) -> str | None:
 
 
 class _Block(PlainBlock):
-    """A block with its two steps as methods, so that the wrong ones below can put them together otherwise."""
+    """A block in small pieces, which the misconceptions put together otherwise. Adding to 0 is not adding."""
+
+    def norms(self, name: str) -> list[nn.Module]:
+        return [getattr(self, f"{name}_{which}") for which in ("norm", "output_norm", "stream_norm")]
 
     def attended(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return self.attention_output_norm(self.attention(self.attention_norm(x), mask=mask))
@@ -669,81 +644,51 @@ class _Block(PlainBlock):
     def thought(self, x: Tensor) -> Tensor:
         return self.feed_forward_output_norm(self.feed_forward(self.feed_forward_norm(x)))
 
+    def add_attended(self, x: Tensor | int, found: Tensor) -> Tensor:
+        return self.attention_stream_norm(x + found)
 
-class _Parallel(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        a = self.attention_stream_norm(x + self.attended(x, mask))
-        return self.feed_forward_stream_norm(a + self.thought(x))
+    def add_thought(self, x: Tensor | int, found: Tensor) -> Tensor:
+        return self.feed_forward_stream_norm(x + found)
 
+    def gather(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return self.add_attended(x, self.attended(x, mask))
 
-class _SecondFromInput(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        a = self.attention_stream_norm(x + self.attended(x, mask))
-        return self.feed_forward_stream_norm(x + self.thought(a))
+    def think(self, x: Tensor) -> Tensor:
+        return self.add_thought(x, self.thought(x))
 
+    def pre_gather(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return x + self.attention(self.attention_norm(x), mask=mask)
 
-class _FeedForwardFirst(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.feed_forward_stream_norm(x + self.thought(x))
-        return self.attention_stream_norm(x + self.attended(x, mask))
-
-
-class _MaskForgotten(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        return super().forward(x, None)
-
-
-class _AttentionNotAdded(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.attention_stream_norm(self.attended(x, mask))
-        return self.feed_forward_stream_norm(x + self.thought(x))
-
-
-class _ThoughtNotAdded(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.attention_stream_norm(x + self.attended(x, mask))
-        return self.feed_forward_stream_norm(self.thought(x))
-
-
-class _NothingAdded(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.attention_stream_norm(self.attended(x, mask))
-        return self.feed_forward_stream_norm(self.thought(x))
-
-
-class _NoFeedForward(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.attention_stream_norm(x + self.attended(x, mask))
-
-
-class _SharedNorm(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        self.feed_forward_norm = self.attention_norm
-        return super().forward(x, mask)
-
-
-class _OnlyPre(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), mask=mask)
+    def pre_think(self, x: Tensor) -> Tensor:
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
-class _OnlyPreParallel(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return x + self.attention(self.attention_norm(x), mask=mask) + self.feed_forward(self.feed_forward_norm(x))
+def _block(forward: Callable[[Any, Tensor, Tensor | None], Tensor]) -> type[nn.Module]:
+    """A block whose forward pass is this function of block, input and mask."""
+    return _with(_Block, forward=lambda self, x, mask=None: forward(self, x, mask))
 
 
-class _SandwichOnTheSum(_Block):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.attention_output_norm(x + self.attention(self.attention_norm(x), mask=mask))
-        x = self.attention_stream_norm(x)
-        x = self.feed_forward_output_norm(x + self.feed_forward(self.feed_forward_norm(x)))
-        return self.feed_forward_stream_norm(x)
+def _closed_over_the_sum(b: Any, x: Tensor, mask: Tensor | None) -> Tensor:
+    x = b.add_attended(0, b.attention_output_norm(b.pre_gather(x, mask)))
+    return b.add_thought(0, b.feed_forward_output_norm(b.pre_think(x)))
+
+
+def _swapped(**is_swapped: bool) -> type[nn.Module]:
+    """A block in which the output norm and the stream norm of these sublayers have changed places."""
+
+    def forward(b: Any, x: Tensor, mask: Tensor | None) -> Tensor:
+        sublayers = {"attention": lambda normed: b.attention(normed, mask=mask), "feed_forward": b.feed_forward}
+        for name, sublayer in sublayers.items():
+            norm, *others = b.norms(name)
+            x = residual_step(x, sublayer, norm, *(reversed(others) if is_swapped[name] else others))
+        return x
+
+    return _block(forward)
 
 
 PLAIN_BLOCK = ModuleExercise(
     id="06.4",
-    minutes=6,
+    minutes=5,
     reference=PlainBlock,
     oracle=_block_oracle,
     cases=_block_cases,
@@ -753,68 +698,109 @@ PLAIN_BLOCK = ModuleExercise(
             name="parallel",
             says="Attention and feed-forward both read the block's input. (Some models do that, GPT-J and PaLM among "
             "them.) Here the feed-forward reads what attention has already added.",
-            wrong=_Parallel,
+            wrong=_block(lambda b, x, mask: b.add_thought(b.gather(x, mask), b.thought(x))),
         ),
         Misconception(
             name="parallel and only pre",
             says="Attention and feed-forward both read the block's input. Here the feed-forward reads what attention "
             "has already added. (And the norms of the other placements are not used: hand them to `residual_step`.)",
-            wrong=_OnlyPreParallel,
+            wrong=_block(lambda b, x, mask: b.pre_gather(x, mask) + b.pre_think(x) - x),
         ),
         Misconception(
             name="second sum from the block's input",
-            says="The feed-forward's finding is added to the block's *input*, so what attention had added is lost. Add "
+            says="The feed-forward's finding is added to the block's input, so what attention had added is lost. Add "
             "it to the stream as it stands after attention.",
-            wrong=_SecondFromInput,
+            wrong=_block(lambda b, x, mask: b.add_thought(x, b.thought(b.gather(x, mask)))),
         ),
         Misconception(
             name="feed-forward first",
             says="The feed-forward comes before attention. First a token gathers from others, then it works on what it "
             "has.",
-            wrong=_FeedForwardFirst,
+            wrong=_block(lambda b, x, mask: b.gather(b.think(x), mask)),
         ),
         Misconception(
             name="mask forgotten",
             says="The mask does not reach attention, so every token sees the future. Attention takes it by name, as "
             "`mask=`; its second argument is something else.",
-            wrong=_MaskForgotten,
+            wrong=_block(lambda b, x, mask: b.think(b.gather(x, None))),
         ),
         Misconception(
             name="attention not added",
             says="Attention's finding replaces the stream instead of being added to it.",
-            wrong=_AttentionNotAdded,
+            wrong=_block(lambda b, x, mask: b.think(b.add_attended(0, b.attended(x, mask)))),
         ),
         Misconception(
             name="feed-forward not added",
             says="The feed-forward's finding replaces the stream instead of being added to it.",
-            wrong=_ThoughtNotAdded,
+            wrong=_block(lambda b, x, mask: b.add_thought(0, b.thought(b.gather(x, mask)))),
         ),
         Misconception(
             name="no residual at all",
             says="Neither sublayer's finding is added to the stream: each replaces it. `residual_step` adds.",
-            wrong=_NothingAdded,
+            wrong=_block(lambda b, x, mask: b.add_thought(0, b.thought(b.add_attended(0, b.attended(x, mask))))),
         ),
         Misconception(
             name="feed-forward left out",
             says="The block ends after attention. The second half, the feed-forward, is missing.",
-            wrong=_NoFeedForward,
+            wrong=_block(lambda b, x, mask: b.gather(x, mask)),
+        ),
+        Misconception(
+            name="attention lost",
+            says="What attention found is not in the result. The second step has to start from what the first "
+            "returned, and not from the block's input.",
+            wrong=_block(lambda b, x, mask: b.think(x)),
+        ),
+        Misconception(
+            name="attention reads the stream itself",
+            says="Attention reads the stream as it came, and not normalised. The function that is given to "
+            "`residual_step` has to hand on its own argument: that one is normalised, the x around it is not.",
+            wrong=_block(
+                lambda b, x, mask: b.think(b.add_attended(x, b.attention_output_norm(b.attention(x, mask=mask))))
+            ),
+        ),
+        Misconception(
+            name="no norms",
+            says="No norm is used: both sublayers read the stream as it is. Hand all three norms of each sublayer to "
+            "`residual_step`.",
+            wrong=_block(lambda b, x, mask: (y := x + b.attention(x, mask=mask)) + b.feed_forward(y)),
+        ),
+        Misconception(
+            name="attention's norms for both",
+            says="The feed-forward is given the three norms of attention. It has its own, with weights of their own.",
+            wrong=_block(lambda b, x, mask: residual_step(b.gather(x, mask), b.feed_forward, *b.norms("attention"))),
+        ),
+        Misconception(
+            name="output norm and stream norm swapped",
+            says="The output norms and the stream norms have changed places. `residual_step` takes norm, output norm, "
+            "stream norm, in this order.",
+            wrong=_swapped(attention=True, feed_forward=True),
+        ),
+        Misconception(
+            name="attention's output norm and stream norm swapped",
+            says="Attention's output norm and stream norm have changed places. `residual_step` takes norm, output "
+            "norm, stream norm, in this order.",
+            wrong=_swapped(attention=True, feed_forward=False),
         ),
         Misconception(
             name="one norm for both",
             says="Both sublayers read through the same norm. Each has its own, with weights of its own.",
-            wrong=_SharedNorm,
+            wrong=_block(
+                lambda b, x, mask: b.add_thought(
+                    y := b.gather(x, mask), b.feed_forward_output_norm(b.feed_forward(b.attention_norm(y)))
+                )
+            ),
         ),
         Misconception(
             name="only pre",
             says="It is right for norms before the sublayers and ignores the others. Hand all three norms of each "
             "sublayer to `residual_step`: those that are not there pass everything unchanged.",
-            wrong=_OnlyPre,
+            wrong=_block(lambda b, x, mask: b.pre_think(b.pre_gather(x, mask))),
         ),
         Misconception(
             name="sandwich closed over the sum",
             says="The output norm is applied to the sum of stream and finding. In the sandwich it belongs to the "
             "finding alone, and the stream stays free.",
-            wrong=_SandwichOnTheSum,
+            wrong=_block(_closed_over_the_sum),
         ),
     ),
     hints=(
@@ -839,7 +825,7 @@ def _model_cases(generator: torch.Generator) -> list[Arguments]:
         (Build(vocab_size=3, num_layers=1, **size), torch.tensor([[2, 0, 1, 1]])),
         (Build(vocab_size=9, num_layers=3, **size), ids(9, 2, 7)),
         (Build(vocab_size=9, num_layers=2, **size, placement="post"), ids(9, 2, 5)),
-        (Build(vocab_size=9, num_layers=2, **size, placement="sandwich"), ids(9, 2, 5)),
+        (Build(vocab_size=9, num_layers=2, **size, placement="sandwich", eps=0.1), ids(9, 2, 5)),
     ]
 
 
@@ -847,11 +833,11 @@ def _model_oracle(build: Build, token_ids: Tensor) -> Tensor:
     """The whole model from the formulas and PyTorch's own functions, in float64."""
     w = {name: weight.double() for name, weight in drawn_weights(PlainTransformer, build).items()}
     T = token_ids.shape[1]
-    x = w["embedding.weight"][token_ids] + w["position_embedding.weight"][:T]
+    x, eps = w["embedding.weight"][token_ids] + w["position_embedding.weight"][:T], build.arguments.get("eps", 1e-6)
     for i in range(build["num_layers"]):
-        x = _block_by_hand(w, f"blocks.{i}.", build["num_heads"], x, torch.ones(T, T, dtype=torch.bool).tril())
+        x = _block_by_hand(w, f"blocks.{i}.", build["num_heads"], x, torch.ones(T, T, dtype=torch.bool).tril(), eps)
     if "norm.weight" in w:
-        x = F.rms_norm(x, x.shape[-1:], w["norm.weight"], 1e-6)
+        x = F.rms_norm(x, x.shape[-1:], w["norm.weight"], eps)
     return F.linear(x, w["embedding.weight"])
 
 
@@ -883,10 +869,20 @@ def _reads_the_future(function: Function) -> str | None:
 
 
 class _Model(PlainTransformer):
-    """A whole model with its stages as methods, so that the wrong ones below can replace one."""
+    """A whole model with its stages as methods, which the misconceptions replace."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.arrange(kwargs)
+
+    def arrange(self, arguments: dict[str, Any]) -> None:
+        """What else there is to do at first."""
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        return self.embedding(token_ids) + self.position_embedding.weight[: token_ids.shape[1]]
+        return self.embedding(token_ids) + self.positions(token_ids.shape[1])
+
+    def positions(self, T: int) -> Tensor:
+        return self.position_embedding.weight[:T]
 
     def mask(self, T: int) -> Tensor | None:
         return causal_mask(T, T)
@@ -894,76 +890,39 @@ class _Model(PlainTransformer):
     def score(self, x: Tensor) -> Tensor:
         return F.linear(self.norm(x), self.embedding.weight)
 
-    def forward(self, token_ids: Tensor) -> Tensor:
-        x = self.embed(token_ids)
+    def through(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for block in self.blocks:
-            x = block(x, self.mask(token_ids.shape[1]))
-        return self.score(x)
+            x = block(x, mask)
+        return x
 
-
-class _NoMask(_Model):
-    def mask(self, T: int) -> Tensor | None:  # noqa: ARG002
-        return None
-
-
-class _NoPositions(_Model):
-    def embed(self, token_ids: Tensor) -> Tensor:
-        return self.embedding(token_ids)
-
-
-class _PositionsFromOne(_Model):
-    def embed(self, token_ids: Tensor) -> Tensor:
-        return self.embedding(token_ids) + self.position_embedding(torch.arange(token_ids.shape[1]) + 1)
-
-
-class _PositionsByToken(_Model):
-    def embed(self, token_ids: Tensor) -> Tensor:
-        return self.embedding(token_ids) + self.position_embedding(token_ids)
-
-
-class _ScaledEmbedding(_Model):
-    def embed(self, token_ids: Tensor) -> Tensor:
-        scale = self.embedding.embedding_dim**0.5
-        return scale * self.embedding(token_ids) + self.position_embedding.weight[: token_ids.shape[1]]
-
-
-class _NoFinalNorm(_Model):
-    def score(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.embedding.weight)
-
-
-class _Softmaxed(_Model):
-    def score(self, x: Tensor) -> Tensor:
-        return super().score(x).softmax(-1)
-
-
-class _LogSoftmaxed(_Model):
-    def score(self, x: Tensor) -> Tensor:
-        return super().score(x).log_softmax(-1)
-
-
-class _NoHead(_Model):
-    def score(self, x: Tensor) -> Tensor:
-        return self.norm(x)
-
-
-class _FirstBlockOnly(_Model):
     def forward(self, token_ids: Tensor) -> Tensor:
-        return self.score(self.blocks[0](self.embed(token_ids), self.mask(token_ids.shape[1])))
+        return self.score(self.through(self.embed(token_ids), self.mask(token_ids.shape[1])))
 
 
-class _BlocksReadTheEmbedding(_Model):
-    def forward(self, token_ids: Tensor) -> Tensor:
-        start = self.embed(token_ids)
-        for block in self.blocks:
-            x = block(start, self.mask(token_ids.shape[1]))
-        return self.score(x)
+def _forgetting(*names: str) -> type[nn.Module]:
+    """A model that does not hand these arguments on to its blocks."""
+
+    def arrange(self: _Model, arguments: dict[str, Any]) -> None:
+        wanted = ("embed_dim", "num_heads", "ffn_dim", "placement", "eps")
+        handed_on = {name: arguments[name] for name in wanted if name in arguments and name not in names}
+        self.blocks = nn.ModuleList(PlainBlock(**handed_on) for _ in self.blocks)
+
+    return _with(_Model, arrange=arrange)
 
 
-class _OneBlockRepeated(_Model):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.blocks = nn.ModuleList([self.blocks[0]] * len(self.blocks))
+def _normed_through(self: _Model, x: Tensor, mask: Tensor | None) -> Tensor:
+    for block in self.blocks:
+        x = self.norm(block(x, mask))
+    return x
+
+
+def _own_head(*, bias: bool) -> type[nn.Module]:
+    """A model whose head is a layer of its own."""
+
+    def arrange(self: _Model, arguments: dict[str, Any]) -> None:
+        self.head = nn.Linear(arguments["embed_dim"], arguments["vocab_size"], bias=bias)
+
+    return _with(_Model, arrange=arrange, score=lambda self, x: self.head(self.norm(x)))
 
 
 class _PlainList(_Model):
@@ -972,21 +931,6 @@ class _PlainList(_Model):
         blocks = list(self.blocks)
         del self.blocks
         self.blocks = blocks  # type: ignore[assignment]
-
-
-class _PlacementLost(_Model):
-    def __init__(self, *, embed_dim: int, num_layers: int, num_heads: int, ffn_dim: int, **others: Any) -> None:
-        super().__init__(embed_dim=embed_dim, num_layers=num_layers, num_heads=num_heads, ffn_dim=ffn_dim, **others)
-        self.blocks = nn.ModuleList(PlainBlock(embed_dim, num_heads, ffn_dim) for _ in range(num_layers))
-
-
-class _OwnHead(_Model):
-    def __init__(self, vocab_size: int, context_tokens: int, embed_dim: int, *args: Any, **kwargs: Any) -> None:
-        super().__init__(vocab_size, context_tokens, embed_dim, *args, **kwargs)
-        self.head = nn.Linear(embed_dim, vocab_size, bias=False)
-
-    def score(self, x: Tensor) -> Tensor:
-        return self.head(self.norm(x))
 
 
 PLAIN_TRANSFORMER = ModuleExercise(
@@ -1002,71 +946,70 @@ PLAIN_TRANSFORMER = ModuleExercise(
             name="no mask",
             says="The blocks get no causal mask, so the model reads its own future: splendid in training, useless when "
             "it has to write.",
-            wrong=_NoMask,
+            wrong=_with(_Model, mask=lambda self, T: None),
         ),
         Misconception(
             name="no positions",
             says="The positions are missing. To this model a sentence is a heap of words with a first one: nothing "
             "says how far apart two tokens are.",
-            wrong=_NoPositions,
+            wrong=_with(_Model, embed=lambda self, ids: self.embedding(ids)),
         ),
         Misconception(
             name="positions from one",
             says="Positions are counted from 1. The first token stands at position 0; counted from 1, the last one "
             "falls off the table.",
-            wrong=_PositionsFromOne,
+            wrong=_with(_Model, positions=lambda self, T: self.position_embedding(torch.arange(T) + 1)),
         ),
         Misconception(
             name="positions looked up by token",
             says="The position table is asked for the token ids. A position is where a token stands, 0, 1, 2, …, and "
             "not which token it is.",
-            wrong=_PositionsByToken,
+            wrong=_with(_Model, embed=lambda self, ids: self.embedding(ids) + self.position_embedding(ids)),
         ),
         Misconception(
             name="embedding scaled",
             says="The embedding is multiplied with √embed_dim. The first transformer and Gemma do that; this model "
             "does not.",
-            wrong=_ScaledEmbedding,
+            wrong=_with(_Model, embed=lambda self, ids: self.embedding(ids) * 2 + self.positions(ids.shape[1])),
         ),
         Misconception(
             name="final norm left out",
             says="The last norm is missing. Every sublayer read a normalised stream; the head should, too, or the size "
             "of its scores depends on the number of blocks.",
-            wrong=_NoFinalNorm,
+            wrong=_with(_Model, score=lambda self, x: F.linear(x, self.embedding.weight)),
         ),
         Misconception(
             name="softmax at the end",
             says="Probabilities come out. Scores are needed (logits): the loss applies the softmax itself, and twice "
             "is wrong.",
-            wrong=_Softmaxed,
+            wrong=_with(_Model, score=lambda self, x: _Model.score(self, x).softmax(-1)),
         ),
         Misconception(
             name="log-softmax at the end",
             says="Log-probabilities come out. Scores are needed (logits): the loss does the rest itself.",
-            wrong=_LogSoftmaxed,
+            wrong=_with(_Model, score=lambda self, x: _Model.score(self, x).log_softmax(-1)),
         ),
         Misconception(
             name="no head",
             says="The normalised stream comes out, embed_dim numbers for each token. One score for every token of the "
             "vocabulary is needed: how alike are stream and embedding?",
-            wrong=_NoHead,
+            wrong=_with(_Model, score=lambda self, x: self.norm(x)),
         ),
         Misconception(
             name="first block only",
             says="Only the first block is used. Each block must read what the one before it returned.",
-            wrong=_FirstBlockOnly,
+            wrong=_with(_Model, through=lambda self, x, mask: self.blocks[0](x, mask)),
         ),
         Misconception(
             name="each block reads the embedding",
             says="Each block reads the embedding, so that only the last one counts. Each must read what the one before "
             "it returned.",
-            wrong=_BlocksReadTheEmbedding,
+            wrong=_with(_Model, through=lambda self, x, mask: self.blocks[-1](x, mask)),
         ),
         Misconception(
             name="one block repeated",
-            says="It is the same block again and again: `[block] * n` makes n names for one object. Make a new block "
-            "for each layer.",
-            wrong=_OneBlockRepeated,
+            says="There is one block only. Make a new one for each layer: `[block] * n` makes n names for one object.",
+            wrong=_with(_Model, arrange=lambda self, arguments: self.blocks.__delitem__(slice(1, None))),
         ),
         Misconception(
             name="blocks in a plain list",
@@ -1078,13 +1021,35 @@ PLAIN_TRANSFORMER = ModuleExercise(
             name="placement lost",
             says="`placement` does not reach the blocks, which then always put their norms before the sublayers. Hand "
             "it on, and `eps` with it.",
-            wrong=_PlacementLost,
+            wrong=_forgetting("placement", "eps"),
+        ),
+        Misconception(
+            name="eps lost",
+            says="`eps` does not reach the blocks, whose norms then add 1e-6 whatever was asked for. Hand it on.",
+            wrong=_forgetting("eps"),
+        ),
+        Misconception(
+            name="blocks not used",
+            says="No block has a part in the scores: what they return is not what the last norm reads.",
+            wrong=_with(_Model, through=lambda self, x, mask: x),
+        ),
+        Misconception(
+            name="normalised after each block",
+            says="The last norm is applied after every block. It belongs after the last one; between the blocks the "
+            "stream stays as it is.",
+            wrong=_with(_Model, through=_normed_through),
+        ),
+        Misconception(
+            name="head of its own, with a bias",
+            says="The head has a matrix of its own, and a bias. A tied head is the embedding table itself, used once "
+            "more, and has no bias.",
+            wrong=_own_head(bias=True),
         ),
         Misconception(
             name="head of its own",
             says="The head has a matrix of its own. A tied head is the embedding table itself, used once more: "
             "vocab_size times embed_dim numbers fewer.",
-            wrong=_OwnHead,
+            wrong=_own_head(bias=False),
         ),
     ),
     hints=(
@@ -1150,12 +1115,14 @@ def _costs(
     blocks: int | None = None,
     multiply_add: int = 2,
     quadratic: int = 4,
+    readers: int | None = None,
+    seen: int | None = None,
 ) -> tuple[int, int]:
     """Both counts with every coefficient open to mistakes."""
-    L = L if blocks is None else blocks
+    L, readers, seen = blocks or L, readers or T, seen or T
     matrices = L * (attention * D * D + feed_forward * D * F)
     vectors = (norms_of_block * L + last_norm) * D + positions * N * D + biases * L * (4 * D + 2 * F + D)
-    flops = multiply_add * T * (matrices + heads * V * D) + quadratic * L * T * T * D
+    flops = multiply_add * readers * (matrices + heads * V * D) + quadratic * L * T * seen * D
     return matrices + stored_heads * V * D + vectors, flops
 
 
@@ -1165,10 +1132,10 @@ def _miscounted(**coefficients: Any) -> Function:
 
 PARAMETERS_AND_FLOPS = Exercise(
     id="06.6",
-    minutes=10,
+    minutes=8,
     reference=parameters_and_flops,
     oracle=_cost_oracle,
-    cases=lambda generator: [(11, 5, 2, 1, 3, 4), (7, 9, 6, 2, 5, 3), (100, 32, 8, 3, 20, 16)],  # noqa: ARG005
+    cases=lambda generator: [(11, 5, 2, 1, 3, 4), (7, 9, 6, 2, 5, 3), (100, 32, 8, 3, 20, 16)],
     explain=_explain_costs,
     misconceptions=(
         Misconception(
@@ -1224,6 +1191,42 @@ PARAMETERS_AND_FLOPS = Exercise(
             wrong=_miscounted(multiply_add=1, quadratic=2),
         ),
         Misconception(
+            name="multiplications only, in the matrices",
+            says="In the products with matrices each term is counted as one operation. It takes two: a multiplication "
+            "and an addition.",
+            wrong=_miscounted(multiply_add=1),
+        ),
+        Misconception(
+            name="matrices for one token",
+            says="The products with matrices are counted for one token. Every token of the text takes them.",
+            wrong=_miscounted(readers=1),
+        ),
+        Misconception(
+            name="one key for each query",
+            says="Attention's own products are counted as if a token saw one token. It sees all T, so that they grow "
+            "with T · T.",
+            wrong=_miscounted(seen=1),
+        ),
+        Misconception(
+            name="vocabulary left out",
+            says="The table of the vocabulary is left out of both counts. It is stored once, and as the head every "
+            "token is multiplied with it.",
+            wrong=_miscounted(heads=0, stored_heads=0),
+        ),
+        Misconception(
+            name="norms of the sandwich",
+            says="Four norms are counted in each block, as in the sandwich. Here there are two, before the sublayers.",
+            wrong=_miscounted(norms_of_block=4),
+        ),
+        Misconception(
+            name="norms and positions as products",
+            says="Norms and positions are counted in the FLOPs. No matrix is multiplied there.",
+            wrong=lambda V, N, D, L, F, T: (
+                _costs(V, N, D, L, F, T)[0],
+                2 * T * _costs(V, N, D, L, F, T)[0] + 4 * L * T * T * D,
+            ),
+        ),
+        Misconception(
             name="scores left out",
             says="Attention's own products are left out of the FLOPs: every query with every key, and every share with "
             "every value. They have no parameters and cost all the same.",
@@ -1274,12 +1277,6 @@ QUIZ = Quiz(
             "What does a block do to the stream if both its sublayers write zeros? (Norms before the sublayers.)",
             (
                 Option(
-                    "Nothing: the block is the identity.",
-                    "That is why a deep stack can be trained at all. Each block starts from 'leave it as it is' and "
-                    "learns what to add.",
-                    is_right=True,
-                ),
-                Option(
                     "It becomes zero.",
                     "It would if findings replaced the stream. They are added to it, and adding zero changes nothing.",
                 ),
@@ -1287,6 +1284,12 @@ QUIZ = Quiz(
                     "It is normalised.",
                     "Only the copy that a sublayer reads is normalised. The stream itself passes untouched, which is "
                     "the point of putting the norm before the sublayer.",
+                ),
+                Option(
+                    "Nothing: the block is the identity.",
+                    "That is why a deep stack can be trained at all. Each block starts from 'leave it as it is' and "
+                    "learns what to add.",
+                    is_right=True,
                 ),
             ),
         ),
@@ -1313,12 +1316,6 @@ QUIZ = Quiz(
             "A new model reaches a loss of 0.01 on one small batch. What have you learned?",
             (
                 Option(
-                    "That gradients reach what they must to memorise it. Not that the model is right.",
-                    "A model that reads its own future passes this test, too, as you saw. It needs the test of lesson "
-                    "02 besides.",
-                    is_right=True,
-                ),
-                Option(
                     "That it will generalise.",
                     "It has learned a few sentences by heart. About other sentences that says nothing.",
                 ),
@@ -1326,20 +1323,26 @@ QUIZ = Quiz(
                     "That the learning rate is right.",
                     "A rate that memorises a tiny batch may well fail on a large model and real data.",
                 ),
+                Option(
+                    "That gradients reach what they must to memorise it. Not that the model is right.",
+                    "A model that reads its own future passes this test, too, as you saw. It needs the test of lesson "
+                    "02 besides.",
+                    is_right=True,
+                ),
             ),
         ),
         Question(
             "The head is tied to the embedding. What does that change?",
             (
                 Option(
-                    "One table is stored and trained instead of two; the arithmetic is the same.",
-                    "The product with every row of the vocabulary still has to be computed.",
-                    is_right=True,
-                ),
-                Option(
                     "The head costs no operations.",
                     "It costs no memory. Looking up a row is free, but scoring each of V tokens takes V products of "
                     "length D.",
+                ),
+                Option(
+                    "One table is stored and trained instead of two; the arithmetic is the same.",
+                    "The product with every row of the vocabulary still has to be computed.",
+                    is_right=True,
                 ),
                 Option(
                     "The model can only repeat its input.",

@@ -297,6 +297,18 @@ def test_squares_that_do_not_fit_into_16_bits_are_found():
     assert "300 squared does not fit in 16 bits" in verdict.lines[0]
 
 
+def test_a_norm_that_is_wrong_at_any_size_is_not_blamed_on_16_bits():
+    class SmallerByHalf(nn.Module):
+        def __init__(self, dim, eps):
+            super().__init__()
+            self.eps, self.weight = eps, nn.Parameter(torch.ones(dim))
+
+        def forward(self, x):
+            return 0.5 * x * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps) * self.weight
+
+    assert judge(find("06.2"), SmallerByHalf).lines[0].startswith("(3, 4) became (0.424, 0.566)")
+
+
 def test_a_wrong_step_is_shown_in_numbers_that_can_be_followed_in_the_head():
     verdict = judge(find("06.3"), lambda x, f, norm=same, out=same, stream=same: stream(norm(x) + out(f(norm(x)))))
     assert verdict.mistake == "stream taken after the norm"
@@ -318,6 +330,25 @@ def test_a_mask_in_the_place_of_the_context_is_not_silently_taken():
             return x + self.feed_forward(self.feed_forward_norm(x))
 
     assert judge(find("06.4"), Positional).outcome in (Outcome.WRONG, Outcome.ERROR)
+
+
+def test_one_block_for_all_layers_is_not_told_of_a_list_that_was_not_written():
+    class OneBlock(PlainTransformer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.blocks = nn.ModuleList([self.blocks[0]])
+
+    assert judge(find("06.5"), OneBlock).lines[0].startswith("There is one block only.")
+
+
+def test_an_eps_that_does_not_reach_the_blocks_is_noticed():
+    class OwnEps(PlainTransformer):
+        def __init__(self, *args, eps=1e-6, **kwargs):
+            super().__init__(*args, **kwargs)
+            if isinstance(self.norm, RMSNorm):
+                self.norm.eps = eps
+
+    assert judge(find("06.5"), OwnEps).mistake == "eps lost"
 
 
 def test_a_model_that_reads_the_future_is_told_which_score_moved():
