@@ -140,7 +140,7 @@ figure = figures.stream_sizes(
 # %% [markdown]
 # This sum is called the **residual stream** (residual, because a layer only has to find what is still missing). It no
 # longer fades. But now the same multiplication works the other way: a large vector makes a larger one, and in the end
-# the numbers do not fit into a float.
+# the numbers do not fit into a float. (A line ends where it leaves the range of $10^{-12}$ to $10^{12}$.)
 #
 # So each layer should read the stream at a *known* size, however large it has become. That takes a norm.
 
@@ -155,8 +155,8 @@ figure = figures.stream_sizes(
 # $$y_i = w_i \cdot \frac{x_i - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b_i \qquad
 # \mu = \frac{1}{D}\sum_i x_i \qquad \sigma^2 = \frac{1}{D}\sum_i (x_i - \mu)^2$$
 #
-# $\varepsilon$ is a tiny number that keeps a vector of equal channels from being divided by zero. By hand: what becomes
-# of (3, 5)?
+# $\varepsilon$ is a tiny number that keeps a vector of equal channels from being divided by zero. By hand: (3, 5) becomes
+# (-1, 1). What becomes of (3, 9)?
 
 
 # %%
@@ -199,7 +199,8 @@ assert torch.allclose(a, c, atol=1e-3)
 assert not torch.allclose(a, d, atol=1e-3)
 
 # %% [markdown]
-# The size is gone, and so is the common offset of all channels. What stays is the direction.
+# The size is gone, and so is the common offset of all channels. What stays is how the channels
+# differ from each other.
 #
 # ### Exercise 06.2 · `RMSNorm` (6 minutes)
 #
@@ -209,8 +210,8 @@ assert not torch.allclose(a, d, atol=1e-3)
 # $$y_i = w_i \cdot \frac{x_i}{\sqrt{\frac{1}{D}\sum_j x_j^2 + \varepsilon}}$$
 #
 # Gemma, Llama and nearly every model since use it. This one is a module: it owns its weight. Two traps: where the weight
-# starts, and numbers of 16 bits, in which the square of 300 does not fit. Unless the input is float64, work in float32
-# (`x.float()`), and go back to the input's dtype (`.to(x.dtype)`) before the weight.
+# starts, and numbers of 16 bits, in which the square of 300 does not fit. So work in float32 (`x.float()`), and go back
+# to the input's dtype (`.to(x.dtype)`) before the weight.
 
 
 # %%
@@ -234,10 +235,10 @@ class RMSNorm(nn.Module):
         # END SOLUTION
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        """Normalise the last axis; computed in float32 at least."""
+        """Normalise the last axis; computed in float32."""
         # SOLUTION
-        # 1. Widen what is narrower than float32.
-        wide = x if x.dtype == torch.float64 else x.float()
+        # 1. Widen to float32.
+        wide = x.float()
         # 2. Divide by the root of the mean square plus eps.
         normed = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
         # 3. Back to the input's dtype, then scale.
@@ -404,9 +405,9 @@ explore(
 )
 
 # %% [markdown]
-# Read a column from the bottom up. At the bottom the model names the token it has just *read*, and is sure of it: no
-# block has added anything yet, the stream is that token's embedding, and what is most like it is itself. Then the answers
-# drift from the token that was to the token that will be.
+# Read a column from the bottom up. At the bottom the model nearly always names the token it has just *read*, and is sure
+# of it: no block has added anything yet, the stream is that token's embedding, and what is most like it is itself. Then
+# the answers drift from the token that was to the token that will be.
 #
 # In numbers, over sixteen stories that all begin differently: how often does the lens name the token just read, and how
 # many nats does it lose on the true next one? A guess with equal shares for all loses ln V.
@@ -446,7 +447,8 @@ assert all(later < earlier for earlier, later in pairwise(nats))
 # ### Exercise 06.4 · `PlainBlock` (5 minutes)
 #
 # Two residual steps: attention gathers, the feed-forward thinks it over. The parts are made in `__init__`. Look at which
-# norms exist in which placement; what is not there is an `nn.Identity`.
+# norms exist in which placement; what is not there is an `nn.Identity`. `residual_step` wants a function that it can call,
+# not what attention has returned.
 
 
 # %%
@@ -521,7 +523,8 @@ PlainBlock = check("06.4", PlainBlock)
 #
 # ### Exercise 06.5 · `PlainTransformer` (10 minutes)
 #
-# Two gaps. Keep the names: by them, weights will be copied into the package's model at the end.
+# Two gaps. Hand `placement` and `eps` on to the blocks. Keep the names: by them, weights will be copied into the package's
+# model at the end.
 
 
 # %%
@@ -591,7 +594,7 @@ assert loss_of(untouched) > 2 * math.log(vocab_size)
 # %% [markdown]
 # Far worse than knowing nothing: the model is *sure*, and wrong. `nn.Embedding` starts with numbers of spread 1, and a
 # vector of 64 such channels has a product of about 64 with itself. The tied head finds its own input there and bets
-# everything on a repetition: the bottom row of the lens above, in a model that has no other rows yet.
+# everything on a repetition, as in the bottom row of the lens above.
 #
 # So initialisation is part of the model. The recipe of our package:
 #
@@ -657,12 +660,14 @@ figure = figures.gradient_by_block(gradients, "Post: every block multiplies the 
 assert min(ratio["post"]) > 40
 assert max(ratio["pre"]) < 30
 assert max(ratio["sandwich"]) < 50
+assert min(g[11] / g[-1] for g in gradients["post"]) > 30
+assert max(g[11] / g[-1] for g in gradients["pre"] + gradients["sandwich"]) < 5
 
 # %% [markdown]
 # On this axis a straight slope means: every block multiplies the gradient by the same factor. With the norm on the sum
 # that is so, and after 48 blocks the first one gets more than forty times what the last one gets, in each of three
-# seeds. With a free stream the lines are flat but for the first few blocks. Half as many blocks show that it really is
-# a multiplication:
+# seeds. With a free stream the lines fall at first and then level off: from block 12 to block 48 by less than a factor of
+# five, where post's fall by more than thirty. Half as many blocks show that it really is a multiplication:
 
 # %%
 for name in ("post", "pre"):
@@ -899,7 +904,7 @@ assert parts["yours"]["embedding and positions"] > 0.5 * sum(parts["yours"].valu
 # %% [markdown]
 # A rule of thumb follows: reading one token takes about two operations for each parameter, as long as the text is short
 # enough for attention's own products not to count. When does that end? Each matrix costs the same for every token,
-# attention's products grow with the number of tokens before it. **Predict** for the large one: at 2 thousand tokens,
+# attention's products grow with the length of the text. **Predict** for the large one: at 2 thousand tokens,
 # 30 thousand, or a million?
 
 # %%
@@ -910,7 +915,10 @@ for num_tokens in (2048, 32768, 1048576):
     )
 assert parameters_and_flops(*sizes["as Llama 2 7B"], 2048)[1] / 2048 / parameters < 2.5
 assert parameters_and_flops(*sizes["as Llama 2 7B"], 32768)[1] / 32768 / parameters > 4
+
 # %% [markdown]
+# At 30 thousand: there attention's own products are already more than half of the work.
+#
 # ## 10 · Yours against ours
 #
 # Everything is in place for the last question: is what you built the model that this package trains? Its decoder, given
