@@ -119,9 +119,8 @@ stream = torch.tensor(stream, device=device)
 texts = stream[: 8 * context].view(8, context)
 
 loss = float(token_losses(model, texts).mean())
-unturned = with_rope(
-    scaling="linear", factor=1e9
-)  # angles a billion times smaller: none is left
+# Divided by a billion, every angle is as good as 0.
+unturned = with_rope(scaling="linear", factor=1e9)
 without_order = float(token_losses(unturned, texts).mean())
 assert without_order - loss > 1.5
 print("with its positions switched off, the loss rises by more than 1.5 nats per token")
@@ -538,9 +537,8 @@ print("values turned as well: shifting the text changes the outputs")
 # ## 5 · Two layouts, one rotation
 #
 # The paper pairs neighbours, (0, 1), (2, 3), ..., and so does Meta's own code of Llama. Gemma pairs halves, as you did,
-# and so does Llama in the library `transformers`. Which is right? Both, but
-# weights trained with one are useless with the other. **Predict:** how bad does it get if the pretrained model is read
-# in the wrong layout?
+# and so does Llama in the library `transformers`. Which is right? Both, but weights trained with one are useless with
+# the other. **Predict:** how bad does it get if the pretrained model is read in the wrong layout?
 
 # %%
 wrong_layout = with_rope(layout="interleaved")
@@ -588,8 +586,8 @@ print("with its rows reordered the model is the old one again")
 # days. Two more readers join: one with your waves added, one with your rotations.
 #
 # What base? Long models keep a proportion: with 128 channels and base 10,000 the slowest pair of Llama 2 turns by about
-# half a radian over its 4096 tokens. For heads of 32 channels and 64 tokens, base 100 gives 0.85: of the
-# same order.
+# half a radian over its 4096 tokens. For heads of 32 channels and 64 tokens, base 100 gives 0.85,
+# of the same order.
 #
 # **Predict**, for each of the four: is it still right at 128 tokens? At 256?
 
