@@ -11,5 +11,5 @@ def test_every_block_of_python_runs_and_the_rule_holds(capsys):
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     for block in blocks:
         exec(block, namespace)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     assert re.search(r" [0-9]{1,3}\n$", capsys.readouterr().out)

@@ -33,6 +33,8 @@ def names(requirements: list[str]) -> set[str]:
 CORE = names(PROJECT["project"]["dependencies"])
 DEV = names(PROJECT["project"]["optional-dependencies"]["dev"])
 SCRAPING = names(PROJECT["project"]["optional-dependencies"]["scraping"])
+CONSTRAINED = names(PROJECT["project"]["optional-dependencies"]["constrained"])
+MAY_NEED = {"authoring": DEV, "benchmarks": DEV, "data": SCRAPING, "generation": CONSTRAINED}
 
 
 # --- Dependencies ---
@@ -65,7 +67,7 @@ UNITS = [path.name for path in (TOP / "gemini_workshop").iterdir() if path.is_di
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_import_of_the_package_is_a_declared_dependency(unit):
-    allowed = CORE | PARTS_OF_JUPYTER | {"authoring": DEV, "benchmarks": DEV, "data": SCRAPING}.get(unit, set())
+    allowed = CORE | PARTS_OF_JUPYTER | MAY_NEED.get(unit, set())
     imports = third_party_imports(TOP / "gemini_workshop" / unit)
     imports.pop("minbpe", None)  # on no package index; measured against where someone has put it
     undeclared = {name: file for name, file in imports.items() if not homes_of(name) & allowed}

@@ -104,7 +104,7 @@ def generate(
 
         gemini-workshop generate "The cat said:" --stop "." --no-repeat-ngram 4
 
-        gemini-workshop generate "Tom was" --regex " (happy|sad|[0-9]+ years old)\." --json --logprobs 3
+        gemini-workshop generate "Tom was" --regex " (happy|sad)\." --json
 
         gemini-workshop generate "One day" --beams 6 --beam-groups 3 --samples 1
     """

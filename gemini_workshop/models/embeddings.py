@@ -10,7 +10,7 @@ how far apart they are and not on where they stand.
 
 Source: Su et al. 2021, arXiv:2104.09864, section 3.2; sinusoids: Vaswani et al. 2017, arXiv:1706.03762, section 3.5;
 ALiBi: Press et al. 2021, arXiv:2108.12409, section 3. How rotary positions are stretched: :mod:`.rotary_scaling`.
-Differs: pair i is channels (i, i + C/2), as in Llama and Gemma, not (2i, 2i + 1) as in the paper;
+Differs: pair i is channels (i, i + C/2), as in transformers' Llama and Gemma, not (2i, 2i + 1) as in the paper;
 :func:`apply_rotary_interleaved` is the paper's layout.
 """
 
