@@ -479,6 +479,19 @@ GATED_FEED_FORWARD = ModuleExercise(
     cases=_layer_cases,
     misconceptions=(
         Misconception(
+            name="no gate",
+            says="`gate` has no part in the result: this is the plain layer, with a matrix to spare.",
+            wrong=_wrong(GatedFeedForward, lambda self, x: self.down(self.activation(self.up(x)))),
+        ),
+        Misconception(
+            name="gate bent twice",
+            says="The gate goes through the activation twice. `gate_units` takes it as it is, not yet bent.",
+            wrong=_wrong(
+                GatedFeedForward,
+                lambda self, x: self.down(gate_units(self.activation(self.gate(x)), self.up(x), self.activation)),
+            ),
+        ),
+        Misconception(
             name="gate and up swapped",
             says="The activation bends `up`. It is `gate` that decides: weights trained in one order are useless in "
             "the other.",
