@@ -60,8 +60,8 @@ def losses(curves: Mapping[str, Sequence[float]], title: str, level: tuple[float
         label_line(axes, float(len(curve) - 1), curve[-1], name, colour)
     if level is not None:
         axes.hlines(level[0], 0, longest - 1, color=GREY, linewidth=1, linestyle="--")
-        place = {"xytext": (0, -3), "textcoords": "offset points", "va": "top"}
-        axes.annotate(level[1], (0.63 * longest, level[0]), color=GREY, size=9, **place)
+        at = (0.63 * longest, level[0])
+        axes.annotate(level[1], at, xytext=(0, -3), textcoords="offset points", va="top", color=GREY, size=9)
     axes.set_xticks(range(0, longest + 1, 20))
     axes.set(xlabel="step", ylabel="loss (nats per token)", title=title, xlim=(0, longest * 1.35))
     return figure
