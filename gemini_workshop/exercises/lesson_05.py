@@ -106,7 +106,7 @@ GELU = Exercise(
         Misconception(
             name="always exact",
             says='`approximate` changes nothing: "tanh" gives the exact values. The two differ in the fourth '
-            "decimal, and a model trained with one has to run with the same.",
+            "decimal, and published models name the one they were trained with.",
             wrong=lambda x, approximate="none": gelu(x),  # noqa: ARG005
         ),
         Misconception(

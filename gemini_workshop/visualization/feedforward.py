@@ -1,5 +1,6 @@
 """Figures about feed-forward layers: what a bend makes possible, activations, equal budgets, neurons as memories."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ def learning_curves(curves: dict[str, Sequence[float]], ylabel: str, title: str)
         label_line(axes, float(len(losses) - 1), losses[-1], name, colour)
     longest = max(map(len, curves.values()))
     lowest = -0.06 * max(map(max, curves.values()))
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= longest])
     axes.set(xlim=(0, longest * 1.2), ylim=(lowest, None), xlabel="step", ylabel=ylabel, title=title)
     return figure
 
@@ -86,6 +88,7 @@ def beyond_what_was_seen(
         axes.plot(x, values, color=colour)
         label_line(axes, x[-1], values[-1], name, colour)
     axes.set(
+        xticks=range(math.ceil(x[0]), math.floor(x[-1]) + 1),
         xlim=(x[0], x[-1] + 0.45 * (x[-1] - x[0])),
         xlabel="both channels",
         ylabel="answer",

@@ -76,12 +76,11 @@ training_stories, held_out = split_documents(load_documents("stories"), 0.05)
 def train_stack(bend, seed):
     """Three matrices with `bend` between them, after 300 steps on the four points."""
     torch.manual_seed(seed)
-    sizes = [
-        nn.Linear(2, 16, bias=False),
-        nn.Linear(16, 16, bias=False),
-        nn.Linear(16, 1, bias=False),
-    ]
-    stack = nn.Sequential(sizes[0], bend(), sizes[1], bend(), sizes[2])
+    first, second, third = (
+        nn.Linear(width, next_width, bias=False)
+        for width, next_width in ((2, 16), (16, 16), (16, 1))
+    )
+    stack = nn.Sequential(first, bend(), second, bend(), third)
     optimizer = torch.optim.Adam(stack.parameters(), lr=0.01)
     for _ in range(300):
         loss = F.mse_loss(stack(corners)[:, 0], targets)
@@ -192,7 +191,7 @@ assert curves["GELU"][-1] < 0.01
 
 # %% [markdown]
 # It is not slow: it stands still, to the last bit. In a large network some neurons end like that on the way ("dead"
-# neurons), and nothing brings them back. GELU has a slope on the left, too.
+# neurons), and no gradient of their own brings them back. GELU has a slope on the left, too.
 #
 # It comes from a thought about chance. Let a number $x$ pass with a probability that grows with $x$: the probability
 # $\Phi(x)$ that a number drawn from the standard normal distribution is smaller than $x$. What passes on average is
@@ -266,15 +265,21 @@ lowest = int(y.argmin())
 apart = (gelu(inputs) - gelu(inputs, "tanh")).abs().max()
 print(f"GELU is lowest at {inputs[lowest]:.2f}, where it is {y[lowest]:.2f}")
 print(f"its slope runs from {slope.min():.2f} to {slope.max():.2f}")
+print(f"and is negative left of that point, above 1 right of {inputs[slope > 1].min():.2f}")
+silu = F.silu(inputs)
+print(f"SiLU is lowest at {inputs[silu.argmin()]:.2f}, where it is {silu.min():.2f}")
 print(f"the two forms differ by {apart:.4f} at most")
 assert inputs[lowest] == inputs[525]
 assert slope.min() < -0.1 < 1.1 < slope.max()
+assert (slope[inputs < inputs[lowest] - 0.01] <= 0).all()
 assert 4e-4 < apart < 5e-4
 
 # %% [markdown]
-# GELU is not monotone: from its lowest point to the left it climbs back to 0. And far enough out its slope fades as
-# well, so it makes dead neurons rarer and not impossible. Half a thousandth between the two forms is nothing to the eye,
-# but enough that a model's weights should run with the form that they were trained with.
+# GELU is not monotone: from its lowest point to the left it climbs back to 0. SiLU does the same, deeper and more slowly.
+# And far enough out its slope fades as
+# well, so it makes dead neurons rarer and not impossible. Half a thousandth between the two forms is nothing to the eye.
+# Published models name the form that they were trained with all the same, so that their scores can be repeated digit by
+# digit.
 
 # %% [markdown]
 # ## 3 · The layer
@@ -413,9 +418,13 @@ answers = {"16 neurons, trained": by_bends.tolist(), "2 gated units": by_gates.t
 figure = figures.beyond_what_was_seen(line.tolist(), (a * b).tolist(), answers, (-1, 1))
 
 assert torch.allclose(by_gates, a * b, atol=1e-5)
+a, b = torch.cartesian_prod(line, line).T  # and where a and b differ
+units = gate_units(torch.stack([a, -a]), torch.stack([b, -b]), F.relu)
+assert torch.allclose(units.sum(0), a * b, atol=1e-5)
 
 # %% [markdown]
-# Two units, exact everywhere. A gated layer keeps all that a plain one can do and can also multiply.
+# Two units, exact everywhere. With biases a gated layer can do all that a plain one can (let `up` always be 1), and it
+# can also multiply.
 #
 # ### Exercise 05.4 · `GatedFeedForward` (5 minutes)
 #
@@ -485,10 +494,13 @@ figure = figures.losses_with_activation(losses, own)
 
 assert math.isclose(losses[own], next_token_loss(model, batch), abs_tol=1e-4)
 assert losses[own] <= min(losses.values()) + 1e-3
+assert losses["silu"] < losses["gelu"] < losses["relu"] < losses["relu_squared"]
+assert losses["relu_squared"] < losses[own] + 0.2
 
 # %% [markdown]
-# With its own activation the model is itself, in your layers. The closer the curve to the one it was trained with, the
-# smaller the damage. What the weights have learned, they have learned around one curve.
+# With its own activation the model is itself, in your layers. GELU, whose curve is nearest, costs least; ReLU and its
+# square (`relu_squared`, used by some small models) cost more, and none ruins it: not even a fifth of a nat is added. What
+# the weights have learned, they have learned around one curve.
 
 # %% [markdown]
 # ## 5 · A fair comparison
@@ -640,8 +652,9 @@ assert abs(mean["SwiGLU"] - mean["GeGLU"]) < between_seeds
 #
 # $$\text{feed\_forward}(x) = m_1 v_1 + m_2 v_2 + \dots$$
 #
-# That is lesson 02's soft dictionary over again, without the softmax. The row of weights that a neuron compares $x$ with
-# is its key; if it matches, the value is added to the stream (Geva et al. 2021).
+# That is lesson 02's soft dictionary over again, without the softmax. What a neuron compares $x$ with is its key: one row of
+# weights in a plain layer, a row of the gate and one of `up` in a gated one. If it matches, the value is added to the
+# stream (Geva et al. 2021); a negative strength subtracts it.
 
 # %%
 layer = model.blocks[2].feed_forward
@@ -657,8 +670,8 @@ print(len(strengths), "neurons, added up one by one, give the layer's output")
 # token. A neuron's twenty strongest places are its **triggers**.
 #
 # Values can be read, too: the model's head turns a vector into scores for every token, so show it a value. The ten
-# tokens with the highest scores are what the neuron **promotes**. We ask for tokens that begin a word and occur in these
-# stories; pieces of words are harder to read.
+# tokens with the highest scores are what the neuron **promotes**. We ask for tokens that begin with a space and occur in
+# these stories: a piece from the middle of a word says little by itself.
 
 # %%
 texts = [
@@ -765,8 +778,8 @@ explore(
 # ### What a reading does not prove
 #
 # If this neuron is how the model knows what comes next at its triggers, the model should be lost there without it. So
-# silence it, and look at the loss at exactly those twenty places. **Predict:** the model's loss is about 2 nats a token.
-# How much is added at the triggers, where the value was so often right?
+# silence it, and look at the loss at exactly those twenty places. **Predict:** how much is added at the triggers, where
+# the value was so often right?
 
 
 # %%
@@ -832,8 +845,8 @@ quiz("05")
 # ## Stretch · the quickest way up
 #
 # `gate` and `up` read the same input. Put both into one matrix of twice the width, multiply once, and cut the result in
-# two halves: one large product is quicker than two small ones on most hardware, and most published weights come packed
-# like that. The test is ready. What happens if the halves change places?
+# two halves: one large product has less to start than two small ones, and some published weights come packed like that
+# (those of Phi-3, for example). The test is ready. What happens if the halves change places?
 
 
 # %%
