@@ -69,7 +69,7 @@ def shape_problem(got: Any, expected: Any, axes: str) -> str | None:
         if not isinstance(got, list | tuple):
             return f"It returned {_kind(got)}; {_kind(expected)} of {len(expected)} is needed."
         if len(got) != len(expected):
-            return f"It returned {len(got)} values; {len(expected)} are needed."
+            return f"It returned {len(got)} value{'s' * (len(got) != 1)}; {len(expected)} are needed."
     return None
 
 

@@ -297,10 +297,7 @@ def _problems(exercise: Exercise, answer: Any, attempt: Attempt, cases: list[Arg
             yield line, _given(exercise, case)
         if attempt.changed_argument is not None:
             name = exercise.parameter_names()[attempt.changed_argument]
-            yield (
-                f"It changes its argument `{name}`. Work on a copy: the caller still needs the old values.",
-                "",
-            )
+            yield (f"It changes its argument `{name}`. Work on a copy: the caller still needs the old values.",)
         if not same(attempt(*case), got):
             yield ("Called twice with the same arguments it gave two answers. Is something random left on?",)
     for invariant in exercise.invariants:
