@@ -156,6 +156,7 @@ def test_in_a_terminal_ctrl_c_gives_a_hint_and_ctrl_d_ends():
     assert "write a story" in wait_for("\n> ")
     os.write(terminal, b"The fox\n")
     assert len(wait_for("\n> ").split()) > 2  # the echo of the turn, and a reply
+    time.sleep(1)  # a signal between the prompt and the wait for keys would only be seen at the next key
     os.write(terminal, b"\x03")
     assert "/help lists the commands" in wait_for("\n> ")
     os.write(terminal, b"\x04")
