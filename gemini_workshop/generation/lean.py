@@ -38,6 +38,10 @@ def lean_copy(model: Transformer, weights: Weights = "fp32") -> Transformer:
             are in the model.
     """
     lean = copy.deepcopy(model).eval().requires_grad_(False)
+    if lean.head is None:  # the embedding itself stays as it is
+        lean.head = nn.Linear(lean.config.embed_dim, lean.config.vocab_size, bias=False, device="meta")
+        lean.head.weight = nn.Parameter(lean.embedding.weight.clone(), requires_grad=False)
+    lean.norm = _folded(lean.norm, lean.head)
     blocks = [block for block in lean.blocks if isinstance(block, TransformerBlock)]
     for block in blocks:
         _merge(block)
@@ -228,4 +232,5 @@ def _store(model: Transformer, linear: Callable[..., Any]) -> None:
             for name, layer in list(module.named_children()):
                 if isinstance(layer, nn.Linear):
                     setattr(module, name, linear(layer.weight, layer.bias))
-    model.head = linear(model.embedding.weight if model.head is None else model.head.weight)
+    assert isinstance(model.head, nn.Linear)
+    model.head = linear(model.head.weight)

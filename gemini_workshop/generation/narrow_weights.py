@@ -1,6 +1,6 @@
 """Linear layers for decoding, which waits for memory and not for arithmetic: a token needs every weight once.
 
-    fp32   the weights as they are, packed in the order in which they are read
+    fp32   the weights as they are, column after column: one token's product is a sum of columns
     bf16   rounded to bfloat16, eight significant bits: half as much to read
     int8   every row divided by its own scale and rounded to -127 ... 127, seven bits: a quarter
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 INT8_MAX = 127
 FEW_TOKENS = 16  # with more at once, arithmetic takes longer than reading the weights
+LONG_COLUMN = 4096  # a sum of longer columns does not stay in the fastest memory while it grows
 
 
 def quantize_rows(weight: Float[Tensor, "N D"]) -> tuple[Int8[Tensor, "N D"], Float[Tensor, " N"]]:
@@ -46,7 +47,9 @@ class DecodingLinear(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight.detach())
         self.bias = bias
-        self.packed = _packed_for_mkl(self.weight)
+        is_float32_on_cpu = self.weight.device.type == "cpu" and self.weight.dtype == torch.float32
+        self.packed = self.weight.T.contiguous() if is_float32_on_cpu else None
+        self.every_column, self.start = torch.arange(self.weight.shape[1]), torch.zeros(1, dtype=torch.int64)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
         """Multiply."""
@@ -62,7 +65,11 @@ class DecodingLinear(nn.Module):
         """The product of a few tokens."""
         if self.packed is None or x.numel() > x.shape[-1]:
             return F.linear(x, self.weight)
-        return torch.ops.mkl._mkl_linear(x, self.packed, self.weight, None, 1)
+        if self.packed.shape[1] > LONG_COLUMN:
+            return x @ self.packed
+        columns, numbers = self.every_column, x.flatten()
+        total = F.embedding_bag(columns, self.packed, self.start, mode="sum", per_sample_weights=numbers)
+        return total.view(*x.shape[:-1], -1)
 
     def many(self, x: Tensor) -> Tensor:
         """The product of many tokens."""
@@ -116,18 +123,6 @@ class Int8Linear(DecodingLinear):
     def written_out(self, x: Tensor) -> Tensor:
         """The product of one token, as compiled code has it."""
         return row_products(self.weight, x) * self.scales
-
-
-def _packed_for_mkl(weight: Tensor) -> Tensor | None:
-    """A float32 matrix in the order in which MKL reads it for one token, or None where that cannot be done."""
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
-        return None
-    try:
-        packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, 1)
-        torch.ops.mkl._mkl_linear(weight[:1], packed, weight, None, 1)
-    except (AttributeError, RuntimeError):
-        return None
-    return packed
 
 
 def _packed_for_onednn(weight: Tensor) -> Tensor | None:

@@ -121,7 +121,7 @@ class Transformer(nn.Module):
         self.position_embedding = nn.Embedding(config.context_tokens, D) if config.positions == "learned" else None
         self.per_layer_inputs = PerLayerEmbedding(config) if config.per_layer_embed_dim is not None else None
         self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in self.layers)
-        self.norm = make_norm(config, D) if config.norm_placement != "post" else nn.Identity()
+        self.norm: nn.Module = make_norm(config, D) if config.norm_placement != "post" else nn.Identity()
         self.head = None if config.tied_head else nn.Linear(D, config.vocab_size, bias=False)
         turns = [(config.turning_channels(layer), layer.rope) for layer in self.layers if layer.rope is not None]
         self.rotary = nn.ModuleList(Rotary(*kind) for kind in dict.fromkeys(turns))
