@@ -483,12 +483,12 @@ QUIZ = Quiz(
         Question(
             "Along which axis do the shares sum to one?",
             (
-                Option("Over the keys: each row of the map.", "Each query hands out exactly one unit.", is_right=True),
                 Option(
                     "Over the queries: each column of the map.",
                     "Then a word could be ignored by everyone, or overheard by all, but each would always get one "
                     "unit of attention. It is the query that asks, so the query's shares sum to one.",
                 ),
+                Option("Over the keys: each row of the map.", "Each query hands out exactly one unit.", is_right=True),
                 Option(
                     "Over the channels.",
                     "Channels are gone by then: a score is already a sum over channels, one number for each pair of "
@@ -519,11 +519,6 @@ QUIZ = Quiz(
             "A model masks after the softmax by multiplying with 0 and 1. What goes wrong?",
             (
                 Option(
-                    "The shares that remain no longer sum to one.",
-                    "The first token, which sees only itself, may be left with a few per cent of its own value.",
-                    is_right=True,
-                ),
-                Option(
                     "Nothing: a share of zero is a share of zero.",
                     "The hidden keys do end at zero. But their scores already took part in the softmax's sum, so "
                     "the visible ones got less, by an amount that depends on the future.",
@@ -532,20 +527,25 @@ QUIZ = Quiz(
                     "The gradient becomes nan.",
                     "Nothing here divides by zero. That happens when a whole row is hidden before the softmax.",
                 ),
+                Option(
+                    "The shares that remain no longer sum to one.",
+                    "The first token, which sees only itself, may be left with a few per cent of its own value.",
+                    is_right=True,
+                ),
             ),
         ),
         Question(
             "A head's map shows that “he” looks at “Tom” with a share of 0.6. What do you know?",
             (
                 Option(
-                    "Where this head reads from. Whether the model needs it is another question, and can be measured.",
-                    "Take the head away and look at the loss, as you have just done.",
-                    is_right=True,
-                ),
-                Option(
                     "That the model has understood the pronoun.",
                     "The next layers may ignore what this head brings, or another head may bring it too. A map is a "
                     "hint and no proof.",
+                ),
+                Option(
+                    "Where this head reads from. Whether the model needs it is another question, and can be measured.",
+                    "Take the head away and look at the loss, as you have just done.",
+                    is_right=True,
                 ),
                 Option(
                     "That 60 % of the next word's probability comes from “Tom”.",

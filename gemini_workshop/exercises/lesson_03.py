@@ -558,11 +558,6 @@ QUIZ = Quiz(
             "that one cannot?",
             (
                 Option(
-                    "Fetch several things for one token without mixing them.",
-                    "A head gives each token one set of shares, and so one mixture. Eight heads give it eight.",
-                    is_right=True,
-                ),
-                Option(
                     "Compare vectors more exactly.",
                     "Less exactly, if anything: each of the eight compares with an eighth of the channels.",
                 ),
@@ -571,19 +566,24 @@ QUIZ = Quiz(
                     "They need as many multiplications as one. What grows is the number of shares: eight times as "
                     "many maps have to be made.",
                 ),
+                Option(
+                    "Fetch several things for one token without mixing them.",
+                    "A head gives each token one set of shares, and so one mixture. Eight heads give it eight.",
+                    is_right=True,
+                ),
             ),
         ),
         Question(
             "Why does `x.view(B, H, T, C)` not cut a tensor of shape (B, T, H · C) into heads?",
             (
                 Option(
+                    "`view` raises an error there.",
+                    "If only it did. The count of numbers fits, so `view` is content.",
+                ),
+                Option(
                     "It keeps the order of the numbers and counts them differently, so a head gets a few whole tokens.",
                     "The shape is right, nothing complains, and a causal mask no longer keeps the future out.",
                     is_right=True,
-                ),
-                Option(
-                    "`view` raises an error there.",
-                    "If only it did. The count of numbers fits, so `view` is content.",
                 ),
                 Option(
                     "It does, and the matrices learn to live with another order of channels.",
@@ -616,12 +616,6 @@ QUIZ = Quiz(
             "What is lost if the output matrix is left out?",
             (
                 Option(
-                    "Each head can write only to its own piece of the channels.",
-                    "The matrix has columns for every head; with it, any head can write to any channel, and two "
-                    "heads can add to the same one.",
-                    is_right=True,
-                ),
-                Option(
                     "The heads can no longer see each other's maps.",
                     "They never could: nothing passes between heads before the output.",
                 ),
@@ -629,6 +623,12 @@ QUIZ = Quiz(
                     "Nothing: the value matrix can do it.",
                     "For one head that is true, since two matrices in a row are one. With several heads the value "
                     "matrix of head 0 still ends in piece 0.",
+                ),
+                Option(
+                    "Each head can write only to its own piece of the channels.",
+                    "The matrix has columns for every head; with it, any head can write to any channel, and two "
+                    "heads can add to the same one.",
+                    is_right=True,
                 ),
             ),
         ),

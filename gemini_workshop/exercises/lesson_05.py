@@ -116,6 +116,12 @@ GELU = Exercise(
             wrong=lambda x, approximate="none": gelu(x, "tanh"),  # noqa: ARG005
         ),
         Misconception(
+            name="forms swapped",
+            says='The two forms have changed places: `approximate="tanh"` gives the exact values, and without it the '
+            "approximation comes. They differ in the fourth decimal, too little to see in a plot.",
+            wrong=_gelu_with(exact=lambda x: _share(x, "tanh"), tanh=_share),
+        ),
+        Misconception(
             name="erf without the root",
             says="erf is given x itself. It measures in units of √2 standard deviations, so that Φ(1) = 0.84 needs "
             "erf(1/√2).",
@@ -146,6 +152,18 @@ GELU = Exercise(
             name="half forgotten, both times",
             says="Large numbers come out twice as large as they went in: 1 + erf reaches 2, a probability reaches 1.",
             wrong=_always(lambda x: 1 + torch.erf(x / math.sqrt(2))),
+        ),
+        Misconception(
+            name="half forgotten in the tanh form",
+            says="In the tanh form large numbers come out twice as large as they went in: 1 + tanh reaches 2, a share "
+            "reaches 1.",
+            wrong=_gelu_with(tanh=lambda x: 2 * _share(x, "tanh")),
+        ),
+        Misconception(
+            name="half forgotten in each form",
+            says="In both forms large numbers come out twice as large as they went in: 1 + erf and 1 + tanh reach 2, "
+            "a share reaches 1.",
+            wrong=_gelu_with(exact=lambda x: 2 * _share(x), tanh=lambda x: 2 * _share(x, "tanh")),
         ),
         Misconception(
             name="density",
@@ -204,6 +222,12 @@ GELU = Exercise(
             says="In the tanh form x is squared, which is the same for x and -x. The curve has to be odd: which power "
             "keeps the sign?",
             wrong=_gelu_with(tanh=_tanh_of(lambda x: ROOT * (x + 0.044715 * x**2))),
+        ),
+        Misconception(
+            name="sum cubed",
+            says="In the tanh form the whole sum is cubed. The cube belongs to x alone, and 0.044715 is how much of it "
+            "is added to x.",
+            wrong=_gelu_with(tanh=_tanh_of(lambda x: ROOT * (x + 0.044715) ** 3)),
         ),
         Misconception(
             name="cube outside the bracket",
@@ -299,6 +323,17 @@ class _OtherWayRound(FeedForward):
         super().__init__(ffn_dim, embed_dim, activation, bias)
 
 
+def _told_only_on_the_way_up(*, down_has_bias: bool) -> type[nn.Module]:
+    """A layer in which `down` has a bias or has none, whatever is asked for."""
+
+    class FeedForwardOfTwoMinds(FeedForward):
+        def __init__(self, embed_dim: int, ffn_dim: int, activation: str, bias: bool = False) -> None:
+            super().__init__(embed_dim, ffn_dim, activation, bias)
+            self.down = nn.Linear(ffn_dim, embed_dim, bias=down_has_bias)
+
+    return FeedForwardOfTwoMinds
+
+
 FEED_FORWARD = ModuleExercise(
     id="05.2",
     minutes=7,
@@ -354,6 +389,18 @@ FEED_FORWARD = ModuleExercise(
             name="bias left off",
             says="There is no bias although bias=True: hand the argument on to both matrices.",
             wrong=_wrong(FeedForward, has_bias=lambda _: False),
+        ),
+        Misconception(
+            name="bias handed to up only",
+            says="`up` is told about the bias and `down` is not: it has one even with bias=False. `nn.Linear` has one "
+            "unless it is told otherwise.",
+            wrong=_told_only_on_the_way_up(down_has_bias=True),
+        ),
+        Misconception(
+            name="bias on the way up only",
+            says="With bias=True there is a bias on the way up and none on the way down. The argument is meant for "
+            "both matrices.",
+            wrong=_told_only_on_the_way_up(down_has_bias=False),
         ),
         Misconception(
             name="input added",
@@ -453,6 +500,18 @@ GATE_UNITS = Exercise(
             says="The gate always goes through a sigmoid. That is the first gated unit (GLU); here the activation is "
             "an argument.",
             wrong=lambda gate, up, activation: torch.sigmoid(gate) * up,  # noqa: ARG005
+        ),
+        Misconception(
+            name="always ReLU",
+            says="The gate always goes through ReLU. Which curve bends it is not fixed: here the activation is an "
+            "argument.",
+            wrong=lambda gate, up, activation: F.relu(gate) * up,  # noqa: ARG005
+        ),
+        Misconception(
+            name="always SiLU",
+            says="The gate always goes through SiLU. That is SwiGLU, one gated unit of several; here the activation is "
+            "an argument.",
+            wrong=lambda gate, up, activation: F.silu(gate) * up,  # noqa: ARG005
         ),
     ),
     hints=(
@@ -618,6 +677,18 @@ GATED_FFN_DIM = Exercise(
             name="three halves",
             says="The fraction is upside down: more matrices have to be narrower.",
             wrong=lambda ffn_dim, multiple_of=1: round(1.5 * ffn_dim / multiple_of) * multiple_of,
+        ),
+        Misconception(
+            name="three halves, multiple ignored",
+            says="The fraction is upside down: more matrices have to be narrower. And `multiple_of` has no part in "
+            "the result yet.",
+            wrong=lambda ffn_dim, multiple_of=1: round(1.5 * ffn_dim),  # noqa: ARG005
+        ),
+        Misconception(
+            name="four thirds",
+            says="Four thirds makes the gated layer wider than the plain one, although it has a matrix more. Count "
+            "again how many matrices each of them has.",
+            wrong=lambda ffn_dim, multiple_of=1: round(4 * ffn_dim / (3 * multiple_of)) * multiple_of,
         ),
         Misconception(
             name="eight thirds",

@@ -110,8 +110,8 @@ print("304 numbers in three matrices do what", one_matrix.numel(), "numbers do")
 assert sum(weight.numel() for weight in (first, second, third)) == 304
 
 # %% [markdown]
-# What a single matrix can answer is a plane, tilted one way or another, and no plane is high at two opposite corners and
-# low at the other two. So bend it: between the matrices, replace every negative number by 0. That is **ReLU**,
+# What a single matrix can answer is a plane, tilted one way or another, and no plane is high at two opposite corners
+# and low at the other two. So bend it: between the matrices, replace every negative number by 0. That is **ReLU**,
 # $\max(x, 0)$.
 
 # %% tags=["expected"]
@@ -198,8 +198,8 @@ assert curves["GELU"][-1] < 0.01
 #
 # $$\text{gelu}(x) = x \cdot \Phi(x) = x \cdot \tfrac{1}{2}\left(1 + \text{erf}\!\left(\tfrac{x}{\sqrt 2}\right)\right)$$
 #
-# `torch.erf` is the error function, the usual way to get at $\Phi$. When GELU was new, erf was slow on many machines, and
-# a formula with tanh took its place in GPT-2 and, later, in Gemma:
+# `torch.erf` is the error function, the usual way to get at $\Phi$. When GELU was new, erf was slow on many machines,
+# and a formula with tanh took its place in GPT-2 and, later, in Gemma:
 #
 # $$\text{gelu}(x) \approx x \cdot \tfrac{1}{2}\left(1 + \tanh\!\left(\sqrt{\tfrac{2}{\pi}}\,
 # \left(x + 0.044715\,x^3\right)\right)\right)$$
@@ -234,7 +234,8 @@ gelu = check("05.1", gelu)
 
 # %% [markdown]
 # Compare the shapes. The red line is the tangent; its slope, on the right, is the factor with which a gradient passes.
-# Where is the slope of GELU *negative*? Where larger than 1? What does SiLU, $x \cdot \text{sigmoid}(x)$, do differently?
+# Where is the slope of GELU *negative*? Where larger than 1? What does SiLU, $x \cdot \text{sigmoid}(x)$, do
+# differently?
 
 # %%
 curves_by_name = {"GELU": gelu, "ReLU": F.relu, "SiLU": F.silu}
@@ -275,11 +276,10 @@ assert (slope[inputs < inputs[lowest] - 0.01] <= 0).all()
 assert 4e-4 < apart < 5e-4
 
 # %% [markdown]
-# GELU is not monotone: from its lowest point to the left it climbs back to 0. SiLU does the same, deeper and more slowly.
-# And far enough out its slope fades as
-# well, so it makes dead neurons rarer and not impossible. Half a thousandth between the two forms is nothing to the eye.
-# Published models name the form that they were trained with all the same, so that their scores can be repeated digit by
-# digit.
+# GELU is not monotone: from its lowest point to the left it climbs back to 0. SiLU does the same, deeper and more
+# slowly. And far enough out its slope fades as well, so it makes dead neurons rarer and not impossible. Half a
+# thousandth between the two forms is nothing to the eye. Published models name the form that they were trained with all
+# the same, so that their scores can be repeated digit by digit.
 
 # %% [markdown]
 # ## 3 · The layer
@@ -350,8 +350,8 @@ assert torch.equal(has_moved, torch.eye(6, dtype=torch.bool))
 # %% [markdown]
 # ## 4 · A gate
 #
-# A neuron adds up weighted channels and bends the sum. Some questions are not sums. *How much of this, given that?* is a
-# product: one channel times another. We train a ReLU layer of 16 neurons on the product of two channels, both between
+# A neuron adds up weighted channels and bends the sum. Some questions are not sums. *How much of this, given that?* is
+# a product: one channel times another. We train a ReLU layer of 16 neurons on the product of two channels, both between
 # -1 and 1, and then ask it about larger ones. **Predict:** 3 times 3?
 
 # %%
@@ -499,8 +499,8 @@ assert losses["relu_squared"] < losses[own] + 0.2
 
 # %% [markdown]
 # With its own activation the model is itself, in your layers. GELU, whose curve is nearest, costs least; ReLU and its
-# square (`relu_squared`, used by some small models) cost more, and none ruins it: not even a fifth of a nat is added. What
-# the weights have learned, they have learned around one curve.
+# square (`relu_squared`, used by some small models) cost more, and none ruins it: not even a fifth of a nat is added.
+# What the weights have learned, they have learned around one curve.
 
 # %% [markdown]
 # ## 5 · A fair comparison
@@ -533,8 +533,9 @@ def gated_ffn_dim(ffn_dim: int, multiple_of: int = 1) -> int:
 gated_ffn_dim = check("05.5", gated_ffn_dim)
 
 # %% [markdown]
-# The textbook width of a plain layer is four times the model's. Your function says what that becomes with a gate. Do you
-# find the width of the pretrained model again? And that of Llama 7B, which is 4096 wide and rounds to multiples of 256?
+# The textbook width of a plain layer is four times the model's. Your function says what that becomes with a gate. Do
+# you find the width of the pretrained model again? And that of Llama 7B, which is 4096 wide and rounds to multiples of
+# 256?
 
 
 # %%
@@ -637,24 +638,24 @@ assert mean["GELU"] - max(mean["SwiGLU"], mean["GeGLU"]) > 0.02
 assert abs(mean["SwiGLU"] - mean["GeGLU"]) < between_seeds
 
 # %% [markdown]
-# In each race the order is ReLU, GELU, then the gated two, at equal cost: follow a grey line, which is one race. Between
-# SwiGLU and GeGLU the means lie closer together than the races of one and the same kind: with these numbers nobody can
-# say that one of them is better. And 100 steps on letters show no more than who is ahead at the start. Shazeer, who
-# proposed these layers, trained far larger models for far longer. There, too, the gated ones came out ahead and close
-# together, while ReLU and GELU ended level. He gave no reason: "We offer no explanation as to why these architectures
-# seem to work; we attribute their success, as all else, to divine benevolence."
+# In each race the order is ReLU, GELU, then the gated two, at equal cost: follow a grey line, which is one race.
+# Between SwiGLU and GeGLU the means lie closer together than the races of one and the same kind: with these numbers
+# nobody can say that one of them is better. And 100 steps on letters show no more than who is ahead at the start.
+# Shazeer, who proposed these layers, trained far larger models for far longer. There, too, the gated ones came out
+# ahead and close together, while ReLU and GELU ended level. He gave no reason: "We offer no explanation as to why these
+# architectures seem to work; we attribute their success, as all else, to divine benevolence."
 
 # %% [markdown]
 # ## 6 · Neurons as memories
 #
-# Write the layer's last step out. Neuron $i$ holds a number $m_i$, its *strength* for this token, and owns one column of
-# $W_\text{down}$, its *value* $v_i$. The output is
+# Write the layer's last step out. Neuron $i$ holds a number $m_i$, its *strength* for this token, and owns one column
+# of $W_\text{down}$, its *value* $v_i$. The output is
 #
 # $$\text{feed\_forward}(x) = m_1 v_1 + m_2 v_2 + \dots$$
 #
-# That is lesson 02's soft dictionary over again, without the softmax. What a neuron compares $x$ with is its key: one row of
-# weights in a plain layer, a row of the gate and one of `up` in a gated one. If it matches, the value is added to the
-# stream (Geva et al. 2021); a negative strength subtracts it.
+# That is lesson 02's soft dictionary over again, without the softmax. What a neuron compares $x$ with is its key: one
+# row of weights in a plain layer, a row of the gate and one of `up` in a gated one. If it matches, the value is added
+# to the stream (Geva et al. 2021); a negative strength subtracts it.
 
 # %%
 layer = model.blocks[2].feed_forward
@@ -670,8 +671,8 @@ print(len(strengths), "neurons, added up one by one, give the layer's output")
 # token. A neuron's twenty strongest places are its **triggers**.
 #
 # Values can be read, too: the model's head turns a vector into scores for every token, so show it a value. The ten
-# tokens with the highest scores are what the neuron **promotes**. We ask for tokens that begin with a space and occur in
-# these stories: a piece from the middle of a word says little by itself.
+# tokens with the highest scores are what the neuron **promotes**. We ask for tokens that begin with a space and occur
+# in these stories: a piece from the middle of a word says little by itself.
 
 # %%
 texts = [
@@ -698,8 +699,8 @@ print(num_layers, "layers of", num_neurons, "neurons, each at", num_places, "pla
 
 # %% [markdown]
 # Before looking at single neurons, two questions to all of them. How many different tokens are among the twenty
-# triggers: is a neuron one word? And does the value fit the key? After a trigger comes a next token; how often is it among
-# the ten that the neuron promotes, and how often among the ten of *other* neurons of the layer?
+# triggers: is a neuron one word? And does the value fit the key? After a trigger comes a next token; how often is it
+# among the ten that the neuron promotes, and how often among the ten of *other* neurons of the layer?
 
 
 # %% tags=["expected"]
@@ -813,10 +814,10 @@ assert abs(elsewhere) < 0.01
 assert for_half > 20
 
 # %% [markdown]
-# The loss hardly changes where the neuron fires most, and by less than a hundredth of a nat elsewhere. No neuron speaks alone: dozens of them make up half of
-# what one layer adds to a token, and other layers add to it as well. A neuron's reading is a true statement about when
-# it fires and where it points. That the model *keeps* something there is another claim, and silencing the neuron does
-# not bear it out.
+# The loss hardly changes where the neuron fires most, and by less than a hundredth of a nat elsewhere. No neuron speaks
+# alone: dozens of them make up half of what one layer adds to a token, and other layers add to it as well. A neuron's
+# reading is a true statement about when it fires and where it points. That the model *keeps* something there is another
+# claim, and silencing the neuron does not bear it out.
 
 # %% [markdown]
 # ## Checkpoint
@@ -835,8 +836,8 @@ quiz("05")
 # - Gates in feed-forward layers, with two thirds of the width, are Shazeer 2020
 #   ([arXiv:2002.05202](https://arxiv.org/abs/2002.05202)). Gemma has GeGLU with the tanh form, Llama SwiGLU. How wide a
 #   layer is has become a matter of taste: many models spend more on it than the two thirds.
-# - Keys, values and their agreement are Geva et al. 2021 ([arXiv:2012.14913](https://arxiv.org/abs/2012.14913)); reading
-#   values through the head is Geva et al. 2022 ([arXiv:2203.14680](https://arxiv.org/abs/2203.14680)).
+# - Keys, values and their agreement are Geva et al. 2021 ([arXiv:2012.14913](https://arxiv.org/abs/2012.14913));
+#   reading values through the head is Geva et al. 2022 ([arXiv:2203.14680](https://arxiv.org/abs/2203.14680)).
 # - In `gemini_workshop/models/feedforward.py`, `FeedForward` and `GatedFeedForward` are line for line what you wrote.
 #   `evaluation/neurons.py` has what section 6 used.
 # - Lesson 06 puts this layer and attention around a residual stream. Lesson 08 cuts it into experts and lets each token

@@ -271,7 +271,7 @@ def test_the_quiz_of_a_lesson_shows_every_question_and_a_key(capsys):
     quiz("02")
     out = capsys.readouterr().out
     assert "1. Along which axis" in out
-    assert "(Right: 1a" in out
+    assert "(Right: 1b" in out
     with pytest.raises(WorkshopError, match="There is no quiz of lesson '77'"):
         quiz("77")
 

@@ -226,6 +226,72 @@ def test_a_gelu_that_is_none_of_the_known_ones_is_told_that_mirror_images_do_not
     assert verdict.lines[0].startswith('With approximate="none", gelu(2) - gelu(-2) is 1.8. It should be 2')
 
 
+def gelu_of_forms(exact, tanh):
+    return lambda x, approximate="none": tanh(x) if approximate == "tanh" else exact(x)
+
+
+def exact_gelu(x, half=0.5):
+    return half * x * (1 + torch.erf(x / 2**0.5))
+
+
+def tanh_gelu(x, half=0.5):
+    return half * x * (1 + torch.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
+def gelu_with_the_sum_cubed(x):
+    return 0.5 * x * (1 + torch.tanh((2 / math.pi) ** 0.5 * (x + 0.044715) ** 3))
+
+
+class FeedForwardThatForgetsToTellDown(nn.Module):
+    def __init__(self, embed_dim, ffn_dim, activation, bias=False):
+        super().__init__()
+        self.activation = ACTIVATIONS[activation]
+        self.up = nn.Linear(embed_dim, ffn_dim, bias=bias)
+        self.down = nn.Linear(ffn_dim, embed_dim)
+
+    def forward(self, x):
+        return self.down(self.activation(self.up(x)))
+
+
+class FeedForwardWithoutBiasOnTheWayDown(FeedForwardThatForgetsToTellDown):
+    def __init__(self, embed_dim, ffn_dim, activation, bias=False):
+        super().__init__(embed_dim, ffn_dim, activation, bias)
+        self.down = nn.Linear(ffn_dim, embed_dim, bias=False)
+
+
+def gate_of_relu(gate, up, activation):
+    return gate.clamp(min=0) * up
+
+
+def gate_of_silu(gate, up, activation):
+    return up * gate * torch.sigmoid(gate)
+
+
+WRONG = [
+    ("05.1", "half forgotten in the tanh form", gelu_of_forms(exact_gelu, lambda x: tanh_gelu(x, half=1))),
+    (
+        "05.1",
+        "half forgotten in each form",
+        gelu_of_forms(lambda x: exact_gelu(x, half=1), lambda x: tanh_gelu(x, half=1)),
+    ),
+    ("05.1", "sum cubed", gelu_of_forms(exact_gelu, gelu_with_the_sum_cubed)),
+    ("05.1", "forms swapped", gelu_of_forms(exact=tanh_gelu, tanh=exact_gelu)),
+    ("05.2", "bias handed to up only", FeedForwardThatForgetsToTellDown),
+    ("05.2", "bias on the way up only", FeedForwardWithoutBiasOnTheWayDown),
+    ("05.3", "always ReLU", gate_of_relu),
+    ("05.3", "always SiLU", gate_of_silu),
+    ("05.5", "four thirds", lambda ffn_dim, multiple_of=1: round(ffn_dim * 4 / 3 / multiple_of) * multiple_of),
+    ("05.5", "three halves", lambda ffn_dim, multiple_of=1: multiple_of * round(ffn_dim * 3 / 2 / multiple_of)),
+    ("05.5", "three halves, multiple ignored", lambda ffn_dim, multiple_of=1: int(1.5 * ffn_dim)),
+]
+
+
+@pytest.mark.parametrize(("exercise_id", "name", "answer"), WRONG, ids=[f"{key} {name}" for key, name, _ in WRONG])
+def test_wrong_answers_are_called_by_their_name_however_they_are_written(exercise_id, name, answer):
+    verdict = judge(find(exercise_id), answer)
+    assert verdict.mistake == name, str(verdict)
+
+
 def test_a_function_among_the_arguments_is_called_by_its_name():
     verdict = judge(lesson_05.GATE_UNITS, lambda gate, up, activation: activation(gate) @ up)
     assert verdict.lines[1] == "Given: gate = [-1, 2, 0.5] · up = [5, -3, 0.25] · activation = relu."

@@ -20,6 +20,12 @@ def test_every_quiz_has_three_to_five_questions_and_every_option_its_own_reply(q
     assert len(set(replies)) == len(replies)
 
 
+def test_in_no_quiz_the_right_answer_always_stands_at_the_same_place():
+    for quiz in QUIZZES:
+        places = {[option.is_right for option in question.options].index(True) for question in quiz.questions}
+        assert len(places) > 1, str(quiz)
+
+
 @pytest.mark.parametrize("right", [0, 2])
 def test_a_question_without_exactly_one_right_option_is_refused(right):
     options = (Option("a", "r1", is_right=right > 0), Option("b", "r2", is_right=right > 1))
