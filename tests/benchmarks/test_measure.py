@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds
+from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, products_alone
 
 
 def work(seconds: float) -> None:
@@ -61,3 +61,28 @@ def test_the_table_says_whether_a_promise_is_kept():
     assert lines[3].split()[-1] == "kept"
     assert lines[4].split()[-1] == "MISSED"
     assert lines[5].split() == ["unpromised", "2.00", "1.00", "0.50"]
+
+
+def test_the_column_at_most_is_the_ratio_of_the_products_alone():
+    plain = Comparison(setting="a", ours_seconds=2.0, peer_seconds=3.0)
+    bounded = Comparison(setting="b", ours_seconds=2.0, peer_seconds=3.0, least_seconds=1.25)
+    assert "at most" not in comparison_table("A table", [plain])
+    assert [line.split() for line in comparison_table("A table", [plain, bounded]).splitlines()[2:]] == [
+        ["a", "2000.00", "3000.00", "1.50"],
+        ["b", "2000.00", "3000.00", "1.50", "2.40"],
+    ]
+
+
+def test_the_products_of_a_training_step_are_three_for_each_matrix():
+    run = products_alone([(6, 4, 5), (6, 5, 3)], "bf16")
+    with torch.profiler.profile(record_shapes=True) as profile:
+        run()
+    products = [tuple(map(tuple, event.input_shapes[:2])) for event in profile.events() if event.name == "aten::mm"]
+    assert products == [
+        ((6, 4), (4, 5)),
+        ((6, 5), (5, 3)),
+        ((6, 3), (3, 5)),
+        ((3, 6), (6, 5)),
+        ((6, 5), (5, 4)),
+        ((5, 6), (6, 4)),
+    ]
