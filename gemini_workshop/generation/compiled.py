@@ -1,8 +1,8 @@
 """The decoding step as one compiled program: no Python between its operations, and fewer of them.
 
 PyTorch translates the model into C++ at the first step, which takes about as long as writing some thousand tokens, so
-it pays for long texts and many of them. How many tokens the cache holds is a variable of the program: it is translated
-once, not for every length.
+it pays for long texts and many of them. From the second length on, how many tokens the cache holds is a variable of the
+program: it is translated for the first length, for all others, and for a cache that is full, but not for every length.
 """
 
 import copy

@@ -6,6 +6,7 @@ to compute. So:
     queries, keys and values come from one product, and so do a gate and what it gates
     queries and keys are turned as if they were one, by tables that all layers share
     the weight of a norm is multiplied into the matrix that reads it, which leaves a division
+    calling a part is calling its forward: PyTorch's own way, which looks for hooks, takes longer than some of them
 
 Its linear layers are those of :mod:`.narrow_weights`. Whatever part of a model has another form stays as it is.
 """
@@ -37,7 +38,7 @@ def lean_copy(model: Transformer, weights: Weights = "fp32") -> Transformer:
         weights: how the matrices of attention, dense feed-forward layers and head are stored; with ``fp32``, as they
             are in the model.
     """
-    lean = copy.deepcopy(model).eval().requires_grad_(False)
+    lean = copy.deepcopy(model).requires_grad_(False)
     if lean.head is None:  # the embedding itself stays as it is
         lean.head = nn.Linear(lean.config.embed_dim, lean.config.vocab_size, bias=False, device="meta")
         lean.head.weight = nn.Parameter(lean.embedding.weight.clone(), requires_grad=False)
@@ -49,7 +50,7 @@ def lean_copy(model: Transformer, weights: Weights = "fp32") -> Transformer:
     if all(isinstance(block.attention, MergedAttention) for block in blocks) and _turns_whole_heads(lean):
         lean.rotary = nn.ModuleList(RollingRotary(rotary) for rotary in lean.rotary)
     _store(lean if weights == "fp32" else lean.float(), LINEAR[weights])
-    return lean
+    return lean.eval()
 
 
 class UnitNorm(nn.Module):
@@ -64,6 +65,8 @@ class UnitNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Divide each vector by its length."""
         return x / torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), self.floor)
+
+    __call__ = forward
 
 
 class RollingRotary(nn.Module):
@@ -89,6 +92,8 @@ def turn(x: Float[Tensor, "B H T C"], rotation: Rotation | None) -> Float[Tensor
 
 class MergedAttention(GroupedQueryAttention):
     """Grouped-query attention whose queries, keys and values come from one product."""
+
+    head_scales: Tensor
 
     def __init__(self, source: GroupedQueryAttention) -> None:
         nn.Module.__init__(self)
@@ -126,6 +131,8 @@ class MergedAttention(GroupedQueryAttention):
         mixed = self.attend(query, key, value, self.rule(seen_ids))
         return self.output(mixed.transpose(1, 2).reshape(B, T, -1))
 
+    __call__ = forward
+
 
 class LeanBlock(nn.Module):
     """A block with norms before its two sublayers and nothing else: it calls nothing that does nothing."""
@@ -147,6 +154,8 @@ class LeanBlock(nn.Module):
         x = x + self.attention(self.attention_norm(x), rotation, store, segment_ids)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
+    __call__ = forward
+
 
 class MergedFeedForward(nn.Module):
     """A gated feed-forward whose two projections up are one product."""
@@ -160,6 +169,8 @@ class MergedFeedForward(nn.Module):
         """Transform each token on its own."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.down(gate_units(gate, up, self.activation))
+
+    __call__ = forward
 
 
 def merged(layers: list[nn.Linear]) -> nn.Linear:

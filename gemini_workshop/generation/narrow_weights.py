@@ -53,13 +53,16 @@ class DecodingLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
         """Multiply."""
-        if x.numel() > FEW_TOKENS * x.shape[-1]:
+        num_tokens = x.numel() // x.shape[-1]
+        if num_tokens > FEW_TOKENS:
             product = self.many(x)
-        elif torch.compiler.is_compiling() and x.numel() == x.shape[-1]:
+        elif num_tokens == 1 and torch.compiler.is_compiling():
             product = self.written_out(x)
         else:
             product = self.few(x)
         return product if self.bias is None else product + self.bias
+
+    __call__ = forward
 
     def few(self, x: Tensor) -> Tensor:
         """The product of a few tokens."""

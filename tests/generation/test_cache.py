@@ -60,6 +60,10 @@ def test_the_memory_is_counted_in_bytes(model):
     assert cache.num_bytes() == 2 * 2 * 3 * 2 * 7 * 4 * 2  # layers, keys and values, B, K, tokens, C, bytes
 
 
+def test_the_numbers_may_be_narrower_than_the_models(model):
+    assert new_cache(model, dtype=torch.bfloat16).num_bytes() * 4 == new_cache(model).num_bytes()
+
+
 def test_layers_do_not_share_memory(model):
     cache = KVCache(model.config, batch_size=3, max_tokens=7)
     cache[0].append(torch.ones(3, 2, 1, 4), torch.ones(3, 2, 1, 4))
@@ -86,6 +90,14 @@ def test_reordered_rows_go_on_as_the_rows_that_they_were(model, token_ids, rows)
         cache.reorder(rows)
         logits = model(token_ids[rows, 4:], cache)
     torch.testing.assert_close(logits, model(token_ids[rows])[:, 4:])
+
+
+def test_rows_of_layers_that_share_keys_are_reordered_once(token_ids):
+    model, rows = drawn(VARIANTS["gemma4 with shared keys"]), torch.tensor([1, 2, 0])
+    cache = new_cache(model, batch_size=3)
+    read_in(model, cache, token_ids[:, :4], 4)
+    cache.reorder(rows)
+    torch.testing.assert_close(read_in(model, cache, token_ids[rows, 4:], 3), model(token_ids[rows])[:, 4:])
 
 
 # --- Windows, growth and 8 bits ---
@@ -126,6 +138,43 @@ def test_every_kind_of_cache_scores_as_none(name, kind):
     torch.testing.assert_close(read_in(model, new_cache(model, 2, kind=kind), ids, chunks), model(ids))
 
 
+@pytest.mark.parametrize("kind", ["static", "growing", "ring"])
+def test_to_keep_more_than_there_is_changes_nothing(kind):
+    model, ids = drawn(LOCAL), torch.arange(8)[None]
+    cache = new_cache(model, kind=kind)
+    read_in(model, cache, ids[:, :5], 5)
+    cache.truncate(99)
+    assert cache.num_tokens == 5
+    torch.testing.assert_close(read_in(model, cache, ids[:, 5:], 3), model(ids)[:, 5:])
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_growing_cache_doubles_its_room_so_that_a_token_is_moved_about_once(model):
+    layer, rooms = new_cache(model, kind="growing")[0], []
+    for _ in range(20):
+        layer.append(torch.ones(1, 2, 1, 4), torch.ones(1, 2, 1, 4))
+        rooms.append(layer.keys.room)
+    assert sorted(set(rooms)) == [2, 4, 8, 16, 32]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_ring_shows_a_window_and_moves_once_in_as_many_tokens_as_it_can_spare():
+    layer, moves = KVCache(LOCAL, 1, None, kind="ring")[0], []
+    for end in range(1, 31):
+        before = layer.first
+        keys, values = layer.append(torch.full((1, 2, 1, 4), float(end)), torch.full((1, 2, 1, 4), -float(end)))
+        assert keys[0, 0, :, 0].tolist() == list(range(max(end - 4, 1), end + 1))
+        assert values.equal(-keys)
+        if layer.first != before:
+            moves.append(end)
+    assert moves == [9, 12, 15, 18, 21, 24, 27, 30]  # room for eight, of which six stay
+
+
+def test_a_ring_takes_no_more_room_than_the_text():
+    static, ring = (KVCache(LOCAL, 1, 7, kind=kind) for kind in ("static", "ring"))
+    assert ring.num_bytes() == static.num_bytes()
+
+
 @pytest.mark.usefixtures("narrow")
 def test_a_ring_keeps_padding_apart_after_it_has_forgotten_the_first_tokens():
     model = drawn(VARIANTS["gemma3"])
@@ -145,6 +194,21 @@ def test_ten_thousand_tokens_past_the_window_equal_the_uncached_text_in_constant
     assert cache.num_bytes() == before
     with torch.inference_mode():
         torch.testing.assert_close(scores, model(ids))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_ring_goes_back_as_far_as_what_the_next_token_sees_is_there():
+    model, ids, allowed = drawn(replace(LOCAL, num_layers=1)), torch.arange(30)[None] % 13, []
+    for num_tokens in range(15, 25):
+        cache = new_cache(model, kind="ring")
+        read_in(model, cache, ids[:, :24], 1)
+        try:
+            cache.truncate(num_tokens)
+        except WorkshopError:
+            continue
+        allowed.append(num_tokens)
+        torch.testing.assert_close(read_in(model, cache, ids[:, num_tokens:], 1), model(ids)[:, num_tokens:])
+    assert allowed == [22, 23, 24]
 
 
 @pytest.mark.usefixtures("narrow")
@@ -169,6 +233,7 @@ def test_a_chat_reads_only_what_is_new():
     scores = read_in(model, cache, torch.tensor([rest]), 2)
     torch.testing.assert_close(scores, model(torch.tensor([longer]))[:, 3:])
     assert list(reuse_prefix(cache, longer, longer)) == [8]  # its scores are wanted again
+    assert list(reuse_prefix(cache, longer[:4], [*longer, 9, 10])) == [8, 9, 10]
 
 
 @pytest.mark.usefixtures("narrow")
@@ -176,8 +241,10 @@ def test_a_chat_that_goes_back_too_far_for_a_ring_is_read_from_the_beginning():
     model = drawn(LOCAL)
     cache, ids = new_cache(model, kind="ring"), list(range(12)) * 2
     read_in(model, cache, torch.tensor([ids]), 1)
-    assert list(reuse_prefix(cache, ids, [*ids[:9], 12])) == [*ids[:9], 12]
+    other = [*ids[:9], 12]
+    assert list(reuse_prefix(cache, ids, other)) == other
     assert cache.num_tokens == 0
+    torch.testing.assert_close(read_in(model, cache, torch.tensor([other]), 1), model(torch.tensor([other])))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -211,3 +278,19 @@ def test_8_bits_do_not_wear_off_when_a_ring_moves_along():
     near = read_in(model, new_cache(model, kind="ring", is_int8=True), ids, 1)
     off = (near - model(ids)).norm(dim=-1)[0]
     assert off[-50:].mean() < 1.5 * off[10:60].mean()
+
+
+@pytest.mark.parametrize("name", ["llama", "deepseek"])
+@pytest.mark.parametrize("kind", ["static", "growing", "ring"])
+@pytest.mark.usefixtures("narrow")
+def test_8_bits_change_little_in_every_kind_of_cache(name, kind):
+    model = drawn(VARIANTS[name]).float()
+    ids = torch.randint(0, 13, (2, 7), generator=torch.Generator().manual_seed(1))
+    near = read_in(model, new_cache(model, 2, kind=kind, is_int8=True), ids, [3, 1, 1, 2])
+    assert 0 < (near - model(ids)).norm() < 0.02 * model(ids).norm()
+
+
+def test_padding_is_on_the_left_and_of_its_own_segment():
+    token_ids, segment_ids = left_padded([[7, 8, 9], [5]], padding_id=4)
+    assert token_ids.tolist() == [[7, 8, 9], [4, 4, 5]]
+    assert segment_ids.tolist() == [[1, 1, 1], [0, 0, 1]]

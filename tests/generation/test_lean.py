@@ -1,14 +1,25 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from gemini_workshop.config import RotaryConfig
 from gemini_workshop.data.stories import generate_stories
-from gemini_workshop.generation.cache import new_cache
+from gemini_workshop.generation.cache import left_padded, new_cache
 from gemini_workshop.generation.lean import lean_copy
 from gemini_workshop.generation.narrow_weights import BFloat16Linear, DecodingLinear, Int8Linear, quantize_rows
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.checkpointing import load_pretrained
 from tests.models.conftest import randomize
-from tests.models.variants import VARIANTS
+from tests.models.variants import EXPERTS, VARIANTS
+
+LLAMA = VARIANTS["llama"]
+ONE_MORE_OPTION = {  # at a time: what a variant has beside others hides whether it is asked for itself
+    "scaled layers": replace(LLAMA, layer_scale=True),
+    "inputs of each layer": replace(LLAMA, per_layer_embed_dim=8),
+    "experts beside": replace(LLAMA, moe=replace(EXPERTS, beside_dense=True)),
+    "neighbours turned": replace(LLAMA, rope=RotaryConfig(base=50.0, layout="interleaved")),
+}
 
 
 @pytest.fixture
@@ -29,26 +40,43 @@ def decoded(model, token_ids):
         return torch.cat([model(part, cache) for part in token_ids.split([4, 1, 1, 1], dim=1)], dim=1)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_the_lean_copy_scores_as_the_model(name, token_ids):
-    model = drawn(VARIANTS[name])
+@pytest.mark.parametrize("config", [*VARIANTS.values(), *ONE_MORE_OPTION.values()], ids=[*VARIANTS, *ONE_MORE_OPTION])
+def test_the_lean_copy_scores_as_the_model(config, token_ids):
+    model = drawn(config)
     lean = lean_copy(model)
     torch.testing.assert_close(decoded(lean, token_ids), decoded(model, token_ids))
     torch.testing.assert_close(lean(token_ids), model(token_ids))
 
 
+def test_the_lean_copy_keeps_padding_apart_also_after_the_first_tokens_are_forgotten(monkeypatch):
+    monkeypatch.setattr("gemini_workshop.generation.cache.SPARE_TOKENS", 1)
+    model = drawn(replace(LLAMA, layer_pattern=("local",), window_tokens=3))
+    lean, short = lean_copy(model), [3, 1, 4, 1, 5, 9, 2]
+    ids, segment_ids = left_padded([list(range(9)), short])
+    cache = new_cache(lean, 2, kind="ring")
+    with torch.inference_mode():
+        parts = [lean(ids[:, end - 1 : end], cache, segment_ids[:, :end]) for end in range(1, 10)]
+        torch.testing.assert_close(torch.cat(parts, dim=1)[1, 2:], model(torch.tensor([short]))[0])
+
+
 def test_the_workshops_own_shape_is_merged_wholly():
-    lean = lean_copy(drawn(VARIANTS["llama"]))
+    lean = lean_copy(drawn(LLAMA))
     kinds = {type(module).__name__ for module in lean.modules()}
     assert {"LeanBlock", "MergedAttention", "MergedFeedForward", "RollingRotary", "UnitNorm"} <= kinds
     assert not kinds & {"TransformerBlock", "GroupedQueryAttention", "GatedFeedForward", "Linear"}
 
 
 def test_the_model_itself_is_left_as_it_was(token_ids):
-    model = drawn(VARIANTS["llama"])
+    model = drawn(LLAMA)
     before = model(token_ids)
     lean_copy(model, "int8")
     torch.testing.assert_close(model(token_ids), before, rtol=0, atol=0)
+
+
+def test_the_copy_is_for_decoding_only():
+    lean = lean_copy(drawn(LLAMA).train())
+    assert not lean.training
+    assert not any(weight.requires_grad for weight in lean.parameters())
 
 
 def test_rows_are_rounded_to_the_nearest_of_255_steps():

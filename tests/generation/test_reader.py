@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.generation.cache import KVCache
+from gemini_workshop.generation.cache import KVCache, new_cache
 from gemini_workshop.generation.reader import Reader, decode_one, forget_older_half, prefill
 
 ROWS = [[1, 2, 3, 4, 5], [6], [7, 8, 9]]
@@ -66,10 +66,26 @@ def test_what_a_text_has_in_common_with_the_last_one_is_not_read_again(model):
     reader = Reader(model)
     reader.read([[1, 2, 3, 4]])
     reader.go_on(torch.tensor([5]))
-    for ids, num_read in [([1, 2, 3, 4, 5, 6], 1), ([1, 2, 3, 9], 1), ([1, 2, 3, 9], 1), ([2, 1], 2)]:
+    assert reader.num_read == 5
+    texts = [([1, 2, 3, 4, 5, 6], 1), ([1, 2, 3, 9], 1), ([1, 2, 3, 9], 1), ([2, 1], 2), ([2, 1, 3, 4], 2)]
+    for ids, num_read in texts:
         before = reader.num_read
         torch.testing.assert_close(reader.read([ids])[0], scores(model, ids))
         assert reader.num_read - before == num_read
+
+
+def test_one_row_after_several_begins_anew(model):
+    reader = Reader(model)
+    reader.read(ROWS)
+    torch.testing.assert_close(reader.read(ROWS[:1])[0], scores(model, ROWS[0]))
+
+
+@pytest.mark.parametrize(("max_tokens", "room"), [(None, 2), (5, 5), (20_000, 7)])
+def test_no_more_room_is_set_aside_than_is_needed(model, max_tokens, room, monkeypatch):
+    monkeypatch.setattr("gemini_workshop.generation.cache.FIRST_ROOM", 2)
+    reader = Reader(model, max_tokens=max_tokens)
+    reader.read([[1]])
+    assert reader.cache.num_bytes() == new_cache(model, max_tokens=room).num_bytes()
 
 
 def test_of_a_long_text_the_end_is_read(model):
