@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 INT8_MAX = 127
 FEW_TOKENS = 16  # with more at once, arithmetic takes longer than reading the weights
+SUM = 0  # PyTorch's number for it in embedding_bag
 LONG_COLUMN = 4096  # a sum of longer columns does not stay in the fastest memory while it grows
 
 
@@ -71,7 +72,7 @@ class DecodingLinear(nn.Module):
         if self.packed.shape[1] > LONG_COLUMN:
             return x @ self.packed
         columns, numbers = self.every_column, x.flatten()
-        total = F.embedding_bag(columns, self.packed, self.start, mode="sum", per_sample_weights=numbers)
+        total = torch.embedding_bag(self.packed, columns, self.start, mode=SUM, per_sample_weights=numbers)[0]
         return total.view(*x.shape[:-1], -1)
 
     def many(self, x: Tensor) -> Tensor:
