@@ -20,7 +20,7 @@ class Comparison:
     """How many times as fast as a peer we are, and what we promised.
 
     Args:
-        least_seconds: what the work takes at least on this machine, by :func:`products_alone`.
+        least_seconds: what the work takes at least on this machine, by :func:`products_alone` and the like.
     """
 
     setting: str
@@ -88,7 +88,7 @@ def products_alone(shapes: Iterable[tuple[int, int, int]], precision: str = "fp3
 def comparison_table(title: str, comparisons: Iterable[Comparison]) -> str:
     """One line a comparison: CPU milliseconds of both, the ratio, and whether it keeps the promise.
 
-    The column ``at most`` is the ratio of somebody who computed the matrix products alone.
+    The column ``at most`` is the ratio of somebody who computed nothing but what cannot be left out.
     """
     comparisons = list(comparisons)
     rows = [
