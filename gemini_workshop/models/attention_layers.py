@@ -8,6 +8,7 @@ Source: grouped: Ainslie et al. 2023, arXiv:2305.13245, section 2.2; latent: Dee
 section 2.1; gated cross-attention: Alayrac et al. 2022, arXiv:2204.14198, section 2.2.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -19,6 +20,7 @@ from gemini_workshop.config import LayerConfig, ModelConfig
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule, grouped_query_attention
 from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.embeddings import alibi_slopes, apply_rotary, apply_rotary_interleaved
+from gemini_workshop.models.linear import Linear, project
 from gemini_workshop.models.multi_head_attention import merge_heads, split_heads
 from gemini_workshop.models.normalization import NORMS, RMSNorm, UnitRMS, make_norm
 
@@ -94,10 +96,10 @@ class GroupedQueryAttention(nn.Module):
         super().__init__()
         D, H, K, C = config.embed_dim, config.num_heads, layer.num_kv_heads, layer.head_dim
         self.layer, self.num_heads, self.softcap = layer, H, config.attention_softcap
-        self.query = nn.Linear(D, H * C, bias=config.qkv_bias)
-        self.key = nn.Linear(D, K * C, bias=config.qkv_bias) if not layer.borrows_kv else None
-        self.value = nn.Linear(D, K * C, bias=config.qkv_bias) if not layer.borrows_kv | layer.values_are_keys else None
-        self.output = nn.Linear(H * C, D, bias=config.output_bias)
+        self.query = Linear(D, H * C, bias=config.qkv_bias)
+        self.key = Linear(D, K * C, bias=config.qkv_bias) if not layer.borrows_kv else None
+        self.value = Linear(D, K * C, bias=config.qkv_bias) if not layer.borrows_kv | layer.values_are_keys else None
+        self.output = Linear(H * C, D, bias=config.output_bias)
         self.query_norm = _head_norm(config, H, C)
         self.key_norm = _head_norm(config, K, C) if not layer.borrows_kv else nn.Identity()
         self.value_norm = UnitRMS(config.norm_eps) if config.value_norm else nn.Identity()
@@ -113,20 +115,26 @@ class GroupedQueryAttention(nn.Module):
         segment_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Let every token gather from itself and the tokens before it, stored ones included."""
-        query = rotate(self.query_norm(split_heads(self.query(x), self.num_heads)), rotation)
-        key, value = self.keys_values(x, rotation, store)
+        layers = [layer for layer in (self.query, self.key, self.value) if layer is not None]
+        query, *others = project(x, layers)
+        query = rotate(self.query_norm(split_heads(query, self.num_heads)), rotation)
+        key, value = self.keys_values(others, rotation, store)
         mixed = self.attend(query, key, value, self.rule(_of_keys(segment_ids, key)))
         return self.output(merge_heads(mixed))
 
     def keys_values(
-        self, x: Float[Tensor, "B T D"], rotation: Rotation | None, store: KeyValueStore | None
+        self, projected: Sequence[Float[Tensor, "B T KC"]], rotation: Rotation | None, store: KeyValueStore | None
     ) -> tuple[Float[Tensor, "B K S C"], Float[Tensor, "B K S C"]]:
-        """The keys and values of these tokens after the stored ones, or all those of the layer borrowed from."""
-        if self.key is None:
+        """The keys and values of these tokens after the stored ones, or all those of the layer borrowed from.
+
+        Args:
+            projected: to keys and to values; to keys alone, which are then the values too; nothing in a borrower.
+        """
+        if not projected:
             assert store is not None  # the decoder hands a layer that borrows the store of the one that lends
             return store.stored()
-        key = split_heads(self.key(x), self.layer.num_kv_heads)
-        value = self.value_norm(key if self.value is None else split_heads(self.value(x), self.layer.num_kv_heads))
+        key, *rest = (split_heads(x, self.layer.num_kv_heads) for x in projected)
+        value = self.value_norm(rest[0] if rest else key)
         key = rotate(self.key_norm(key), rotation)
         return (key, value) if store is None else store.append(key, value)
 
@@ -156,15 +164,15 @@ class LatentAttention(nn.Module):
         self.layer, self.latent, self.num_heads = layer, config.latent, config.num_heads
         D, H, latent = config.embed_dim, config.num_heads, config.latent
         if latent.query_rank is None:
-            self.query: nn.Module = nn.Linear(D, H * layer.head_dim, bias=False)
+            self.query: nn.Module = Linear(D, H * layer.head_dim, bias=False)
         else:
-            self.query_down = nn.Linear(D, latent.query_rank, bias=config.qkv_bias)
+            self.query_down = Linear(D, latent.query_rank, bias=config.qkv_bias)
             self.query_down_norm = NORMS[config.norm](latent.query_rank, latent.norm_eps)
-            self.query_up = nn.Linear(latent.query_rank, H * layer.head_dim, bias=False)
-        self.latent_down = nn.Linear(D, latent.kv_rank + latent.rope_dim, bias=config.qkv_bias)
+            self.query_up = Linear(latent.query_rank, H * layer.head_dim, bias=False)
+        self.latent_down = Linear(D, latent.kv_rank + latent.rope_dim, bias=config.qkv_bias)
         self.latent_norm = NORMS[config.norm](latent.kv_rank, latent.norm_eps)
-        self.latent_up = nn.Linear(latent.kv_rank, H * (latent.content_dim + latent.value_dim), bias=False)
-        self.output = nn.Linear(H * latent.value_dim, D, bias=config.output_bias)
+        self.latent_up = Linear(latent.kv_rank, H * (latent.content_dim + latent.value_dim), bias=False)
+        self.output = Linear(H * latent.value_dim, D, bias=config.output_bias)
         self.attend: AttentionFunction = fast_causal_attention
 
     def forward(
@@ -234,10 +242,10 @@ class CrossAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
-        self.query = nn.Linear(embed_dim, num_heads * head_dim, bias=False)
-        self.key = nn.Linear(context_dim, num_kv_heads * head_dim, bias=False)
-        self.value = nn.Linear(context_dim, num_kv_heads * head_dim, bias=False)
-        self.output = nn.Linear(num_heads * head_dim, embed_dim, bias=False)
+        self.query = Linear(embed_dim, num_heads * head_dim, bias=False)
+        self.key = Linear(context_dim, num_kv_heads * head_dim, bias=False)
+        self.value = Linear(context_dim, num_kv_heads * head_dim, bias=False)
+        self.output = Linear(num_heads * head_dim, embed_dim, bias=False)
         self.gate = nn.Parameter(torch.zeros(1)) if gated else None
 
     def forward(

@@ -1,15 +1,18 @@
 """Who attends: four functions of one signature, equal in their results.
 
-    manual   written out, as the lessons have it               sdpa   PyTorch's fused kernels
-    fast     sdpa, and long texts through a window by chunks    flex   PyTorch's flex_attention
+    manual   written out, as the lessons have it                   sdpa   PyTorch's fused kernels
+    fast     sdpa; long texts through a window, and on CPUs what    flex   PyTorch's flex_attention
+             needs gradients, by chunks
 
 A model takes ``fast``; ``with model.attention_by(BACKENDS["manual"]): ...`` lets another one attend for a while.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gemini_workshop.models.attention import PLAIN, AttentionFunction, AttentionRule, causal_attention
+from gemini_workshop.models.chunked_attention import chunked_causal_attention, suits_chunks
 from gemini_workshop.models.flex_attention import flex_causal_attention
 from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.sliding_window import sliding_window_attention
@@ -25,6 +28,9 @@ def fast_causal_attention(
 ) -> Float[Tensor, "B H T Cv"]:
     """:func:`~gemini_workshop.models.attention.causal_attention` by the kernel that suits the lengths."""
     S = key.shape[2]
+    needs_gradient = torch.is_grad_enabled() and query.requires_grad
+    if needs_gradient and query.device.type == "cpu" and suits_chunks(query, key, rule, query.dtype):
+        return chunked_causal_attention(query, key, value, rule)
     if rule.window_tokens is None or max(SHORT_TOKENS, 2 * rule.window_tokens) > S:
         return fused_causal_attention(query, key, value, rule)
     return sliding_window_attention(query, key, value, rule)

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gemini_workshop.models.gates import gated, gated_backward
+from gemini_workshop.models.onednn import onednn_products
 from gemini_workshop.models.routing import Routing
 
 
@@ -145,9 +146,10 @@ def _run_experts(
     """The output, and for the backward pass each choice's projections and unweighted answer."""
     rows = x.index_select(0, order // weights.shape[1])
     projected, answers = x.new_empty(len(order), gate_up.shape[1]), torch.empty_like(rows)
-    for e, block in _blocks(ends):
-        _linear(rows[block], gate_up[e], gate_up_bias, e, out=projected[block])
-        _linear(gated(projected[block], activation), down[e], down_bias, e, out=answers[block])
+    with onednn_products(x):
+        for e, block in _blocks(ends):
+            _linear(rows[block], gate_up[e], gate_up_bias, e, out=projected[block])
+            _linear(gated(projected[block], activation), down[e], down_bias, e, out=answers[block])
     return _add_up(answers, order, ends, weights.shape[1], weights), projected, answers
 
 
@@ -176,15 +178,16 @@ def _run_experts_backward(
     grad_gate_up, grad_down = allocate(gate_up), allocate(down)
     grad_gate_up_bias = x.new_zeros(gate_up.shape[:2] if has_bias else (0,))
     grad_down_bias = x.new_zeros(down.shape[:2] if has_bias else (0,))
-    for e, block in blocks:
-        grad_block = grad_answers[block]
-        hidden, grad_projected = gated_backward(grad_block @ down[e], projected[block], activation)
-        torch.mm(grad_block.T, hidden, out=grad_down[e])
-        torch.mm(grad_projected.T, rows[block], out=grad_gate_up[e])
-        torch.mm(grad_projected, gate_up[e], out=grad_rows[block])
-        if has_bias:
-            torch.sum(grad_block, dim=0, out=grad_down_bias[e])
-            torch.sum(grad_projected, dim=0, out=grad_gate_up_bias[e])
+    with onednn_products(x):
+        for e, block in blocks:
+            grad_block = grad_answers[block]
+            hidden, grad_projected = gated_backward(grad_block @ down[e], projected[block], activation)
+            torch.mm(grad_block.T, hidden, out=grad_down[e])
+            torch.mm(grad_projected.T, rows[block], out=grad_gate_up[e])
+            torch.mm(grad_projected, gate_up[e], out=grad_rows[block])
+            if has_bias:
+                torch.sum(grad_block, dim=0, out=grad_down_bias[e])
+                torch.sum(grad_projected, dim=0, out=grad_gate_up_bias[e])
     grad_x = _add_up(grad_rows, order, ends, weights.shape[1])
     return grad_x, grad_weights, grad_gate_up, grad_down, grad_gate_up_bias, grad_down_bias
 

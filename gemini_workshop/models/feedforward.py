@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gemini_workshop.config import LayerConfig, ModelConfig
+from gemini_workshop.models.linear import Linear, project
 
 
 def gelu(x: Float[Tensor, "..."], approximate: Literal["none", "tanh"] = "none") -> Float[Tensor, "..."]:
@@ -82,8 +83,8 @@ class FeedForward(nn.Module):
     def __init__(self, embed_dim: int, ffn_dim: int, activation: str, bias: bool = False) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]
-        self.up = nn.Linear(embed_dim, ffn_dim, bias=bias)
-        self.down = nn.Linear(ffn_dim, embed_dim, bias=bias)
+        self.up = Linear(embed_dim, ffn_dim, bias=bias)
+        self.down: nn.Linear = Linear(ffn_dim, embed_dim, bias=bias)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Transform each token on its own."""
@@ -96,13 +97,14 @@ class GatedFeedForward(nn.Module):
     def __init__(self, embed_dim: int, ffn_dim: int, activation: str, bias: bool = False) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]
-        self.gate = nn.Linear(embed_dim, ffn_dim, bias=bias)
-        self.up = nn.Linear(embed_dim, ffn_dim, bias=bias)
-        self.down = nn.Linear(ffn_dim, embed_dim, bias=bias)
+        self.gate = Linear(embed_dim, ffn_dim, bias=bias)
+        self.up = Linear(embed_dim, ffn_dim, bias=bias)
+        self.down: nn.Linear = Linear(ffn_dim, embed_dim, bias=bias)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Transform each token on its own."""
-        return self.down(gate_units(self.gate(x), self.up(x), self.activation))
+        gate, up = project(x, [self.gate, self.up])
+        return self.down(gate_units(gate, up, self.activation))
 
 
 def dense_feed_forward(config: ModelConfig, layer: LayerConfig) -> FeedForward | GatedFeedForward:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -26,6 +25,7 @@ from gemini_workshop.models.attention_layers import (
     Rotation,
 )
 from gemini_workshop.models.embeddings import alibi_slopes, rotary_cos_sin, segment_positions, sinusoidal_positions
+from gemini_workshop.models.linear import Linear, linear
 from gemini_workshop.models.normalization import OffsetRMSNorm, make_norm
 from gemini_workshop.models.rotary_scaling import rotary_magnitude, scaled_rotary_frequencies
 from gemini_workshop.models.transformer_block import TransformerBlock
@@ -90,7 +90,7 @@ class PerLayerEmbedding(nn.Module):
         L, D, P = config.num_layers, config.embed_dim, config.per_layer_embed_dim or 0
         self.num_layers = L
         self.embedding = nn.Embedding(config.vocab_size, L * P)
-        self.projection = nn.Linear(D, L * P, bias=False)
+        self.projection = Linear(D, L * P, bias=False)
         self.norm = make_norm(config, P)
 
     def forward(self, token_ids: Int[Tensor, "B T"], x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T L P"]:
@@ -122,7 +122,7 @@ class Transformer(nn.Module):
         self.per_layer_inputs = PerLayerEmbedding(config) if config.per_layer_embed_dim is not None else None
         self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in self.layers)
         self.norm: nn.Module = make_norm(config, D) if config.norm_placement != "post" else nn.Identity()
-        self.head = None if config.tied_head else nn.Linear(D, config.vocab_size, bias=False)
+        self.head: nn.Linear | None = None if config.tied_head else Linear(D, config.vocab_size, bias=False)
         turns = [(config.turning_channels(layer), layer.rope) for layer in self.layers if layer.rope is not None]
         self.rotary = nn.ModuleList(Rotary(*kind) for kind in dict.fromkeys(turns))
         self.rotary_of = [list(dict.fromkeys(turns)).index(kind) for kind in turns]  # which of them a layer uses
@@ -169,7 +169,7 @@ class Transformer(nn.Module):
 
     def logits(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Scores from hidden states: what the head reads."""
-        logits = F.linear(x, self.embedding.weight) if self.head is None else self.head(x)
+        logits = linear(x, self.embedding.weight) if self.head is None else self.head(x)
         return logits if self.config.final_softcap is None else softcap(logits, self.config.final_softcap)
 
     def hidden_states(

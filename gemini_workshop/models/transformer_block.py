@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gemini_workshop.config import LayerConfig, ModelConfig
 from gemini_workshop.models.attention_layers import KeyValueStore, Rotation, make_attention
 from gemini_workshop.models.feedforward import ACTIVATIONS, dense_feed_forward, gate_units
+from gemini_workshop.models.linear import Linear
 from gemini_workshop.models.moe import MixtureOfExperts
 from gemini_workshop.models.normalization import make_norm
 
@@ -82,8 +83,8 @@ class PerLayerInput(nn.Module):
         super().__init__()
         D, P = config.embed_dim, config.per_layer_embed_dim or 0
         self.activation = ACTIVATIONS[config.activation]
-        self.gate = nn.Linear(D, P, bias=False)
-        self.output = nn.Linear(P, D, bias=False)
+        self.gate = Linear(D, P, bias=False)
+        self.output = Linear(P, D, bias=False)
         self.output_norm = make_norm(config, D)
 
     def forward(self, x: Float[Tensor, "B T D"], per_layer: Float[Tensor, "B T P"]) -> Float[Tensor, "B T D"]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gemini_workshop.models.attention import AttentionRule
 from gemini_workshop.models.backends import fast_causal_attention
+from gemini_workshop.models.chunked_attention import suits_chunks
 from gemini_workshop.models.transformer import Transformer
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -24,10 +25,16 @@ WORTHWHILE = 0.9  # 16 bits must take less than this share of the time of 32, wh
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def attention_in_float32(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
-    """Attention kept out of autocast: on CPUs the fused kernel's bfloat16 backward is slower than its float32 one."""
-    with torch.autocast(query.device.type, enabled=False):
-        return fast_causal_attention(query.float(), key.float(), value.float(), rule)
+def attention_on_cpu(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
+    """Attention under autocast: in its dtype by products of chunks, or else in float32.
+
+    PyTorch's fused kernel is slower in bfloat16 than in float32, backwards, where a CPU has no matrix units.
+    """
+    device = query.device.type
+    low = torch.get_autocast_dtype(device)
+    dtype = low if suits_chunks(query, key, rule, low) else torch.float32
+    with torch.autocast(device, enabled=False):
+        return fast_causal_attention(query.to(dtype), key.to(dtype), value.to(dtype), rule)
 
 
 @contextmanager
@@ -37,7 +44,7 @@ def matrix_products_in(precision: str, model: Transformer) -> Iterator[None]:
         yield
         return
     device = next(model.parameters()).device.type
-    attention = model.attention_by(attention_in_float32) if device == "cpu" else nullcontext()
+    attention = model.attention_by(attention_on_cpu) if device == "cpu" else nullcontext()
     with attention, torch.autocast(device, dtype=DTYPES[precision]):
         yield
 

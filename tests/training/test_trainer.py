@@ -8,14 +8,14 @@ import torch
 
 from gemini_workshop.data.dataset import TokenWindows
 from gemini_workshop.errors import TrainingError
-from gemini_workshop.models.attention import PLAIN
+from gemini_workshop.models.attention import PLAIN, AttentionRule
 from gemini_workshop.models.attention_layers import GroupedQueryAttention
 from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.training.callbacks import Callback
 from gemini_workshop.training.losses import cross_entropy
 from gemini_workshop.training.objective import Objective
 from gemini_workshop.training.optimizer import make_optimizer
-from gemini_workshop.training.precision import attention_in_float32, matrix_products_in
+from gemini_workshop.training.precision import attention_on_cpu, matrix_products_in
 from gemini_workshop.training.schedule import learning_rate_at
 from gemini_workshop.training.trainer import evaluate, fit, train_step
 
@@ -223,7 +223,7 @@ def test_a_run_that_is_done_does_no_step(model, windows, training):
     assert recorder.steps == []
 
 
-def test_in_bf16_products_are_bfloat16_and_attention_is_not(model):
+def test_in_bf16_products_are_bfloat16_and_attention_where_chunks_suit(model):
     seen = {}
 
     def watch(_layer, _inputs, output):
@@ -232,13 +232,15 @@ def test_in_bf16_products_are_bfloat16_and_attention_is_not(model):
     layer = next(module for module in model.modules() if isinstance(module, GroupedQueryAttention))
     layer.query.register_forward_hook(watch)
     with matrix_products_in("bf16", model):
-        assert layer.attend is attention_in_float32
+        assert layer.attend is attention_on_cpu
         logits = model(torch.tensor([[1, 2, 3]]))
     assert seen["product"] == logits.dtype == torch.bfloat16
     assert layer.attend is fast_causal_attention
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     query = torch.randn(1, 6, 3, 4, dtype=torch.bfloat16)
-    assert attention_in_float32(query, query[:, :2], query[:, :2], PLAIN).dtype == torch.float32
+    key = query[:, :2]
+    assert attention_on_cpu(query, key, key, PLAIN).dtype == torch.bfloat16
+    assert attention_on_cpu(query, key, key, AttentionRule(softcap=5.0)).dtype == torch.float32
 
 
 def test_bf16_trains_to_nearly_the_same_loss(config, model, windows, training):

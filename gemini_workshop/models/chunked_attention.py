@@ -1,0 +1,117 @@
+"""Causal attention by plain matrix products, for gradients on a CPU.
+
+A chunk of queries sees the keys up to its own last one, so nearly half of the scores are never computed. Each chunk is
+one product for all sequences and heads, and its shares are kept for the backward pass.
+
+    chunks of 2 queries      keys 0 1 2 3 4 5
+                  queries 0 1    |# .|
+                                 |# #|            Only the last square of a chunk needs a mask.
+                          2 3    |# # # .|
+                                 |# # # #|
+                          4 5    |# # # # # .|
+                                 |# # # # # #|
+
+PyTorch's fused kernel multiplies far smaller tiles and computes the shares again: less memory, but more time, in
+bfloat16 most of all (``gemini-workshop benchmark attention``).
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from gemini_workshop.models.attention import PLAIN, AttentionRule
+from gemini_workshop.models.onednn import onednn_products
+
+CHUNK_TOKENS = 64
+LONGEST_TOKENS = 1024  # beyond, the shares take too much memory
+
+
+def suits_chunks(query: Tensor, key: Tensor, rule: AttentionRule, dtype: torch.dtype) -> bool:
+    """Whether :func:`chunked_causal_attention` knows how, and is worth it in ``dtype``.
+
+    It knows plain attention of a whole text to itself. A single chunk is no faster than the fused kernel in float32.
+    """
+    T, S = query.shape[2], key.shape[2]
+    is_plain = rule.softcap is None and rule.sinks is None and rule.slopes is None and rule.segment_ids is None
+    sees_all = rule.window_tokens is None or rule.window_tokens >= S
+    shortest = CHUNK_TOKENS + 1 if dtype == torch.float32 else 2
+    return is_plain and sees_all and shortest <= T == S <= LONGEST_TOKENS
+
+
+def chunked_causal_attention(
+    query: Float[Tensor, "B H T C"],
+    key: Float[Tensor, "B K T C"],
+    value: Float[Tensor, "B K T Cv"],
+    rule: AttentionRule = PLAIN,
+) -> Float[Tensor, "B H T Cv"]:
+    """:func:`~gemini_workshop.models.attention.causal_attention` where :func:`suits_chunks`, in the inputs' dtype."""
+    scale = query.shape[-1] ** -0.5 if rule.scale is None else rule.scale
+    return _ChunkedAttention.apply(query, key, value, scale)
+
+
+class _Heads:
+    """Queries, or what has their shape, with all heads that read the same keys below each other in a chunk."""
+
+    def __init__(self, x: Float[Tensor, "B H T C"], num_kv_heads: int) -> None:
+        B, H, T, C = x.shape
+        self.grouped = x.reshape(B * num_kv_heads, H // num_kv_heads, T, C)
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "n rows C"]:
+        """One chunk's."""
+        return self.grouped[:, :, start:stop].flatten(1, 2)
+
+    def write(self, rows: Float[Tensor, "n rows C"], start: int, stop: int) -> None:
+        """Put one chunk's into its place."""
+        self.grouped[:, :, start:stop] = rows.unflatten(1, (-1, stop - start))
+
+
+class _ChunkedAttention(torch.autograd.Function):
+    """The computation and its derivative; autograd itself would fill and add a gradient of all keys for each chunk."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        K, keys, values = key.shape[1], key.flatten(0, 1), value.flatten(0, 1)
+        output = _Heads(query.new_empty(*query.shape[:3], value.shape[-1]), K)
+        queries = _Heads(query * scale, K)
+        square = query.new_full((CHUNK_TOKENS, CHUNK_TOKENS), float("-inf")).triu_(1)
+        all_shares = []
+        with onednn_products(query):
+            for start, stop in _chunks(query.shape[2]):
+                scores = queries.rows(start, stop) @ keys[:, :stop].mT
+                scores.unflatten(1, (-1, stop - start))[..., start:].add_(square[: stop - start, : stop - start])
+                shares = torch.softmax(scores, dim=-1)
+                output.write(shares @ values[:, :stop], start, stop)
+                all_shares.append(shares)
+        ctx.save_for_backward(queries.grouped, keys, values, *all_shares)
+        ctx.scale = scale
+        return output.grouped.view(*query.shape[:3], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The last chunk, which sees all keys, comes first; the others add to its gradients."""
+        grouped, keys, values, *all_shares = ctx.saved_tensors
+        (B, H, T, _), K = grad.shape, len(keys) // len(grad)
+        queries, grads = _Heads(grouped.view(B, H, T, -1), K), _Heads(grad, K)
+        grad_query = _Heads(torch.empty_like(grouped).view(B, H, T, -1), K)
+        grad_keys, grad_values = torch.empty_like(keys), torch.empty_like(values)
+        with onednn_products(grad):
+            for (start, stop), shares in reversed(list(zip(_chunks(T), all_shares, strict=True))):
+                g, q = grads.rows(start, stop), queries.rows(start, stop)
+                grad_scores = torch.ops.aten._softmax_backward_data(g @ values[:, :stop].mT, shares, -1, shares.dtype)
+                if stop == T:
+                    torch.bmm(shares.mT, g, out=grad_values)
+                    torch.bmm(grad_scores.mT, q, out=grad_keys)
+                else:
+                    grad_values[:, :stop] += shares.mT @ g
+                    grad_keys[:, :stop] += grad_scores.mT @ q
+                grad_query.write(grad_scores @ keys[:, :stop], start, stop)
+        grad_query = grad_query.grouped.view(B, H, T, -1) * ctx.scale
+        return grad_query, grad_keys.unflatten(0, (B, K)), grad_values.unflatten(0, (B, K)), None
+
+
+def _chunks(T: int) -> list[tuple[int, int]]:
+    return [(start, min(start + CHUNK_TOKENS, T)) for start in range(0, T, CHUNK_TOKENS)]
