@@ -8,14 +8,17 @@ Source: label smoothing: Szegedy et al. 2015, arXiv:1512.00567, section 7; z-los
 arXiv:2204.02311, section 5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 IGNORE_INDEX = -100
+NEAR_LOGITS = 2**18  # so many stay near the core of a CPU
 
 
 def shift_targets(token_ids: Int[Tensor, "B N"]) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
@@ -59,16 +62,62 @@ def token_losses(
         z_loss_weight: weight of ``logsumexp`` squared, which keeps the logits from drifting: adding a constant to
             all of them changes no probability, and costs with this.
     """
-    wide = logits if logits.dtype == torch.float64 else logits.float()
     counts = targets != ignore_index
-    chosen = wide.gather(-1, targets.where(counts, 0).unsqueeze(-1)).squeeze(-1)
-    total = wide.logsumexp(dim=-1)
+    total, chosen = _total_and_chosen(logits, targets.where(counts, 0))
     losses = total - chosen
     if label_smoothing:
-        losses = (1 - label_smoothing) * losses + label_smoothing * (total - wide.mean(dim=-1))
+        losses = (1 - label_smoothing) * losses + label_smoothing * (total - _wide(logits).mean(dim=-1))
     if z_loss_weight:
         losses = losses + z_loss_weight * total.square()
     return losses * counts
+
+
+def _total_and_chosen(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """``logsumexp`` of the logits, and the target's logit."""
+    if torch.compiler.is_compiling():  # the compiler fuses these by itself
+        wide = _wide(logits)
+        return wide.logsumexp(dim=-1), wide.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return _TotalAndChosen.apply(logits, targets)
+
+
+class _TotalAndChosen(torch.autograd.Function):
+    """Logits are the largest tensor of a step. Autograd would make five more of that size, this makes their gradient.
+
+    On a CPU it is written a few rows at a time, which stay near the core.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        chosen = _wide(logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1))
+        total = torch.cat([_wide(rows).logsumexp(dim=-1) for rows in _few_rows(logits)]).view_as(chosen)
+        ctx.save_for_backward(logits, targets, total)
+        return total, chosen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor, grad_chosen: Tensor) -> tuple[Tensor, None]:
+        logits, targets, total = ctx.saved_tensors
+        grad = torch.empty_like(logits)
+        columns = (
+            x.flatten().unsqueeze(-1).split(_num_rows(logits)) for x in (total, grad_total, grad_chosen, targets)
+        )
+        for rows, into, *column in zip(_few_rows(logits), _few_rows(grad), *columns, strict=True):
+            row_total, row_grad_total, row_grad_chosen, row_targets = column
+            shares = (_wide(rows) - row_total).exp_().mul_(row_grad_total)
+            into.copy_(shares.scatter_add_(-1, row_targets, row_grad_chosen))
+        return grad, None
+
+
+def _few_rows(logits: Tensor) -> Sequence[Tensor]:
+    return logits.flatten(0, -2).split(_num_rows(logits))
+
+
+def _num_rows(logits: Tensor) -> int:
+    return max(1, (NEAR_LOGITS if logits.device.type == "cpu" else logits.numel()) // logits.shape[-1])
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def chunked_token_losses(

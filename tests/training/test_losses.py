@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gemini_workshop.training import losses
 from gemini_workshop.training.losses import (
     chunked_token_losses,
     count_targets,
@@ -128,3 +129,23 @@ def test_chunks_never_hold_the_logits_of_all_tokens():
 
     chunked_token_losses(HIDDEN.clone().requires_grad_(), to_logits, TARGETS, 4).sum().backward()
     assert sizes == [4, 4, 2, 2, 4, 4]  # forwards, and once more for the gradients
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("near_logits", [1, 30, 10_000])
+def test_the_gradient_written_a_few_rows_at_a_time_is_that_of_autograd(monkeypatch, dtype, near_logits):
+    monkeypatch.setattr(losses, "NEAR_LOGITS", near_logits)
+    targets, weights = TARGETS.clone(), torch.arange(10.0).view(2, 5)
+    targets[1, 2] = -100
+    ours = LOGITS.to(dtype).clone().requires_grad_()
+    wide = ours.detach().double().clone().requires_grad_()
+    found = token_losses(ours, targets, label_smoothing=0.1, z_loss_weight=0.01)
+    (found * weights).sum().backward()
+    total = wide.logsumexp(dim=-1)
+    expected = 0.9 * (total - wide.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1))
+    expected = (expected + 0.1 * (total - wide.mean(dim=-1)) + 0.01 * total.square()) * (targets >= 0)
+    (expected * weights).sum().backward()
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}[dtype]
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(ours.grad.double(), wide.grad, rtol=tolerance, atol=tolerance)
+    assert ours.grad.dtype == dtype
