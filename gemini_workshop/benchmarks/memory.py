@@ -126,7 +126,9 @@ def shared_footprints(model: ModelConfig, trainings: dict[str, TrainingConfig], 
             (Path(folder) / f"{name}.yaml").write_text(to_yaml(whole), "utf-8")
         launch(count, [sys.executable, "-m", "gemini_workshop.benchmarks.memory", folder])
         found = [Footprint(**json.loads(path.read_text())) for path in Path(folder).glob("*.json")]
-    return [max((one for one in found if one.name == name), key=lambda one: one.peak) for name in trainings]
+    return [
+        max((one for one in found if one.name == name), key=lambda one: (one.memory, one.peak)) for name in trainings
+    ]
 
 
 def measure_this_process(folder: Path) -> None:
