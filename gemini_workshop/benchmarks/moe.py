@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, products_alone
-from gemini_workshop.config import ModelConfig, MoEConfig, RotaryConfig
+from gemini_workshop.config import ModelConfig, MoEConfig, RotaryConfig, TrainingConfig
 from gemini_workshop.models.moe import MixtureOfExperts
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.precision import matrix_products_in
+from gemini_workshop.training.objective import Objective
+from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.precision import Precision
+from gemini_workshop.training.trainer import train_step
 
 EXPERTS = MoEConfig(num_experts=8, experts_per_token=2, expert_dim=512)
 EMBED_DIM, NUM_TOKENS = 256, (64, 2048)
@@ -106,7 +109,7 @@ def check_same(layers: dict[str, nn.Module], x: Tensor, direction: Tensor) -> No
 
 
 def compare_training(num_layers: int, batch_shape: Sequence[int], rounds: int) -> list[Comparison]:
-    """Ours in float32 and in bfloat16, with the fused AdamW that our training takes.
+    """Ours in float32 and in bfloat16, as the trainer runs it, routers' losses and all.
 
     Theirs in float32: eager with PyTorch's default AdamW, which the goals are about, and at its best, with grouped
     matrix products and the fused AdamW.
@@ -117,16 +120,21 @@ def compare_training(num_layers: int, batch_shape: Sequence[int], rounds: int) -
     token_ids = torch.randint(VOCAB_SIZE, (batch_shape[0], batch_shape[1] + 1), generator=generator)
     inputs, targets = token_ids[:, :-1], token_ids[:, 1:]
 
-    def training(model: nn.Module, precision: str, is_fused: bool) -> Callable[[], None]:
+    def ours(precision: Precision) -> Callable[[], object]:
+        model = _our_model(num_layers)
+        config = TrainingConfig(
+            steps=1, warmup_steps=0, batch_size=batch_shape[0], learning_rate=1e-4, precision=precision
+        )
+        objective, optimizer = Objective(model, config), make_optimizer(model, config)
+        return lambda: train_step(objective, optimizer, inputs, targets, config.learning_rate)
+
+    def theirs(implementation: str, is_fused: bool) -> Callable[[], None]:
+        model = MixtralForCausalLM(_mixtral_config(implementation, num_layers))
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=is_fused)
 
         def run() -> None:
             optimizer.zero_grad()
-            if isinstance(model, Transformer):
-                with matrix_products_in(precision, model):
-                    logits = model(inputs)
-            else:
-                logits = model(inputs, use_cache=False).logits
+            logits = model(inputs, use_cache=False).logits
             F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten()).backward()
             optimizer.step()
 
@@ -134,10 +142,10 @@ def compare_training(num_layers: int, batch_shape: Sequence[int], rounds: int) -
 
     peers = {EAGER: "eager", BEST: "grouped_mm, fused AdamW"}
     contestants = {
-        "fp32": training(_our_model(num_layers), "fp32", is_fused=True),
-        "bf16": training(_our_model(num_layers), "bf16", is_fused=True),
-        EAGER: training(MixtralForCausalLM(_mixtral_config(EAGER, num_layers)), "fp32", is_fused=False),
-        BEST: training(MixtralForCausalLM(_mixtral_config(GROUPED, num_layers)), "fp32", is_fused=True),
+        "fp32": ours("fp32"),
+        "bf16": ours("bf16"),
+        EAGER: theirs(EAGER, is_fused=False),
+        BEST: theirs(GROUPED, is_fused=True),
     }
     shapes = _model_shapes(num_layers, inputs.numel())
     contestants |= {f"{PRODUCTS} in {name}": products_alone(shapes, name) for name in ("fp32", "bf16")}

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, products_alone
 from gemini_workshop.benchmarks.plain_gpt2 import PlainGPT2, plain_adamw, plain_step
 from gemini_workshop.config import ModelConfig, TrainingConfig
+from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.objective import Objective
 from gemini_workshop.training.optimizer import make_optimizer
-from gemini_workshop.training.precision import Precision, measure_precision
+from gemini_workshop.training.precision import DTYPES, Precision, measure_precision
 from gemini_workshop.training.trainer import compiled, train_step
 
 
@@ -132,17 +132,18 @@ def gpt2_config(size: Size) -> ModelConfig:
 
 
 def least(size: Size, precision: str) -> Callable[[], None]:
-    """What a step of either side takes at least: its matrix products, and PyTorch's attention in float32."""
+    """What a step of either side takes at least: its matrix products and its attention."""
     rows, D = size.batch_size * size.context_tokens, size.embed_dim
     block = [(rows, D, 3 * D), (rows, D, D), (rows, D, 4 * D), (rows, 4 * D, D)]
     products = products_alone([*block * size.num_layers, (rows, D, size.vocab_size)], precision)
     shape = (size.batch_size, size.num_heads, size.context_tokens, D // size.num_heads)
-    query, key, value, grad = (torch.randn(shape, requires_grad=i < 3) for i in range(4))
+    dtype = DTYPES.get(precision, torch.float32)
+    query, key, value, grad = (torch.randn(shape, dtype=dtype, requires_grad=i < 3) for i in range(4))
 
     def run() -> None:
         products()
         for _ in range(size.num_layers):
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+            mixed = fast_causal_attention(query, key, value)
             torch.autograd.grad(mixed, (query, key, value), grad)
 
     return run
