@@ -19,6 +19,8 @@ from gemini_workshop.models.gates import gated, gated_backward
 from gemini_workshop.models.onednn import onednn_products
 from gemini_workshop.models.routing import Routing
 
+FEW_ROWS = 32  # of an expert, on average
+
 
 def moe_forward(
     x: Float[Tensor, "N D"],
@@ -34,7 +36,8 @@ def moe_forward(
     Args:
         gate_up: the F rows of the gate first, then the F rows of the other projection up.
     """
-    compute = grouped_experts if has_grouped_mm(x, gate_up, down) else experts_one_by_one
+    is_grouped = has_grouped_mm(x, routing.experts.numel(), gate_up, down)
+    compute = grouped_experts if is_grouped else experts_one_by_one
     return compute(x, routing, gate_up, down, activation, gate_up_bias, down_bias)
 
 
@@ -69,13 +72,19 @@ def sort_by_expert(experts: Int[Tensor, "N A"], num_experts: int) -> tuple[Int[T
     return order, torch.searchsorted(in_order, torch.arange(num_experts, device=experts.device), right=True)
 
 
-def has_grouped_mm(x: Tensor, gate_up: Tensor, down: Tensor) -> bool:
-    """Whether PyTorch multiplies all experts' blocks by one kernel that is worth it: on a GPU, in bfloat16.
+def has_grouped_mm(x: Tensor, num_choices: int, gate_up: Tensor, down: Tensor) -> bool:
+    """Whether PyTorch multiplies all experts' blocks by one kernel that is worth it.
 
-    Its rows must begin at multiples of 16 bytes. On the CPU, one expert after the other was faster for many tokens.
+    It is on a GPU, in bfloat16; and on a CPU for gradients of few rows, where calls cost more than products. Its rows
+    must begin at multiples of 16 bytes.
     """
     is_aligned = all(size % 8 == 0 for size in (*gate_up.shape[1:], *down.shape[1:]))
-    return x.is_cuda and x.dtype == torch.bfloat16 and hasattr(F, "grouped_mm") and is_aligned
+    if x.is_cuda:
+        is_worth_it = x.dtype == torch.bfloat16
+    else:
+        needs_gradient = torch.is_grad_enabled() and gate_up.requires_grad
+        is_worth_it = needs_gradient and x.dtype == torch.float32 and num_choices <= FEW_ROWS * len(gate_up)
+    return is_worth_it and is_aligned and hasattr(F, "grouped_mm")
 
 
 def grouped_experts(

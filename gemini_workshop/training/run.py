@@ -38,6 +38,7 @@ from gemini_workshop.training.checkpointing import (
 )
 from gemini_workshop.training.distributed import check_shares, distributed, share_model, shared_optimizer
 from gemini_workshop.training.ema import WeightAverage
+from gemini_workshop.training.memory import keep_freed_memory
 from gemini_workshop.training.precision import MeasuredPrecision, measure_precision
 from gemini_workshop.training.processes import ALONE, Processes, broadcast_object
 from gemini_workshop.training.trainer import Outcome, Patience, fit, gradient_scaler
@@ -188,6 +189,7 @@ def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | Non
     Raises:
         TrainingError: as ``fit``; also if the run's folder is full, or can no longer be written to.
     """
+    keep_freed_memory()
     try:
         return fit(
             run.model,

@@ -8,7 +8,12 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from gemini_workshop.config import MoEConfig
-from gemini_workshop.models.experts import dense_moe_forward, grouped_experts, moe_forward
+from gemini_workshop.models.experts import (
+    dense_moe_forward,
+    experts_one_by_one,
+    grouped_experts,
+    has_grouped_mm,
+)
 from gemini_workshop.models.gates import CLAMPED_SWISH, DERIVATIVES, gated, gated_backward
 from gemini_workshop.models.moe import (
     MixtureOfExperts,
@@ -209,9 +214,26 @@ def test_the_grouped_kernel_gives_what_the_experts_give_one_by_one(name, generat
     experts, routing = layer.experts, layer.router(x)
     weights = (experts.gate_up, experts.down, experts.activation, experts.gate_up_bias, experts.down_bias)
     of = [x, *layer.parameters()]
-    grouped, alone = grouped_experts(x, routing, *weights), moe_forward(x, routing, *weights)
+    grouped, alone = grouped_experts(x, routing, *weights), experts_one_by_one(x, routing, *weights)
     torch.testing.assert_close(grouped, alone, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gradients(grouped, of), gradients(alone, of), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not hasattr(torch.nn.functional, "grouped_mm"), reason="this PyTorch has no grouped_mm")
+@pytest.mark.parametrize(
+    ("num_choices", "width", "dtype", "needs_gradient", "is_grouped"),
+    [
+        (128, 16, torch.float32, True, True),
+        (129, 16, torch.float32, True, False),
+        (128, 15, torch.float32, True, False),
+        (128, 16, torch.bfloat16, True, False),
+        (128, 16, torch.float32, False, False),
+    ],
+)
+def test_on_a_cpu_gradients_of_few_rows_take_the_grouped_kernel(num_choices, width, dtype, needs_gradient, is_grouped):
+    gate_up, down = torch.zeros(4, 2 * width, 8, requires_grad=True), torch.zeros(4, 8, width, requires_grad=True)
+    with torch.set_grad_enabled(needs_gradient):
+        assert has_grouped_mm(torch.zeros(5, 8, dtype=dtype), num_choices, gate_up, down) == is_grouped
 
 
 def test_the_router_may_read_something_else_than_the_experts(make, x):
