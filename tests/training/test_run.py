@@ -113,3 +113,12 @@ def test_a_token_outside_the_vocabulary_is_named_with_its_place(tmp_path):
     run.text.train_ids[33] = 270
     with pytest.raises(DataError, match=r"token id 270 at position 33 is outside the vocabulary of 270"):
         stories.finish(run)
+
+
+def test_training_keeps_the_memory_it_frees(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(runs, "keep_freed_memory", lambda: called.append(True))
+    run = stories.start(tmp_path)
+    assert not called
+    stories.finish(run)
+    assert called == [True]
