@@ -1,7 +1,7 @@
-"""Attention through a window of 512 tokens against PyTorch's kernel: without a window, and with the window as a mask.
+"""Attention through a window of 512 tokens, and of short whole texts by chunks, against PyTorch's kernel.
 
-One sequence, 8 heads of 64 channels, float32, one thread. The same function is forward and backward by all: before
-anything is timed, it is checked that the windowed ones give the same output.
+The window is compared with the kernel without one, and with the window as a mask. One sequence, 8 heads of 64 channels,
+float32, one thread. Before anything is timed, it is checked that those that compute the same give the same output.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from torch import Tensor
 from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, format_table
 from gemini_workshop.benchmarks.memory import peak_bytes
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule
+from gemini_workshop.models.chunked_attention import chunked_causal_attention
 from gemini_workshop.models.fused_attention import fused_causal_attention
 from gemini_workshop.models.sliding_window import sliding_window_attention
 
@@ -26,11 +27,17 @@ SPEED_GOALS: dict[tuple[str, str], dict[int, tuple[float, float]]] = {
     (FULL, "forward + backward"): {2048: (1.15, 1.4), 4096: (1.5, 2.2), 8192: (2.0, 3.5)},
     (MASKED, "forward"): {2048: (2.2, 2.8), 4096: (4.2, 5.0), 8192: (8.5, 10.0)},
 }
+WHOLE_LENGTHS = (128, 256, 512, 1024)  # of texts that training reads whole
 MEMORY_GOALS = {8192: (64, 40)}  # MiB at most
 
 
-def report(lengths: Sequence[int] = LENGTHS, window_tokens: int = WINDOW_TOKENS, rounds: int = 5) -> str:
-    """The tables of speed and of memory."""
+def report(
+    lengths: Sequence[int] = LENGTHS,
+    window_tokens: int = WINDOW_TOKENS,
+    rounds: int = 5,
+    whole_lengths: Sequence[int] = WHOLE_LENGTHS,
+) -> str:
+    """The tables of speed and of memory through a window, and of the speed of whole texts."""
     attentions, speed, memory = contestants(window_tokens), [], []
     for num_tokens in lengths:
         inputs = draw(num_tokens)
@@ -44,6 +51,10 @@ def report(lengths: Sequence[int] = LENGTHS, window_tokens: int = WINDOW_TOKENS,
         [
             comparison_table(f"Window of {window_tokens} tokens: CPU time against scaled_dot_product_attention", speed),
             format_table("Memory of forward + backward beyond inputs and gradients, MiB", header, memory),
+            comparison_table(
+                "Whole texts by chunks, forward + backward, against scaled_dot_product_attention in float32",
+                [row for length in whole_lengths for row in compare_chunks(length, rounds)],
+            ),
         ]
     )
 
@@ -105,6 +116,29 @@ def compare_speed(
                 )
             )
     return comparisons
+
+
+def compare_chunks(num_tokens: int, rounds: int) -> list[Comparison]:
+    """What training on a CPU computes, in float32 and in bfloat16; the kernel is faster in float32 than in bfloat16."""
+    exact = draw(num_tokens)
+    rounded = [x.detach().bfloat16().requires_grad_() for x in exact]
+    query, key, value = exact
+    ours, theirs = chunked_causal_attention(query, key, value), fused_causal_attention(query, key, value)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+    def both(attend: Callable[..., Tensor], inputs: list[Tensor]) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(attend(*inputs), inputs, torch.ones_like(inputs[0]))
+
+    steps = {
+        "kernel": both(fused_causal_attention, exact),
+        "float32": both(chunked_causal_attention, exact),
+        "bfloat16": both(chunked_causal_attention, rounded),
+    }
+    seconds = cpu_seconds(steps, rounds=rounds, title=f"chunks, {num_tokens:,} tokens")
+    return [
+        Comparison(setting=f"{dtype}, {num_tokens} tokens", ours_seconds=seconds[dtype], peer_seconds=seconds["kernel"])
+        for dtype in ("float32", "bfloat16")
+    ]
 
 
 def compare_memory(attentions: dict[str, Callable[..., Tensor]], inputs: list[Tensor], has_goals: bool) -> list[str]:

@@ -16,13 +16,16 @@ def attention(
     rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Short texts, one round: seconds instead of minutes.")] = False,
 ) -> None:
-    """Attend through a window, against PyTorch's kernel without a window and with a mask: time and memory.
+    """Attend through a window, and to short whole texts by chunks, against PyTorch's kernel: time and memory.
 
     Example: gemini-workshop benchmark attention --rounds 3
     """
     from gemini_workshop.benchmarks.attention import report
 
-    typer.echo(report(lengths=(128, 256), window_tokens=64, rounds=1) if quick else report(rounds=rounds))
+    if quick:
+        typer.echo(report(lengths=(128, 256), window_tokens=64, rounds=1, whole_lengths=(128,)))
+    else:
+        typer.echo(report(rounds=rounds))
 
 
 @app.command()

@@ -7,8 +7,8 @@ from gemini_workshop.benchmarks.attention import FULL, MASKED, OURS, check_same,
 
 @pytest.fixture(scope="module")
 def tables():
-    speed, memory = attention.report(lengths=(65, 130), window_tokens=64, rounds=1).split("\n\n")
-    return speed.splitlines(), memory.splitlines()
+    tables = attention.report(lengths=(65, 130), window_tokens=64, rounds=1, whole_lengths=(65,)).split("\n\n")
+    return [table.splitlines() for table in tables]
 
 
 def test_every_length_is_compared_with_both_peers_forward_and_backward(tables):
@@ -22,13 +22,24 @@ def test_every_length_is_compared_with_both_peers_forward_and_backward(tables):
 
 
 def test_both_tables_have_columns_for_must_and_aim_that_stay_empty_for_other_windows(tables):
-    for header, *rows in (table[1:] for table in tables):
+    for header, *rows in (table[1:] for table in tables[:2]):
         assert header.split()[-2:] == ["must", "aim"]
         assert all(len(row) <= header.index("must") for row in rows)
 
 
+def test_chunks_are_compared_in_both_number_formats(tables):
+    assert [line.split("tokens")[0] for line in tables[2][2:]] == ["float32, 65 ", "bfloat16, 65 "]
+
+
+def test_chunks_that_compute_something_else_are_not_timed(monkeypatch):
+    monkeypatch.setattr(attention, "chunked_causal_attention", lambda query, key, value: value)
+    with pytest.raises(AssertionError, match="not close"):
+        attention.compare_chunks(65, 1)
+
+
 def test_every_goal_is_printed(monkeypatch):
     monkeypatch.setattr(attention, "compare_memory", lambda *_: [""] * 7)
+    monkeypatch.setattr(attention, "compare_chunks", lambda *_: [])
     monkeypatch.setattr(attention, "check_same", lambda *_: None)
     monkeypatch.setattr(attention, "draw", lambda length: [torch.zeros(1, 1, length, 1)] * 3)
     monkeypatch.setattr(attention, "cpu_seconds", lambda steps, **_: {OURS: 1.0, FULL: 2.0, MASKED: 9.0})
