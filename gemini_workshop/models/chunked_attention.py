@@ -11,6 +11,8 @@ one product for all sequences and heads, and its shares are kept for the backwar
                           4 5    |# # # # # .|
                                  |# # # # # #|
 
+Through a window, a chunk sees the keys from the first in the window of its first query.
+
 PyTorch's fused kernel multiplies far smaller tiles and computes the shares again: less memory, but more time, in
 bfloat16 most of all (``gemini-workshop benchmark attention``).
 """
@@ -32,13 +34,13 @@ LONGEST_TOKENS = 1024  # beyond, the shares take too much memory
 def suits_chunks(query: Tensor, key: Tensor, rule: AttentionRule, dtype: torch.dtype) -> bool:
     """Whether :func:`chunked_causal_attention` knows how, and is worth it in ``dtype``.
 
-    It knows plain attention of a whole text to itself. A single chunk is no faster than the fused kernel in float32.
+    It knows plain attention of a whole text to itself, also through a window. A single chunk is no faster than the
+    fused kernel in float32.
     """
     T, S = query.shape[2], key.shape[2]
     is_plain = rule.softcap is None and rule.sinks is None and rule.slopes is None and rule.segment_ids is None
-    sees_all = rule.window_tokens is None or rule.window_tokens >= S
     shortest = CHUNK_TOKENS + 1 if dtype == torch.float32 else 2
-    return is_plain and sees_all and shortest <= T == S <= LONGEST_TOKENS
+    return is_plain and shortest <= T == S <= LONGEST_TOKENS
 
 
 def chunked_causal_attention(
@@ -49,7 +51,7 @@ def chunked_causal_attention(
 ) -> Float[Tensor, "B H T Cv"]:
     """:func:`~gemini_workshop.models.attention.causal_attention` where :func:`suits_chunks`, in the inputs' dtype."""
     scale = query.shape[-1] ** -0.5 if rule.scale is None else rule.scale
-    return _ChunkedAttention.apply(query, key, value, scale)
+    return _ChunkedAttention.apply(query, key, value, scale, min(rule.window_tokens or LONGEST_TOKENS, LONGEST_TOKENS))
 
 
 class _Heads:
@@ -72,46 +74,52 @@ class _ChunkedAttention(torch.autograd.Function):
     """The computation and its derivative; autograd itself would fill and add a gradient of all keys for each chunk."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int) -> Tensor:
         K, keys, values = key.shape[1], key.flatten(0, 1), value.flatten(0, 1)
         output = _Heads(query.new_empty(*query.shape[:3], value.shape[-1]), K)
         queries = _Heads(query * scale, K)
-        square = query.new_full((CHUNK_TOKENS, CHUNK_TOKENS), float("-inf")).triu_(1)
+        future = query.new_full((CHUNK_TOKENS, CHUNK_TOKENS), float("-inf")).triu_(1)
         all_shares = []
         with onednn_products(query):
-            for start, stop in _chunks(query.shape[2]):
-                scores = queries.rows(start, stop) @ keys[:, :stop].mT
-                scores.unflatten(1, (-1, stop - start))[..., start:].add_(square[: stop - start, : stop - start])
+            for first, start, stop in _chunks(query.shape[2], window):
+                scores = queries.rows(start, stop) @ keys[:, first:stop].mT
+                n, of_heads = stop - start, scores.unflatten(1, (-1, stop - start))
+                of_heads[..., start - first :].add_(future[:n, :n])
+                if stop - window > first:  # some keys at the left are behind the window of some queries
+                    past = query.new_full((n, stop - window - first), float("-inf")).tril_(start - window - first)
+                    of_heads[..., : past.shape[1]].add_(past)
                 shares = torch.softmax(scores, dim=-1)
-                output.write(shares @ values[:, :stop], start, stop)
+                output.write(shares @ values[:, first:stop], start, stop)
                 all_shares.append(shares)
         ctx.save_for_backward(queries.grouped, keys, values, *all_shares)
-        ctx.scale = scale
+        ctx.scale, ctx.window = scale, window
         return output.grouped.view(*query.shape[:3], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """The last chunk, which sees all keys, comes first; the others add to its gradients."""
+        """The last chunk comes first: without a window it sees all keys, and the others add to its gradients."""
         grouped, keys, values, *all_shares = ctx.saved_tensors
         (B, H, T, _), K = grad.shape, len(keys) // len(grad)
         queries, grads = _Heads(grouped.view(B, H, T, -1), K), _Heads(grad, K)
         grad_query = _Heads(torch.empty_like(grouped).view(B, H, T, -1), K)
-        grad_keys, grad_values = torch.empty_like(keys), torch.empty_like(values)
+        allocate = torch.empty_like if ctx.window >= T else torch.zeros_like
+        grad_keys, grad_values = allocate(keys), allocate(values)
         with onednn_products(grad):
-            for (start, stop), shares in reversed(list(zip(_chunks(T), all_shares, strict=True))):
-                g, q = grads.rows(start, stop), queries.rows(start, stop)
-                grad_scores = torch.ops.aten._softmax_backward_data(g @ values[:, :stop].mT, shares, -1, shares.dtype)
-                if stop == T:
+            for (first, start, stop), shares in reversed(list(zip(_chunks(T, ctx.window), all_shares, strict=True))):
+                g, q, seen = grads.rows(start, stop), queries.rows(start, stop), slice(first, stop)
+                grad_scores = torch.ops.aten._softmax_backward_data(g @ values[:, seen].mT, shares, -1, shares.dtype)
+                if stop - first == T:
                     torch.bmm(shares.mT, g, out=grad_values)
                     torch.bmm(grad_scores.mT, q, out=grad_keys)
                 else:
-                    grad_values[:, :stop] += shares.mT @ g
-                    grad_keys[:, :stop] += grad_scores.mT @ q
-                grad_query.write(grad_scores @ keys[:, :stop], start, stop)
+                    grad_values[:, seen] += shares.mT @ g
+                    grad_keys[:, seen] += grad_scores.mT @ q
+                grad_query.write(grad_scores @ keys[:, seen], start, stop)
         grad_query = grad_query.grouped.view(B, H, T, -1) * ctx.scale
-        return grad_query, grad_keys.unflatten(0, (B, K)), grad_values.unflatten(0, (B, K)), None
+        return grad_query, grad_keys.unflatten(0, (B, K)), grad_values.unflatten(0, (B, K)), None, None
 
 
-def _chunks(T: int) -> list[tuple[int, int]]:
-    return [(start, min(start + CHUNK_TOKENS, T)) for start in range(0, T, CHUNK_TOKENS)]
+def _chunks(T: int, window: int) -> list[tuple[int, int, int]]:
+    """Of each chunk the first key it sees, its first query, and where queries and keys end."""
+    return [(max(0, i - window + 1), i, min(i + CHUNK_TOKENS, T)) for i in range(0, T, CHUNK_TOKENS)]
