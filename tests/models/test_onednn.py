@@ -64,6 +64,14 @@ def test_rounding_is_noticed(monkeypatch):
 
 
 @pytest.mark.usefixtures("measured_anew")
+def test_autocast_does_not_mislead_the_measurement():
+    found = is_exact()
+    is_exact.cache_clear()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert is_exact() == found
+
+
+@pytest.mark.usefixtures("measured_anew")
 def test_a_pytorch_without_the_setting_is_left_alone(monkeypatch):
     monkeypatch.setattr(onednn, "_setting", lambda: None)
     assert not is_exact()
