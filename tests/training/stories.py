@@ -86,7 +86,7 @@ def lives(folder: Path, config: WorkshopConfig, cpu_seconds: float, deaths: int)
     for seconds in (b - a for a, b in pairwise([0.0, *cuts, cpu_seconds])):
         child = os.fork()
         if child == 0:
-            run = resume(folder) if checkpoint_paths(folder / "checkpoints") else start(folder, config)
+            run = begin(folder, config)
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_PROF, max(seconds, 1e-4))
             finish(run)
@@ -94,8 +94,13 @@ def lives(folder: Path, config: WorkshopConfig, cpu_seconds: float, deaths: int)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), f"a life ended by itself: {status}"
         died_saving.append(any((folder / "checkpoints").glob(".writing-*")))
-    finish(resume(folder))
+    finish(begin(folder, config))  # perhaps no life was long enough for a checkpoint
     return died_saving
+
+
+def begin(folder: Path, config: WorkshopConfig) -> runs.Run:
+    """Go on from the newest checkpoint, or from nothing where there is none."""
+    return resume(folder) if checkpoint_paths(folder / "checkpoints") else start(folder, config)
 
 
 if __name__ == "__main__":
