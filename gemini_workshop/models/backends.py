@@ -29,7 +29,8 @@ def fast_causal_attention(
     """:func:`~gemini_workshop.models.attention.causal_attention` by the kernel that suits the lengths."""
     S = key.shape[2]
     needs_gradient = torch.is_grad_enabled() and query.requires_grad
-    if needs_gradient and query.device.type == "cpu" and suits_chunks(query, key, rule, query.dtype):
+    is_own = query.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # autocast would leave mixed dtypes
+    if needs_gradient and is_own and suits_chunks(query, key, rule, query.dtype):
         return chunked_causal_attention(query, key, value, rule)
     if rule.window_tokens is None or max(SHORT_TOKENS, 2 * rule.window_tokens) > S:
         return fused_causal_attention(query, key, value, rule)

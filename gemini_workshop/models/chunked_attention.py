@@ -51,7 +51,8 @@ def chunked_causal_attention(
 ) -> Float[Tensor, "B H T Cv"]:
     """:func:`~gemini_workshop.models.attention.causal_attention` where :func:`suits_chunks`, in the inputs' dtype."""
     scale = query.shape[-1] ** -0.5 if rule.scale is None else rule.scale
-    return _ChunkedAttention.apply(query, key, value, scale, min(rule.window_tokens or LONGEST_TOKENS, LONGEST_TOKENS))
+    window = query.shape[2] if rule.window_tokens is None else rule.window_tokens
+    return _ChunkedAttention.apply(query, key, value, scale, window)
 
 
 class _Heads:

@@ -97,10 +97,8 @@ class _TotalAndChosen(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_total: Tensor, grad_chosen: Tensor) -> tuple[Tensor, None]:
         logits, targets, total = ctx.saved_tensors
-        grad = torch.empty_like(logits)
-        columns = (
-            x.flatten().unsqueeze(-1).split(_num_rows(logits)) for x in (total, grad_total, grad_chosen, targets)
-        )
+        grad = torch.empty_like(logits, memory_format=torch.contiguous_format)  # rows are written through views
+        columns = (x.reshape(-1, 1).split(_num_rows(logits)) for x in (total, grad_total, grad_chosen, targets))
         for rows, into, *column in zip(_few_rows(logits), _few_rows(grad), *columns, strict=True):
             row_total, row_grad_total, row_grad_chosen, row_targets = column
             shares = (_wide(rows) - row_total).exp_().mul_(row_grad_total)
@@ -109,7 +107,7 @@ class _TotalAndChosen(torch.autograd.Function):
 
 
 def _few_rows(logits: Tensor) -> Sequence[Tensor]:
-    return logits.flatten(0, -2).split(_num_rows(logits))
+    return logits.reshape(-1, logits.shape[-1]).split(_num_rows(logits))
 
 
 def _num_rows(logits: Tensor) -> int:

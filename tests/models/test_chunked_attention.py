@@ -9,6 +9,8 @@ from gemini_workshop.models import backends
 from gemini_workshop.models.attention import PLAIN, AttentionRule, causal_attention
 from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.chunked_attention import LONGEST_TOKENS, chunked_causal_attention, suits_chunks
+from gemini_workshop.models.transformer import Transformer
+from tests.models.variants import VARIANTS
 
 WHOLE = (2, 6, 3, 150, 8, 8)  # B, H, K, T, C, Cv
 
@@ -48,6 +50,21 @@ def test_outputs_and_gradients_equal_the_definition(sizes, scale, window):
     ours = with_gradients(chunked_causal_attention, *inputs(*sizes), rule)
     expected = with_gradients(causal_attention, *inputs(*sizes), rule)
     torch.testing.assert_close(ours, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_a_text_longer_than_it_suits_is_still_seen_whole():
+    given = inputs(1, 1, 1, LONGEST_TOKENS + 70, 4, 4)
+    torch.testing.assert_close(chunked_causal_attention(*given[:3]), causal_attention(*given[:3]))
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3", "deepseek"])
+def test_under_an_autocast_of_ones_own_a_model_still_learns(name):
+    model = Transformer(VARIANTS[name])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(torch.randint(13, (2, 100)))
+    logits.float().square().mean().backward()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)
+    assert model.blocks[0].attention.output.weight.grad.norm() > 0
 
 
 def test_bfloat16_is_a_rounding_away():

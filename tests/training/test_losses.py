@@ -149,3 +149,13 @@ def test_the_gradient_written_a_few_rows_at_a_time_is_that_of_autograd(monkeypat
     torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(ours.grad.double(), wide.grad, rtol=tolerance, atol=tolerance)
     assert ours.grad.dtype == dtype
+
+
+def test_logits_may_lie_in_memory_in_any_order_and_be_those_of_one_token():
+    transposed = LOGITS.transpose(0, 1).contiguous().transpose(0, 1).requires_grad_()
+    assert not transposed.is_contiguous()
+    straight = LOGITS.clone().requires_grad_()
+    for logits in (transposed, straight):
+        token_losses(logits, TARGETS).sum().backward()
+    torch.testing.assert_close(transposed.grad, straight.grad)
+    torch.testing.assert_close(token_losses(LOGITS[0, 0], TARGETS[0, 0]), token_losses(LOGITS, TARGETS)[0, 0])
