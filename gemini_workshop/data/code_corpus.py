@@ -1,13 +1,12 @@
 """Python source files to training documents: whole modules, and pairs of docstring and function.
 
 A pair is an exercise: the problem is the head of a function with its docstring, the solution is its body.
-Put one behind the other, they are the function again.
+Joined, they are the function again.
 """
 
 import ast
 import hashlib
 import io
-import sysconfig
 import textwrap
 import tokenize
 import warnings
@@ -15,10 +14,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gemini_workshop.data.corpora.python_library import LEFT_OUT
+from gemini_workshop.data.corpora.python_library import python_files
 from gemini_workshop.data.preprocessing.deduplication import MinHash, NearDuplicateIndex
 from gemini_workshop.data.preprocessing.report import Report
-from gemini_workshop.errors import DataError
 
 DUPLICATE_SIMILARITY = 0.8
 
@@ -31,29 +29,11 @@ class Module(NamedTuple):
 
 
 class CodePair(NamedTuple):
-    """A function in two parts; ``name`` says where it stands: "module.py:Class.function"."""
+    """A function in two parts; ``name`` is its place: "module.py:Class.function"."""
 
     name: str
     problem: str
     solution: str
-
-
-def standard_library() -> Path:
-    """The folder of Python's own modules: code that every machine has."""
-    return Path(sysconfig.get_path("stdlib"))
-
-
-def python_files(folder: str | Path) -> Iterator[Path]:
-    """The Python files below a folder, in the order of their names; without tests and installed packages.
-
-    Raises:
-        DataError: there is no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder. Name one that holds Python files.")
-    paths = sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix())
-    return (path for path in paths if LEFT_OUT.isdisjoint(path.relative_to(folder).parts))
 
 
 def code_modules(folder: str | Path, report: Report) -> Iterator[Module]:
@@ -102,12 +82,12 @@ def parse(source: str) -> ast.Module | None:
 
 
 def code_pairs(modules: Iterable[Module], min_body_lines: int = 2) -> Iterator[CodePair]:
-    """The functions with a docstring, parted behind it; each body once, and none that only passes or raises."""
+    """The functions with a docstring, split after it; each body once, and none that only passes or raises."""
     seen: set[bytes] = set()
     for module in modules:
         lines = io.StringIO(module.source).readlines()  # at the line ends that Python knows; a form feed is none
         for name, function in _functions(parse(module.source), ""):
-            pair = _part(f"{module.name}:{name}", function, lines)
+            pair = _split(f"{module.name}:{name}", function, lines)
             if pair is None or pair.solution.count("\n") < min_body_lines:
                 continue
             if (digest := _digest(pair.problem + pair.solution)) not in seen:
@@ -127,8 +107,8 @@ def _functions(node: ast.AST | None, prefix: str) -> Iterator[tuple[str, Functio
             yield from _functions(child, f"{prefix}{child.name}." if isinstance(child, ast.ClassDef) else prefix)
 
 
-def _part(name: str, function: Function, lines: list[str]) -> CodePair | None:
-    """Part a function behind its docstring; None if it has none, does nothing, or does not parse by itself."""
+def _split(name: str, function: Function, lines: list[str]) -> CodePair | None:
+    """Split a function after its docstring; None if it has none, does nothing, or does not parse by itself."""
     if ast.get_docstring(function) is None or _does_nothing(function):
         return None
     first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)]) - 1
@@ -142,7 +122,7 @@ def _part(name: str, function: Function, lines: list[str]) -> CodePair | None:
 
 
 def _does_nothing(function: Function) -> bool:
-    """Whether nothing but pass, ... and raise follows the docstring."""
+    """Whether only pass, ... and raise follow the docstring."""
     rest = function.body[1:]
     return all(isinstance(node, ast.Pass | ast.Raise) or _is_constant(node) for node in rest)
 

@@ -1,11 +1,13 @@
-r"""What indentation costs: tokens for each line of code, by tokenizers that treat white space in different ways.
+r"""How many tokens a line of code costs, for tokenizers that treat white space in different ways.
+
+Lesson 10 shows them where tokenizers hurt.
 
     blind   every blank is a word of its own: eight spaces are eight tokens
-    gpt2    blanks in a row may become one token, and the last one goes with the word behind it
-    cl100k  (GPT-4) as gpt2, and the line end stays with the sign before it: ``):\n`` may be one token
+    gpt2    blanks in a row may become one token, and the last one belongs to the word after it
+    cl100k  (GPT-4) as gpt2, and the line end belongs to the sign before it: ``):\n`` may be one token
 
-Each learns the same number of merges from the same code and is measured on other code. That the published GPT-2 spends
-a token on nearly every blank of an indentation is not the fault of its pattern: its training text had hardly any code.
+Each learns the same number of merges from the same code and is measured on other code. The published GPT-2 spends a
+token on nearly every blank of an indentation, but not because of its pattern: its training text had hardly any code.
 """
 
 from collections import Counter
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 import regex
 
-from gemini_workshop.data.tokenizer import apply_merges, split_words, train_bpe_fast
+from gemini_workshop.data.tokenizers import apply_merges, split_words, train_bpe_fast
 from gemini_workshop.errors import DataError
 
 BLANK_OR_REST = regex.compile(r"\s|\S+")
@@ -43,11 +45,11 @@ class CodeCost:
 
     Attributes:
         tokens_per_line: over lines that are not empty.
-        indentation_share: of the tokens, those that are white space alone.
+        blank_fraction: of the tokens, those that are white space alone.
     """
 
     tokens_per_line: float
-    indentation_share: float
+    blank_fraction: float
 
 
 def compare_splits(

@@ -1,6 +1,6 @@
 """Fetch one file: with a progress bar, resumed where it broke off, checked, and in place only when whole.
 
-path.part      what has arrived; a later call goes on from there, whatever ended the earlier one
+path.part      what has arrived; a later call resumes from there, whatever ended the earlier one
 path.sha256    the sum that was noted, for a file whose publisher states none
 path           the whole, checked file
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
-from gemini_workshop.data.files import sha256_of, write_atomically
 from gemini_workshop.errors import DataError
+from gemini_workshop.files import sha256_of, write_atomically
 
 PIECE_BYTES = 1 << 16
 TIMEOUT_SECONDS = 30
@@ -29,7 +29,7 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
 
     Args:
         sha256: what the file must sum to. Without it the length that the server states is checked, and the sum of what
-            came is noted, so that :func:`verify` holds the file to it from then on.
+            came is noted, so that :func:`verify` compares the file with it from then on.
 
     Raises:
         DataError: the server cannot be reached, the connection broke, or the content is not the one expected.
@@ -70,7 +70,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         raise DataError(f"{url} could not be fetched: {reason}.") from None
     if num_expected is not None and part.stat().st_size != num_expected:
         raise DataError(
-            f"{url} broke off after {part.stat().st_size:,} of {num_expected:,} bytes. Run it again to go on."
+            f"{url} broke off after {part.stat().st_size:,} of {num_expected:,} bytes. Run it again to resume."
         )
     found = sha256_of(part)
     if sha256 is None:
@@ -78,7 +78,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
     elif found != sha256:
         part.unlink()
         part.with_suffix(".version").unlink(missing_ok=True)
-        raise DataError(f"{url} is not the file expected: its sha256 is {found}, not {sha256}. It was thrown away.")
+        raise DataError(f"{url} is not the file expected: its sha256 is {found}, not {sha256}. It was deleted.")
     part.replace(path)
     part.with_suffix(".version").unlink(missing_ok=True)
 

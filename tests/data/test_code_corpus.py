@@ -9,10 +9,9 @@ from gemini_workshop.data.code_corpus import (
     code_modules,
     code_pairs,
     parse,
-    python_files,
     read_source,
-    standard_library,
 )
+from gemini_workshop.data.corpora.python_library import python_files, standard_library
 from gemini_workshop.data.preprocessing.report import Report
 from gemini_workshop.errors import DataError
 

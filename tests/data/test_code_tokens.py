@@ -2,10 +2,11 @@ import os
 
 import pytest
 
-from gemini_workshop.data.code_corpus import code_modules, standard_library
+from gemini_workshop.data.code_corpus import code_modules
 from gemini_workshop.data.code_tokens import SPLITS, compare_splits, split_blanks
+from gemini_workshop.data.corpora import load_vocabulary
+from gemini_workshop.data.corpora.python_library import standard_library
 from gemini_workshop.data.preprocessing.report import Report
-from gemini_workshop.data.tokenizer import load_vocabulary
 from gemini_workshop.errors import DataError
 
 MIRROR = os.environ.get("GEMINI_WORKSHOP_MIRROR")
@@ -30,14 +31,14 @@ def test_one_line_is_counted_by_hand():
     """No merge joins anything on the other side: two blanks, "ab" merged, and the line end."""
     cost = compare_splits(["ab ab ab"], ["  ab\n\n"], num_merges=1, splits=["blind"])["blind"]
     assert cost.tokens_per_line == 2 + 1 + 2
-    assert cost.indentation_share == pytest.approx(4 / 5)
+    assert cost.blank_fraction == pytest.approx(4 / 5)
 
 
 def test_joining_blanks_saves_a_quarter_of_the_tokens_of_code(sources):
     costs = compare_splits(sources[::2], sources[1::2], num_merges=300)
     for name in ("gpt2", "cl100k"):
         assert costs[name].tokens_per_line < 0.75 * costs["blind"].tokens_per_line
-        assert costs[name].indentation_share < 0.5 * costs["blind"].indentation_share
+        assert costs[name].blank_fraction < 0.5 * costs["blind"].blank_fraction
 
 
 @pytest.mark.skipif(not MIRROR, reason="GEMINI_WORKSHOP_MIRROR is not set")

@@ -38,10 +38,10 @@ def test_a_file_arrives_whole_and_alone(server, tmp_path):
     assert visible(path.parent) == ["file.bin"]
 
 
-def test_a_broken_download_leaves_no_file_and_goes_on_where_it_broke(server, tmp_path):
+def test_a_broken_download_leaves_no_file_and_resumes_where_it_broke(server, tmp_path):
     path = tmp_path / "file.bin"
     server.breaks_at = 100_000
-    with pytest.raises(DataError, match=r"broke off after 100,000 of 256,000 bytes\. Run it again to go on"):
+    with pytest.raises(DataError, match=r"broke off after 100,000 of 256,000 bytes\. Run it again to resume"):
         download(server.url, path)
     assert not path.exists()
     server.breaks_at = None
@@ -78,7 +78,7 @@ def test_a_part_of_an_older_version_is_not_completed_with_a_newer_one(server, tm
 
 
 @pytest.mark.parametrize("extra", [b"", b"more"], ids=["whole", "too long"])
-def test_a_part_with_nothing_left_to_fetch_is_fetched_anew(server, tmp_path, extra):
+def test_a_part_with_nothing_left_to_fetch_is_fetched_again(server, tmp_path, extra):
     path = tmp_path / "file.bin"
     path.with_name("file.bin.part").write_bytes(server.content + extra)
     download(server.url, path, sha256(server.content))
@@ -131,7 +131,7 @@ def test_of_two_processes_one_downloads_and_the_other_waits(server, tmp_path):
     assert server.asked == [None]
 
 
-def test_a_file_without_a_published_sum_is_held_to_the_one_noted(server, tmp_path):
+def test_a_file_without_a_published_sum_is_compared_with_the_one_noted(server, tmp_path):
     path = tmp_path / "file.bin"
     download(server.url, path)
     assert (tmp_path / "file.bin.sha256").read_text() == sha256(server.content)

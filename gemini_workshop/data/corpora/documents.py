@@ -1,9 +1,5 @@
-"""Texts as documents: a stream that never holds more than one document, or a list.
+"""The documents of a text corpus: as a stream that never holds more than one of them, or as a list."""
 
-A reader turns lines into documents; lines come without their ends.
-"""
-
-import gzip
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +9,7 @@ from gemini_workshop.data.corpora.hub import stream_rows
 from gemini_workshop.data.corpora.places import find_edition
 from gemini_workshop.data.corpora.python_library import library_docs, library_source
 from gemini_workshop.data.corpora.registry import Corpus, Edition, find_corpus
-from gemini_workshop.data.tokenizer import END_OF_TEXT
+from gemini_workshop.data.documents import open_text, read_documents
 from gemini_workshop.errors import DataError
 
 PARAGRAPHS_PER_PASSAGE = 20
@@ -49,14 +45,8 @@ def _documents(corpus: Corpus, edition: Edition, paths: list[Path]) -> Iterator[
     elif corpus.reader in GENERATORS:
         documents = GENERATORS[corpus.reader]()
     else:
-        reader = READERS[corpus.reader]
-        documents = (document for path in paths for document in reader(_read_lines(path)))
+        documents = itertools.chain.from_iterable(map(DOCUMENT_READERS[corpus.reader], paths))
     return itertools.islice(documents, edition.num_items)
-
-
-def split_at_end_of_text(lines: Iterable[str]) -> Iterator[str]:
-    """The documents between marks ``<|endoftext|>``, without the white space around them."""
-    return _split(lines, END_OF_TEXT)
 
 
 def split_into_passages(lines: Iterable[str]) -> Iterator[str]:
@@ -83,25 +73,12 @@ def split_into_articles(lines: Iterable[str]) -> Iterator[str]:
         yield document
 
 
-READERS: dict[str, Callable[[Iterable[str]], Iterator[str]]] = {
-    "end-of-text": split_at_end_of_text,
-    "passages": split_into_passages,
-    "articles": split_into_articles,
-    "rows": iter,
+DOCUMENT_READERS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "end-of-text": read_documents,
+    "rows": read_documents,
+    "passages": lambda path: split_into_passages(read_lines(path)),
+    "articles": lambda path: split_into_articles(read_lines(path)),
 }
-
-
-def _split(lines: Iterable[str], mark: str) -> Iterator[str]:
-    document: list[str] = []
-    for line in lines:
-        *ended, begun = line.split(mark)
-        for piece in ended:
-            if text := "\n".join([*document, piece]).strip():
-                yield text
-            document = []
-        document.append(begun)
-    if text := "\n".join(document).strip():
-        yield text
 
 
 def _without_gutenberg_frame(lines: Iterable[str]) -> Iterator[str]:
@@ -119,9 +96,8 @@ def _without_gutenberg_frame(lines: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def _read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text, packed or not; of a file of rows, each row's text as one line."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as file:
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text, without their ends; of a file of rows, each row's text as one line."""
+    with open_text(path) as file:
         for line in file:
-            yield json.loads(line)["text"].rstrip("\n") if path.suffix == ".jsonl" else line.rstrip("\n")
+            yield (json.loads(line)["text"] if path.suffix == ".jsonl" else line).rstrip("\n")

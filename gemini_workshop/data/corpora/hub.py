@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from gemini_workshop.data.corpora.registry import HubRows
 from gemini_workshop.data.download import note_sum
-from gemini_workshop.data.files import opened_atomically
 from gemini_workshop.errors import DataError
+from gemini_workshop.files import opened_atomically
 
 
 def stream_rows(hub: HubRows) -> Iterator[dict[str, Any]]:
@@ -26,13 +26,13 @@ def stream_rows(hub: HubRows) -> Iterator[dict[str, Any]]:
     try:
         rows = load_dataset(hub.path, hub.subset, split=hub.split, streaming=True)
         yield from itertools.islice(rows, hub.rows)
-    except Exception as error:  # the library and what it stands on raise errors of many kinds
+    except Exception as error:  # the library and those below it raise errors of many kinds
         name = " ".join(part for part in (hub.path, hub.subset, hub.split) if part)
         raise DataError(f"{name} could not be read from the Hugging Face hub: {error}.") from error
 
 
 def keep_rows(hub: HubRows, path: Path) -> None:
-    """Write the rows to ``path``, one JSON object a line; note the sum of what was written. Raises as above."""
+    """Write the rows to ``path``, one JSON object per line; note the sum of what was written. Raises as above."""
     digest = hashlib.sha256()
     with opened_atomically(path) as file:
         for row in tqdm(stream_rows(hub), desc=path.name, total=hub.rows, unit=" rows", disable=None, delay=1):

@@ -1,4 +1,4 @@
-"""Where the files of a corpus lie: in the installation, in a mirror, among the downloads, or on a server."""
+"""Where the files of a corpus are: in the installation, in a mirror, among the downloads, or on a server."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ EMBEDDED_SUBSTITUTES = {
     "text": "use the embedded corpus 'stories'",
     "records": "use the embedded corpus 'stories'",
     "images": "use the embedded corpus 'digits'",
-    "sounds": "use the embedded corpus 'dial-tones'",
+    "audio": "use the embedded corpus 'dial-tones'",
     "videos": "use the embedded corpus 'moving-digits'",
     "vocabulary": "train a tokenizer on the embedded corpus 'stories'",
 }

@@ -20,23 +20,23 @@ def load_records(name: str, size: str = "all") -> list[Record]:
     """
     corpus = find_corpus(name, "records")
     edition, paths = find_edition(corpus, size)
-    reader = READERS[corpus.reader]
+    reader = RECORD_READERS[corpus.reader]
     records = [record for path in paths for record in reader(_read_text(path))]
     return records[: edition.num_items]
 
 
 def read_json_lines(text: str) -> list[Record]:
-    """One JSON object a line."""
+    """One JSON object per line."""
     return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def read_labelled_lines(text: str) -> list[Record]:
-    """A sentence, a tab and its label a line."""
+    """A sentence, a tab and its label per line."""
     pairs = [line.rsplit("\t", 1) for line in text.split("\n") if line.strip()]
     return [{"text": sentence, "label": int(label)} for sentence, label in pairs]
 
 
-READERS: dict[str, Callable[[str], list[Record]]] = {
+RECORD_READERS: dict[str, Callable[[str], list[Record]]] = {
     "json": json.loads,
     "json-lines": read_json_lines,
     "labelled-lines": read_labelled_lines,

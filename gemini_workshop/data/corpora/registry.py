@@ -9,15 +9,15 @@ import yaml
 
 from gemini_workshop.errors import DataError, unknown_name
 
-Kind = Literal["text", "records", "images", "sounds", "videos", "vocabulary"]
+Kind = Literal["text", "records", "images", "audio", "videos", "vocabulary"]
 Weights = Literal["yes", "attribution", "non-commercial", "unclear"]
 
 LOADERS: dict[str, str] = {
     "text": "load_documents",
     "records": "load_records",
-    "images": "gemini_workshop.data.images.load_images",
-    "sounds": "gemini_workshop.data.sounds.load_sounds",
-    "videos": "gemini_workshop.data.video.load_videos",
+    "images": "gemini_workshop.data.media.images.load_images",
+    "audio": "gemini_workshop.data.media.audio.load_audio",
+    "videos": "gemini_workshop.data.media.video.load_videos",
     "vocabulary": "corpus_files",
 }
 
@@ -47,7 +47,7 @@ class CorpusFile:
         num_bytes: its size, where known.
         sha256: its sum; None if it is not known, so that ours is taken when the file is first fetched.
         url: where it can be downloaded by itself; empty for what only a mirror has.
-        hub: the rows to write to it, one JSON object a line, if it is fetched that way.
+        hub: the rows to write to it, one JSON object per line, if it is fetched that way.
     """
 
     path: str
@@ -76,7 +76,7 @@ class Corpus:
     """A collection with its papers.
 
     Args:
-        weights: whether weights trained on it may be shared, as far as its licence tells.
+        weights: whether weights trained on it may be shared, as far as its licence shows.
         source: where it was first published.
         reader: how its files become items.
         sizes: for each size, the editions that serve, the preferred one first. Editions of one size need not hold the

@@ -1,4 +1,4 @@
-"""Find texts that are almost equal, without comparing every pair.
+"""Find near-duplicates without comparing every pair.
 
     text        a dog ran home and slept
     shingles    {a dog ran home and, dog ran home and slept}      every five words in a row
@@ -6,9 +6,9 @@
     signature   min h1(A), min h2(A), ..., min hH(A)              P(min h(A) = min h(B)) = J(A, B)
     bands       | h1 h2 h3 h4 | h5 h6 h7 h8 | ...                 same values in one band: look closer
 
-The signature turns a text of any length into H numbers, and the share of equal numbers estimates J. The bands turn
+The signature turns a text of any length into H numbers, and the fraction of equal numbers estimates J. The bands turn
 the search for neighbours into look-ups: a pair meets in at least one of b bands of r rows with the probability
-1 - (1 - J^r)^b, an S-shaped curve of J that is near 0 for unlike texts and near 1 for like ones.
+1 - (1 - J^r)^b, an S-shaped curve of J that is near 0 for different texts and near 1 for similar ones.
 
 Source: Broder 1997, "On the resemblance and containment of documents"; Leskovec, Rajaraman and Ullman, "Mining of
 Massive Datasets", section 3.4 (bands).
@@ -16,7 +16,6 @@ Massive Datasets", section 3.4 (bands).
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
@@ -38,26 +37,6 @@ def shingles(text: str, num_words: int = WORDS_PER_SHINGLE) -> set[str]:
     """
     words = words_of(text) or [text.strip()]
     return {" ".join(words[i : i + num_words]) for i in range(max(1, len(words) - num_words + 1))}
-
-
-def jaccard(left: Set[str], right: Set[str]) -> float:
-    """Shared members among all members; two empty sets are equal.
-
-    Example:
-        >>> jaccard({"a", "b", "c"}, {"b", "c", "d"})
-        0.5
-    """
-    return len(left & right) / len(left | right) if left or right else 1.0
-
-
-def meeting_probability(similarity: float, num_bands: int, rows_per_band: int) -> float:
-    """How likely two texts of this Jaccard similarity are to agree in at least one band.
-
-    Example:
-        >>> [round(meeting_probability(s, num_bands=20, rows_per_band=5), 3) for s in (0.2, 0.5, 0.8)]
-        [0.006, 0.47, 1.0]
-    """
-    return 1 - (1 - similarity**rows_per_band) ** num_bands
 
 
 class MinHash:
@@ -85,12 +64,12 @@ class MinHash:
 
 
 def estimated_similarity(left: UInt32[np.ndarray, " H"], right: UInt32[np.ndarray, " H"]) -> float:
-    """The share of equal entries: an estimate of the Jaccard similarity, off by about sqrt(J (1 - J) / H)."""
+    """The fraction of equal entries: an estimate of the Jaccard similarity, off by about sqrt(J (1 - J) / H)."""
     return float((left == right).mean())
 
 
 class Neighbour(NamedTuple):
-    """An earlier text that is like the one asked for."""
+    """An earlier text that is similar to the one asked for."""
 
     number: int
     similarity: float

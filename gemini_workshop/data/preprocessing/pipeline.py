@@ -1,26 +1,21 @@
-"""The whole way of a document, as a stream: one comes in, is cleaned and judged, and goes out or does not.
+"""The whole pipeline, as a stream: a document comes in, is cleaned and judged, and goes out or is dropped.
 
-What is remembered of earlier documents is their hashes, so the corpus may be larger than memory.
+Only hashes of earlier documents are kept, so the corpus may be larger than memory.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gemini_workshop.data.preprocessing.cleaning import (
-    Form,
-    normalize_unicode,
-    regular_whitespace,
-    remove_invisible,
-    repair_mojibake,
-)
+from gemini_workshop.data.preprocessing.cleaning import regular_whitespace, remove_invisible, repair_mojibake
 from gemini_workshop.data.preprocessing.deduplication import MinHash, NearDuplicateIndex
 from gemini_workshop.data.preprocessing.privacy import scrub_emails, scrub_phone_numbers
 from gemini_workshop.data.preprocessing.quality import QualityLimits, quality_fault
 from gemini_workshop.data.preprocessing.report import Report
 from gemini_workshop.data.preprocessing.splitting import Split, SplitFractions, choose_split
-from gemini_workshop.data.tokenizer import check_documents
+from gemini_workshop.data.tokenizers.checks import check_documents
+from gemini_workshop.data.tokenizers.normalization import Normalization, normalize
 from gemini_workshop.errors import DataError
 
 
@@ -31,10 +26,10 @@ class Recipe:
     Args:
         duplicate_similarity: a document this similar (Jaccard, 0 to 1) to an earlier one is dropped.
         related_similarity: one this similar to an earlier one shares its split. Lower, since a wrong guess costs
-            nothing here: where dropping needs certainty, parting needs caution.
+            nothing here: dropping needs certainty, splitting needs caution.
     """
 
-    form: Form = "NFC"
+    form: Normalization = "NFC"
     scrubs_private_data: bool = True
     quality: QualityLimits = field(default_factory=QualityLimits)
     duplicate_similarity: float = 0.8
@@ -72,7 +67,7 @@ def preprocess(documents: Iterable[str], recipe: Recipe, report: Report) -> Iter
 
 
 def clean(text: str, recipe: Recipe, report: Report) -> str:
-    """Mend what can be mended within a document; the report counts what was."""
+    """Fix what can be fixed within a document; the report counts the changes."""
     for what, step in _steps(recipe):
         changed = step(text)
         if changed != text:
@@ -84,7 +79,7 @@ def clean(text: str, recipe: Recipe, report: Report) -> str:
 def _steps(recipe: Recipe) -> Iterator[tuple[str, Callable[[str], str]]]:
     yield "mojibake repaired", repair_mojibake
     yield "invisible characters removed", remove_invisible
-    yield f"normalised to {recipe.form}", lambda text: normalize_unicode(text, recipe.form)
+    yield f"normalized to {recipe.form}", lambda text: normalize(text, recipe.form)
     yield "white space made regular", regular_whitespace
     if recipe.scrubs_private_data:
         yield "e-mail addresses scrubbed", lambda text: scrub_emails(text)[0]
@@ -124,15 +119,3 @@ class _Gate:
         self._index.add(signature)
         self._splits.append(split)
         return _Judgement(split)
-
-
-def preprocess_dataset(dataset: Iterable[Mapping[str, Any]], recipe: Recipe, column: str = "text") -> Any:
-    """:func:`preprocess` for a stream of the library ``datasets``: an IterableDataset of text, split and sha256."""
-    from datasets import IterableDataset
-
-    return IterableDataset.from_generator(_rows, gen_kwargs={"dataset": dataset, "recipe": recipe, "column": column})
-
-
-def _rows(dataset: Iterable[Mapping[str, Any]], recipe: Recipe, column: str) -> Iterator[dict[str, str]]:
-    for document in preprocess((row[column] for row in dataset), recipe, Report()):
-        yield document._asdict()

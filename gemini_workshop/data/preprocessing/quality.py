@@ -2,7 +2,7 @@
 
 Source: Rae et al. 2021 (Gopher), arXiv:2112.11446, appendix A.1.1: length, symbols and repetition.
 Differs: no list of English words; symbols are all characters that are neither letter nor digit; of the repetition
-rules three stand for the thirteen, in characters.
+rules three represent the thirteen, in characters.
 """
 
 from collections import Counter
@@ -23,18 +23,18 @@ class QualityLimits:
     """What a document may be like. Shares run from 0 to 1 and count characters, white space left out.
 
     Args:
-        max_symbol_share: of signs that are neither letters nor digits.
-        max_duplicate_line_share: of lines that stood in the document before.
-        max_top_phrase_share: of the most frequent three words in a row, if they occur three times.
-        max_duplicate_phrase_share: of words within some five words in a row that stood in the document before.
+        max_symbol_fraction: of signs that are neither letters nor digits.
+        max_duplicate_line_fraction: of lines that occurred in the document before.
+        max_top_phrase_fraction: of the most frequent three words in a row, if they occur three times.
+        max_duplicate_phrase_fraction: of words within some five words in a row that occurred in the document before.
     """
 
     min_characters: int = 50
     max_characters: int = 1_000_000
-    max_symbol_share: float = 0.4
-    max_duplicate_line_share: float = 0.3
-    max_top_phrase_share: float = 0.25
-    max_duplicate_phrase_share: float = 0.3
+    max_symbol_fraction: float = 0.4
+    max_duplicate_line_fraction: float = 0.3
+    max_top_phrase_fraction: float = 0.25
+    max_duplicate_phrase_fraction: float = 0.3
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_characters <= self.max_characters:
@@ -55,14 +55,14 @@ def quality_fault(text: str, limits: QualityLimits) -> str | None:
         return "too short"
     if len(text) > limits.max_characters:
         return "too long"
-    if symbol_share(text) > limits.max_symbol_share:
+    if symbol_fraction(text) > limits.max_symbol_fraction:
         return "mostly symbols"
-    if duplicate_line_share(text) > limits.max_duplicate_line_share:
+    if duplicate_line_fraction(text) > limits.max_duplicate_line_fraction:
         return "repeated lines"
     words = words_of(text)
-    if top_phrase_share(words) > limits.max_top_phrase_share:
+    if top_phrase_fraction(words) > limits.max_top_phrase_fraction:
         return "one phrase over and over"
-    if duplicate_phrase_share(words) > limits.max_duplicate_phrase_share:
+    if duplicate_phrase_fraction(words) > limits.max_duplicate_phrase_fraction:
         return "repeated phrases"
     return None
 
@@ -77,22 +77,22 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
-def symbol_share(text: str) -> float:
+def symbol_fraction(text: str) -> float:
     """Share of the visible characters that are neither letters nor digits; 0 for an empty text.
 
     Example:
-        >>> symbol_share("ab #!")
+        >>> symbol_fraction("ab #!")
         0.5
     """
     num_visible = len("".join(text.split()))
     return 1 - len(LETTER_OR_DIGIT.findall(text)) / num_visible if num_visible else 0.0
 
 
-def duplicate_line_share(text: str) -> float:
+def duplicate_line_fraction(text: str) -> float:
     r"""Share of the text that lies in lines seen before; empty lines do not count.
 
     Example:
-        >>> duplicate_line_share("abc\n\nabc\ndefghi")
+        >>> duplicate_line_fraction("abc\n\nabc\ndefghi")
         0.25
     """
     seen: set[str] = set()
@@ -104,11 +104,11 @@ def duplicate_line_share(text: str) -> float:
     return num_repeated / num_total if num_total else 0.0
 
 
-def top_phrase_share(words: Sequence[str], length: int = 3) -> float:
+def top_phrase_fraction(words: Sequence[str], length: int = 3) -> float:
     """Share of the words' characters that the most frequent phrase takes; 0 if none occurs three times.
 
     Example:
-        >>> top_phrase_share("go on now go on now go on now yes".split())
+        >>> top_phrase_fraction("go on now go on now go on now yes".split())
         0.875
     """
     phrases = Counter(zip(*(words[i:] for i in range(length)), strict=False))
@@ -128,11 +128,11 @@ def _count_without_overlap(words: Sequence[str], phrase: Sequence[str]) -> int:
     return count
 
 
-def duplicate_phrase_share(words: Sequence[str], length: int = 5) -> float:
+def duplicate_phrase_fraction(words: Sequence[str], length: int = 5) -> float:
     """Share of the words' characters that lie in some phrase of this length that stood in the text before.
 
     Example:
-        >>> duplicate_phrase_share("a b c d e x a b c d e".split())
+        >>> duplicate_phrase_fraction("a b c d e x a b c d e".split())
         0.45454545454545453
     """
     seen: set[tuple[str, ...]] = set()

@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from gemini_workshop.tables import table
+
 EXAMPLES_PER_REASON = 3
 EXAMPLE_CHARACTERS = 300
 
@@ -71,4 +73,4 @@ class Report:
         rows += [(f"  {split}", count) for split, count in self.splits.most_common()]
         rows += [(f"dropped: {reason}", count) for reason, count in self.dropped.most_common()]
         rows += [(f"changed: {what}", count) for what, count in self.changed.most_common()]
-        return "\n".join(f"{name:<36} {count:>10,} {count / max(self.num_read, 1):>7.1%}" for name, count in rows)
+        return table([[name, f"{count:,}", f"{count / max(self.num_read, 1):.1%}"] for name, count in rows])

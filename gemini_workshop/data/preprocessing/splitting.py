@@ -1,7 +1,7 @@
-"""Part training from validation and test so that nothing in one is almost in another.
+"""Split documents into training, validation and test so that nothing in one is almost in another.
 
-A document's hash draws its split. One that resembles earlier documents follows them instead, and one that resembles
-documents of two splits goes into neither: it would carry what one knows into the other.
+A document's hash decides its split. One that resembles earlier documents follows them instead, and one that resembles
+documents of two splits goes into neither, because it would leak one into the other.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitFractions:
-    """The share of the documents kept for validation and for the test; training has the rest."""
+    """The fractions of the documents kept for validation and for the test; training has the rest."""
 
     validation: float = 0.05
     test: float = 0.05
@@ -25,7 +25,7 @@ class SplitFractions:
     def __post_init__(self) -> None:
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise DataError(
-                f"validation={self.validation} and test={self.test} are not two shares that leave some for training. "
+                f"validation={self.validation} and test={self.test} are not two fractions that leave training some. "
                 "Choose for example 0.05 and 0.05."
             )
 

@@ -1,4 +1,4 @@
-"""Fetch one page: at the pace of its host, within limits of size and time, again if the fault may pass."""
+"""Fetch one page: at its host's pace, within limits of size and time, and again after a temporary fault."""
 
 import email.utils
 import threading

@@ -1,10 +1,10 @@
 """The file of pages, and the log beside it that says what became of each address.
 
 A page is one line of JSON: problem, solution, title, url and sha256, the sum of problem and solution. When it was
-fetched stands in the log, so that the pages of two runs over the same sites are the same bytes.
+fetched is in the log, so that the pages of two runs over the same sites are the same bytes.
 
 A page is appended first, and logged with the length that the file then has. After a kill, what lies beyond the
-last length logged is cut off: that page is fetched again. So nothing is lost and nothing stands there twice.
+last length logged is cut off: that page is fetched again. So nothing is lost and nothing is there twice.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def record_fault(record: Mapping[str, Any]) -> str | None:
         if not record[name].strip() and name != "title":
             return f"{name}={record[name]!r} is empty"
     if not record["url"].startswith(("http://", "https://")):
-        return f"url={record['url']!r} is no web address"
+        return f"url={record['url']!r} is not a web address"
     if record["sha256"] != _sum(record["problem"], record["solution"]):
         return f"sha256={record['sha256']!r} is not the sum of problem and solution"
     return None
@@ -52,18 +52,18 @@ def read_pages(path: str | Path) -> Iterator[dict[str, str]]:
     """The records of a file that :class:`Harvest` wrote, each one checked.
 
     Raises:
-        DataError: a line is no record.
+        DataError: a line is not a record.
     """
     for number, line in enumerate(_lines(Path(path)), start=1):
         record = _parse(line)
-        fault = record_fault(record) if isinstance(record, dict) else "it is no JSON object"
+        fault = record_fault(record) if isinstance(record, dict) else "it is not a JSON object"
         if fault:
             raise DataError(f"{path}, line {number}: {fault}. Was the file edited? Scrape into a new one.")
         yield record
 
 
 class Harvest:
-    """The pages so far. Opening it mends what a kill left behind.
+    """The pages so far. Opening it repairs what a kill left behind.
 
     Args:
         path: the file of pages, PAGES.jsonl; the log is PAGES.log.jsonl.

@@ -16,7 +16,7 @@ class Robots:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self.fetcher = fetcher
-        self._rules: dict[str, Any] = {}  # of each site: a Protego, or the PageFault that stands in its way
+        self._rules: dict[str, Any] = {}  # of each site: a Protego, or the PageFault that rules it out
 
     def check(self, url: str) -> None:
         """Raise a PageFault unless the page may be fetched; note the pause that the site asks for."""

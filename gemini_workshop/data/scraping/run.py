@@ -1,4 +1,4 @@
-"""From a list of addresses to a file of problems and solutions; started again after a kill, it goes on."""
+"""From a list of addresses to a file of problems and solutions; started again after a kill, it resumes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +18,10 @@ from gemini_workshop.errors import DataError
 
 
 def read_urls(path: str | Path) -> list[str]:
-    """The addresses of a list, one a line, each once; ``#`` begins a comment line, ``#part`` of an address is cut.
+    """The addresses of a list, one per line, each once; ``#`` begins a comment line, ``#part`` of an address is cut.
 
     Raises:
-        DataError: the list cannot be read, or a line is no web address.
+        DataError: the list cannot be read, or a line is not a web address.
     """
     try:
         lines = Path(path).read_text("utf-8-sig").splitlines()
@@ -32,7 +32,7 @@ def read_urls(path: str | Path) -> list[str]:
         if not line or line.startswith("#"):
             continue
         if not line.startswith(("http://", "https://")):
-            raise DataError(f"{path}, line {number}: {line[:80]!r} is no web address. It must begin with https://.")
+            raise DataError(f"{path}, line {number}: {line[:80]!r} is not a web address. It must begin with https://.")
         urls[urldefrag(line).url] = None
     return list(urls)
 
@@ -43,19 +43,19 @@ def scrape(
     selectors: Selectors,
     manners: Manners,
     retries_failed: bool = False,
-    tell: Callable[[str, str], None] = lambda _url, _outcome: None,
+    report: Callable[[str, str], None] = lambda _url, _outcome: None,
 ) -> Counter[str]:
     """Fetch each address not yet in the log, in order, and append its page to ``path``.
 
     Args:
         retries_failed: try those again that an earlier run could not get.
-        tell: called with each address and its outcome.
+        report: called with each address and its outcome.
 
     Returns:
         How many addresses had which outcome, earlier runs included.
 
     Raises:
-        DataError: a library is missing, the file is not one to go on with, or another process is writing it.
+        DataError: a library is missing, the file cannot be continued, or another process is writing it.
     """
     check_libraries()
     path = Path(path)
@@ -65,7 +65,7 @@ def scrape(
         for url in urls:
             known = harvest.outcomes.get(url)
             if known is None or (retries_failed and known not in (WRITTEN, "duplicate")):
-                tell(url, _gather(url, harvest, fetcher, robots, selectors))
+                report(url, _gather(url, harvest, fetcher, robots, selectors))
     return Counter(harvest.outcomes.values())
 
 

@@ -4,17 +4,21 @@ Start from the 256 bytes, so that every text has an encoding, and add one token 
 
     ids 0-255: the bytes;   256, 257, ...: the merged pairs, in the order learned
 
-Short, slow, and the oracle of the fast forms in :mod:`~gemini_workshop.data.tokenizers.training` and
-:mod:`~gemini_workshop.data.tokenizers.merging`, which give the same merges and the same ids.
+A whole tokenizer, short and slow: ``pre_tokenize``, ``train_bpe``, ``encode``, ``decode``. It is the reference for the
+fast forms in :mod:`~gemini_workshop.data.tokenizers.training` and :mod:`~gemini_workshop.data.tokenizers.merging`,
+which give the same merges and the same ids.
 
 Source: Sennrich et al. 2016, arXiv:1508.07909, section 3.2; on bytes: Radford et al. 2019, "Language Models are
-Unsupervised Multitask Learners", section 2.2.
+Unsupervised Multitask Learners", section 2.2; the pattern of :func:`pre_tokenize` is the one published with GPT-2.
 Differs: of pairs that occur equally often, the one seen first in the text wins.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+
+import regex
 
 from gemini_workshop.errors import DataError
 
@@ -24,7 +28,7 @@ Pair = tuple[int, int]
 
 
 def count_pairs(ids: Sequence[int]) -> Counter[Pair]:
-    """How often each pair of neighbours occurs, overlaps included; pairs seen first stand first.
+    """How often each pair of neighbours occurs, overlaps included; pairs seen first come first.
 
     Example:
         >>> count_pairs(b"abab")
@@ -52,8 +56,21 @@ def merge_pair(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     return merged
 
 
+def pre_tokenize(text: str) -> list[str]:
+    """Cut the text into words within which pairs are merged; joined, they are the text again.
+
+    Example:
+        >>> pre_tokenize("It's 12345  o'clock!")
+        ['It', "'s", ' 12345', ' ', ' o', "'", 'clock', '!']
+    """
+    contractions = r"'(?:s|t|re|ve|m|ll|d)"
+    letters, digits, signs = r" ?\p{L}+", r" ?\p{N}+", r" ?[^\s\p{L}\p{N}]+"
+    blanks = r"\s+(?!\S)|\s+"
+    return regex.findall("|".join([contractions, letters, digits, signs, blanks]), text)
+
+
 def train_bpe(words: Sequence[Sequence[int]], num_merges: int) -> dict[Pair, int]:
-    """Learn which pairs to merge, by counting all pairs afresh before each merge.
+    """Learn which pairs to merge, by counting all pairs again before each merge.
 
     Args:
         words: the bytes of each word of the text, in its order; pairs do not span words.
@@ -96,6 +113,44 @@ def apply_merges(ids: Sequence[int], merges: Mapping[Pair, int]) -> list[int]:
             break
         ids = merge_pair(ids, pair, merges[pair])
     return ids
+
+
+def encode(text: str, merges: Mapping[Pair, int], special_tokens: Mapping[str, int]) -> list[int]:
+    """The ids of a text.
+
+    Args:
+        special_tokens: the ids of those to be recognized in the text, by their names; nothing else is special.
+
+    Example:
+        >>> encode("no<|end|>no", {(110, 111): 256}, {"<|end|>": 257})
+        [256, 257, 256]
+    """
+    names = "|".join(re.escape(name) for name in special_tokens)
+    parts = re.split(f"({names})", text) if names else [text]
+    ids: list[int] = []
+    for part in parts:
+        if part in special_tokens:
+            ids.append(special_tokens[part])
+        else:
+            for word in pre_tokenize(part):
+                ids += apply_merges(word.encode(), merges)
+    return ids
+
+
+def decode(ids: Sequence[int], merges: Mapping[Pair, int]) -> str:
+    """The text of the ids; incomplete characters become ``�``.
+
+    Args:
+        merges: the id of each merged pair, in the order learned.
+
+    Example:
+        >>> decode([115, 257], {(108, 111): 256, (256, 119): 257})
+        'slow'
+    """
+    tokens = {i: bytes([i]) for i in range(NUM_BYTES)}
+    for (left, right), new_id in merges.items():
+        tokens[new_id] = tokens[left] + tokens[right]
+    return b"".join(tokens[i] for i in ids).decode("utf-8", errors="replace")
 
 
 def too_little_text(num_learned: int, num_merges: int) -> DataError:

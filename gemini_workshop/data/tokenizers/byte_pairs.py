@@ -24,16 +24,15 @@ from gemini_workshop.data.tokenizers.checks import (
     check_documents,
     check_special_tokens,
     damaged,
+    unknown_id,
     write_json,
 )
 from gemini_workshop.data.tokenizers.counting import count_words
-from gemini_workshop.data.tokenizers.merging import Memory, merge_word
+from gemini_workshop.data.tokenizers.merging import BYTES_IN_ORDER, Memory, merge_word, merges_of, tokens_of
 from gemini_workshop.data.tokenizers.normalization import Normalization, check_normalization, normalize
 from gemini_workshop.data.tokenizers.splitting import PATTERNS, check_pattern, split_piece, sure_pieces
 from gemini_workshop.data.tokenizers.training import train_bpe_fast
 from gemini_workshop.errors import DataError
-
-BYTES_IN_ORDER = bytes(range(NUM_BYTES))
 
 
 class BPETokenizer:
@@ -167,7 +166,7 @@ class BPETokenizer:
         return np.frombuffer(bytearray().join(packed), self._dtype)
 
     def forget(self) -> None:
-        """Drop the pieces remembered, as if no text had been encoded yet."""
+        """Forget the pieces seen so far, as if no text had been encoded yet."""
         self._memory.clear()
 
     def _packed(self, text: str) -> Iterator[bytes]:
@@ -186,7 +185,7 @@ class BPETokenizer:
         return array(self._dtype.char, ids).tobytes()
 
     def decode(self, ids: Sequence[int] | Integer[np.ndarray, " N"]) -> str:
-        """The text of the ids; bytes that are no whole character become ``�``.
+        """The text of the ids; incomplete characters become ``�``.
 
         Raises:
             DataError: an id is outside the vocabulary.
@@ -203,13 +202,10 @@ class BPETokenizer:
             return b"".join(map(self._bytes.__getitem__, ids))
         except KeyError:
             place, i = next((place, i) for place, i in enumerate(ids) if i not in self._bytes)
-            raise DataError(
-                f"token id {i} at position {place} is outside the vocabulary of {self.vocab_size}. "
-                "Was the text encoded with another tokenizer?"
-            ) from None
+            raise unknown_id(i, place, self.vocab_size) from None
 
     def save(self, path: str | Path) -> None:
-        """Write one JSON file for :func:`~gemini_workshop.data.tokenizer.load_tokenizer`."""
+        """Write one JSON file for :func:`~gemini_workshop.data.tokenizers.load_tokenizer`."""
         content: dict[str, Any] = {"kind": "bpe", "word_pattern": PATTERNS[self.pattern].unicode}
         byte_order = b"".join(self.tokens[:NUM_BYTES])
         if byte_order != BYTES_IN_ORDER:
@@ -251,40 +247,12 @@ class BPETokenizer:
             raise damaged(path, str(error).rstrip(".")) from None
 
 
-def tokens_of(merges: Mapping[Pair, int], byte_order: bytes = BYTES_IN_ORDER) -> list[bytes]:
-    r"""The bytes of each id.
-
-    Example:
-        >>> tokens_of({(108, 111): 256, (256, 119): 257})[254:]
-        [b'\xfe', b'\xff', b'lo', b'low']
-    """
-    tokens = [bytes([byte]) for byte in byte_order]
-    for left, right in merges:
-        tokens.append(tokens[left] + tokens[right])
-    return tokens
-
-
-def merges_of(tokens: Sequence[bytes]) -> dict[Pair, int]:
-    """The pair behind each token beyond the bytes: what its bytes come to when only earlier tokens are merged.
-
-    Example:
-        >>> merges_of([*(bytes([i]) for i in range(256)), b"lo", b"low"])
-        {(108, 111): 256, (256, 119): 257}
-    """
-    merges: dict[Pair, int] = {}
-    earlier = {token: i for i, token in enumerate(tokens[:NUM_BYTES])}
-    for new_id, token in enumerate(tokens[NUM_BYTES:], start=NUM_BYTES):
-        left, right = merge_word(token, earlier)
-        merges[left, right] = earlier[token] = new_id
-    return merges
-
-
 def _check_tokens(tokens: Sequence[bytes], ranks: Mapping[bytes, int]) -> None:
     if sorted(tokens[:NUM_BYTES]) != [bytes([i]) for i in range(NUM_BYTES)]:
         raise DataError("The first 256 tokens are not the 256 bytes. Without all of them some text has no encoding.")
     if len(ranks) < len(tokens):
         twice = next(token for i, token in enumerate(tokens) if ranks[token] != i)
-        raise DataError(f"The token {twice!r} stands in the vocabulary twice. Each must have one id.")
+        raise DataError(f"The token {twice!r} is in the vocabulary twice. Each must have one id.")
 
 
 def _are_names_with_ids(special_tokens: object) -> bool:

@@ -1,4 +1,4 @@
-"""One id a character: the smallest tokenizer there is."""
+"""One id per character: the simplest tokenizer."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 class CharTokenizer:
-    """One id a character, in the order of Unicode; then one for all unknown characters, and the end of text."""
+    """One id per character, in the order of Unicode; then one for all unknown characters, and the end of text."""
 
     def __init__(self, characters: Sequence[str]) -> None:
         self.characters = list(characters)
@@ -71,7 +71,7 @@ class CharTokenizer:
         return {END_OF_TEXT: self.end_of_text_id}
 
     def encode(self, text: str, allowed_special: str | Collection[str] = ()) -> list[int]:
-        """One id a character. Special tokens in the text count as such only if allowed: "all", or those named."""
+        """One id per character. Special tokens in the text count as such only if allowed: "all", or those named."""
         allowed = allowed_tokens(allowed_special, self.special_tokens)
         if allowed and END_OF_TEXT in text:
             parts = map(self.encode, text.split(END_OF_TEXT))
@@ -89,7 +89,7 @@ class CharTokenizer:
         return "".join(pieces[i] for i in ids)
 
     def save(self, path: str | Path) -> None:
-        """Write one JSON file for :func:`~gemini_workshop.data.tokenizer.load_tokenizer`."""
+        """Write one JSON file for :func:`~gemini_workshop.data.tokenizers.load_tokenizer`."""
         write_json(path, {"kind": "char", "characters": self.characters})
 
     @classmethod
@@ -103,5 +103,5 @@ class CharTokenizer:
         if not isinstance(characters, list) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
             raise damaged(path, "its characters are not a list of single characters")
         if len(set(characters)) != len(characters):
-            raise damaged(path, "a character stands in it twice")
+            raise damaged(path, "a character is in it twice")
         return cls(characters)

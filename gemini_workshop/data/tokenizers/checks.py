@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gemini_workshop.data.files import write_atomically
 from gemini_workshop.errors import DataError, unknown_name
+from gemini_workshop.files import write_atomically
 
-END_OF_TEXT = "<|endoftext|>"
+END_OF_TEXT = "<|endoftext|>"  # also what a text begins with: in training, the end of another comes before it
+PADDING = "<|padding|>"  # fills the shorter rows of a batch; no text contains it, so no model writes it
 
 
 def check_documents(documents: Iterable[str]) -> Iterable[str]:
@@ -22,10 +23,15 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
     """Raise a DataError for the first id that is not in the vocabulary."""
     for place, i in enumerate(ids):
         if not 0 <= i < vocab_size:
-            raise DataError(
-                f"token id {i} at position {place} is outside the vocabulary of {vocab_size}. "
-                "Was the text encoded with another tokenizer?"
-            )
+            raise unknown_id(i, place, vocab_size)
+
+
+def unknown_id(i: int, place: int, vocab_size: int) -> DataError:
+    """The error for an id that is not in the vocabulary."""
+    return DataError(
+        f"token id {i} at position {place} is outside the vocabulary of {vocab_size}. "
+        "Was the text encoded with another tokenizer?"
+    )
 
 
 def allowed_tokens(allowed_special: str | Collection[str], special_tokens: Mapping[str, int]) -> list[str]:
@@ -80,4 +86,4 @@ def read_json(path: str | Path) -> Any:
 
 def damaged(path: str | Path, what: str) -> DataError:
     """The error for a file that is there but cannot be used."""
-    return DataError(f"{path} is not a whole tokenizer: {what}. Save the tokenizer again, or train it anew.")
+    return DataError(f"{path} is not a complete tokenizer: {what}. Save the tokenizer again, or train another.")

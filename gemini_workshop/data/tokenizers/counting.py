@@ -1,4 +1,4 @@
-"""How often each word occurs, from a stream of documents: what training needs to know of a corpus.
+"""How often each word occurs, from a stream of documents: what training needs of a corpus.
 
 Memory grows with the distinct words and not with the corpus, which is read once, a document at a time.
 """

@@ -1,7 +1,8 @@
 """A tokenizer as Hugging Face's libraries read it: ``tokenizer.json`` of tokenizers, ids and all.
 
-Bytes are written as letters that can be seen, as GPT-2's files do. One thing differs: there, the name of a special
-token within a text counts as the token, unless the caller says ``split_special_tokens=True``.
+Bytes are written as visible letters, as GPT-2's files do. Two things differ there. The name of a special token within a
+text counts as the token, unless the caller says ``split_special_tokens=True``. And a text begins with the end-of-text
+token, unless the caller says ``add_special_tokens=False``: our models were trained to see it before each text.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Any
 
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.characters import UNKNOWN, CharTokenizer
-from gemini_workshop.data.tokenizers.checks import END_OF_TEXT, write_json
+from gemini_workshop.data.tokenizers.checks import END_OF_TEXT, PADDING, write_json
 from gemini_workshop.data.tokenizers.pretrained import byte_letters
 from gemini_workshop.data.tokenizers.splitting import PATTERNS
 from gemini_workshop.errors import DataError
@@ -20,7 +21,7 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
     """Write tokenizer.json and tokenizer_config.json, from which ``AutoTokenizer.from_pretrained(folder)`` reads it.
 
     Raises:
-        DataError: the tokenizer is of a kind that cannot be written so.
+        DataError: the tokenizer is of a kind that cannot be written so, or some ids of its vocabulary are not used.
     """
     if isinstance(tokenizer, BPETokenizer):
         content, unknown = _byte_pairs(tokenizer), {}
@@ -29,11 +30,13 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
     else:
         raise DataError(
             f"A {type(tokenizer).__name__} cannot be written as tokenizer.json. "
-            "Byte pairs and characters can; give others the file that save wrote."
+            "Byte pairs and characters can; for others, pass on the file that save wrote."
         )
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TEXT,
+        "pad_token": padding_token(tokenizer),
         "model_max_length": context_tokens,
         "clean_up_tokenization_spaces": False,
     }
@@ -41,9 +44,19 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
     write_json(Path(folder, "tokenizer_config.json"), settings | unknown)
 
 
+def padding_token(tokenizer: BPETokenizer | CharTokenizer) -> str:
+    """The token for padding; the end of text, as GPT-2 has it, where the vocabulary has none of its own."""
+    return PADDING if PADDING in tokenizer.special_tokens else END_OF_TEXT
+
+
 def _byte_pairs(tokenizer: BPETokenizer) -> dict[str, Any]:
     letters = byte_letters()
     names = ["".join(letters[byte] for byte in token) for token in tokenizer.tokens]
+    if tokenizer.vocab_size > len(names) + len(tokenizer.special_tokens):
+        raise DataError(
+            f"The special tokens {tokenizer.special_tokens} leave ids between {len(names)} and {tokenizer.vocab_size} "
+            "unused, which tokenizer.json cannot say. Give them the ids that follow the other tokens."
+        )
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     splits = [] if tokenizer.pattern == "whole" else [_split(_oniguruma(PATTERNS[tokenizer.pattern].unicode))]
     return _file(
@@ -72,9 +85,23 @@ def _characters(tokenizer: CharTokenizer) -> dict[str, Any]:
 
 def _file(special_tokens: dict[str, int], **parts: Any) -> dict[str, Any]:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    added = [{"id": i, "content": name, **flags, "special": True} for name, i in special_tokens.items()]
-    nothing = dict.fromkeys(("truncation", "padding", "post_processor"))
-    return {"version": "1.0", **nothing, "added_tokens": added, **parts}
+    in_order = sorted(special_tokens.items(), key=lambda item: item[1])  # there, their places decide their ids
+    added = [{"id": i, "content": name, **flags, "special": True} for name, i in in_order]
+    post_processor = _beginning(END_OF_TEXT, special_tokens[END_OF_TEXT])
+    nothing = dict.fromkeys(("truncation", "padding"))
+    return {"version": "1.0", **nothing, "post_processor": post_processor, "added_tokens": added, **parts}
+
+
+def _beginning(token: str, token_id: int) -> dict[str, Any]:
+    """Put a token before each text."""
+    first = {"SpecialToken": {"id": token, "type_id": 0}}
+    texts = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
+    return {
+        "type": "TemplateProcessing",
+        "single": [first, texts[0]],
+        "pair": [first, texts[0], first, texts[1]],
+        "special_tokens": {token: {"id": token, "ids": [token_id], "tokens": [token]}},
+    }
 
 
 def _split(pattern: str) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""The ids of one word, and a memory of those found before."""
+"""The ids of one word, and a memory of those found before; merges to the bytes of tokens, and back."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from gemini_workshop.data.tokenizers.bpe import NUM_BYTES, Pair
+
+BYTES_IN_ORDER = bytes(range(NUM_BYTES))
 
 
 def merge_word(word: bytes, ranks: Mapping[bytes, int]) -> list[int]:
@@ -63,3 +67,31 @@ class Memory(dict[bytes, bytes]):
 
     def __reduce__(self) -> tuple[type["Memory"], tuple[Callable[[bytes], bytes]]]:
         return type(self), (self.encode,)  # another process starts without memories
+
+
+def tokens_of(merges: Mapping[Pair, int], byte_order: bytes = BYTES_IN_ORDER) -> list[bytes]:
+    r"""The bytes of each id.
+
+    Example:
+        >>> tokens_of({(108, 111): 256, (256, 119): 257})[254:]
+        [b'\xfe', b'\xff', b'lo', b'low']
+    """
+    tokens = [bytes([byte]) for byte in byte_order]
+    for left, right in merges:
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
+
+
+def merges_of(tokens: Sequence[bytes]) -> dict[Pair, int]:
+    """The pair behind each token beyond the bytes: its bytes, merged by earlier tokens only.
+
+    Example:
+        >>> merges_of([*(bytes([i]) for i in range(256)), b"lo", b"low"])
+        {(108, 111): 256, (256, 119): 257}
+    """
+    merges: dict[Pair, int] = {}
+    earlier = {token: i for i, token in enumerate(tokens[:NUM_BYTES])}
+    for new_id, token in enumerate(tokens[NUM_BYTES:], start=NUM_BYTES):
+        left, right = merge_word(token, earlier)
+        merges[left, right] = earlier[token] = new_id
+    return merges

@@ -1,11 +1,11 @@
-"""Unicode normalization: one spelling for what looks the same. It cannot be undone."""
+"""Unicode normalization: one form for texts that look the same. It cannot be undone."""
 
 import unicodedata
 from typing import Literal, get_args
 
 from gemini_workshop.errors import DataError, unknown_name
 
-Normalization = Literal["NFC", "NFD", "NFKC"]
+Normalization = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
 def normalize(text: str, form: Normalization | None) -> str:
@@ -23,6 +23,8 @@ def normalize(text: str, form: Normalization | None) -> str:
         In addition the form of a character: ligatures, superscripts, circled and full-width letters, no-break spaces
         and the ellipsis become plain ones. "2⁵" becomes "25": the meaning may change, so keep it from code and
         formulas.
+    NFKD
+        What NFKC and NFD lose together.
 
     Example:
         >>> [len(normalize("e\u0301", form)) for form in (None, "NFC", "NFD")]

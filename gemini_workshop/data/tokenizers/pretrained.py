@@ -1,19 +1,19 @@
-"""The vocabularies of GPT-2 and of tiktoken, from their published files; and files that others can read.
+"""The vocabularies of GPT-2 and of tiktoken, from their published files.
 
     encoder.json     each token of GPT-2 and its id
-    vocab.bpe        GPT-2's merges, one a line, in the order learned
-    *.tiktoken       a token in base64, a space, its id; one a line
+    vocab.bpe        GPT-2's merges, one per line, in the order learned
+    *.tiktoken       a token in base64, a space and its id, one per line
 
-GPT-2's files write every byte as a letter that can be seen: "Ġ" is the space, "Ċ" the line end.
+GPT-2's files write every byte as a visible letter: "Ġ" is the space, "Ċ" the line end.
 """
 
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gemini_workshop.data.files import write_atomically
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.checks import END_OF_TEXT
 from gemini_workshop.errors import DataError, unknown_name
@@ -21,19 +21,15 @@ from gemini_workshop.errors import DataError, unknown_name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vocabulary:
-    """A published vocabulary: where its files are found, how it splits words, and its special tokens."""
+    """What the files of a published vocabulary do not state: how it splits words, and its special tokens."""
 
-    corpus: str
-    files: slice  # of those of the corpus
     pattern: str
     special_tokens: dict[str, int]
 
 
 VOCABULARIES = {
-    "gpt2": Vocabulary(corpus="gpt2-bpe", files=slice(0, 2), pattern="gpt2", special_tokens={END_OF_TEXT: 50256}),
+    "gpt2": Vocabulary(pattern="gpt2", special_tokens={END_OF_TEXT: 50256}),
     "cl100k_base": Vocabulary(
-        corpus="tiktoken-ranks",
-        files=slice(1, 2),
         pattern="cl100k",
         special_tokens={
             END_OF_TEXT: 100257,
@@ -43,33 +39,24 @@ VOCABULARIES = {
             "<|endofprompt|>": 100276,
         },
     ),
-    "o200k_base": Vocabulary(
-        corpus="tiktoken-ranks",
-        files=slice(2, 3),
-        pattern="o200k",
-        special_tokens={END_OF_TEXT: 199999, "<|endofprompt|>": 200018},
-    ),
+    "o200k_base": Vocabulary(pattern="o200k", special_tokens={END_OF_TEXT: 199999, "<|endofprompt|>": 200018}),
 }
 
 
-def load_vocabulary(name: str) -> BPETokenizer:
-    """A published tokenizer, whose ids equal tiktoken's on every text.
-
-    Its files are those of the corpora ``gpt2-bpe`` and ``tiktoken-ranks``: from the mirror, the downloads, or fetched.
+def read_vocabulary(name: str, files: Sequence[str | Path]) -> BPETokenizer:
+    """A published tokenizer from its files; its ids equal tiktoken's on every text.
 
     Args:
         name: gpt2, cl100k_base or o200k_base.
+        files: encoder.json and vocab.bpe for gpt2, one file of tiktoken for the others.
 
     Raises:
-        DataError: there is no such vocabulary, or a file of it cannot be had or is damaged.
+        DataError: there is no such vocabulary, or a file is missing or damaged.
     """
-    from gemini_workshop.data.corpora import corpus_files  # it needs tokenizers itself
-
     if name not in VOCABULARIES:
         raise DataError(unknown_name("vocabulary", name, VOCABULARIES))
     vocabulary = VOCABULARIES[name]
-    paths = corpus_files(vocabulary.corpus)[vocabulary.files]
-    tokens = read_gpt2_files(*paths) if len(paths) == 2 else read_tiktoken_file(*paths)
+    tokens = read_gpt2_files(*files) if len(files) == 2 else read_tiktoken_file(*files)
     return BPETokenizer(tokens=tokens, pattern=vocabulary.pattern, special_tokens=vocabulary.special_tokens)
 
 
@@ -87,7 +74,7 @@ def read_tiktoken_file(path: str | Path) -> list[bytes]:
         except (ValueError, binascii.Error):
             raise DataError(f"{path}, line {number}: {line!r} is not a token in base64 and its rank.") from None
         if rank != str(len(tokens) - 1):
-            raise DataError(f"{path}, line {number}: rank {rank} stands where {len(tokens) - 1} is due.")
+            raise DataError(f"{path}, line {number}: rank {rank} is where {len(tokens) - 1} should be.")
     return tokens
 
 
@@ -113,20 +100,8 @@ def read_gpt2_files(encoder: str | Path, merges: str | Path) -> list[bytes]:
     return tokens
 
 
-def write_gpt2_files(tokenizer: BPETokenizer, folder: str | Path) -> tuple[Path, Path]:
-    """Write ``encoder.json`` and ``vocab.bpe``, which GPT-2's code and Hugging Face's read; return where."""
-    letters = byte_letters()
-    names = ["".join(letters[byte] for byte in token) for token in tokenizer.tokens]
-    ids = {name: i for i, name in enumerate(names)} | tokenizer.special_tokens
-    lines = ["#version: 0.2", *(f"{names[left]} {names[right]}" for left, right in tokenizer.merges)]
-    encoder, merges = Path(folder, "encoder.json"), Path(folder, "vocab.bpe")
-    write_atomically(encoder, json.dumps(ids).encode("ascii"))
-    write_atomically(merges, ("\n".join(lines) + "\n").encode())
-    return encoder, merges
-
-
 def byte_letters() -> str:
-    r"""A letter for each byte: itself where it can be seen, else one from U+0100 on.
+    r"""A letter for each byte: itself where it is visible, else one from U+0100 on.
 
     Example:
         >>> letters = byte_letters()

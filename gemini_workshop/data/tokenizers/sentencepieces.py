@@ -7,7 +7,7 @@ Where byte-level BPE merges bytes, these pieces are characters; a character with
              a text is encoded by its most likely pieces
 
 Source: Kudo and Richardson 2018, arXiv:1808.06226; unigram: Kudo 2018, arXiv:1804.10959.
-Differs: no space is added at the beginning, none is removed and nothing is normalised, so that text comes back as it
+Differs: no space is added at the beginning, none is removed and nothing is normalized, so that text comes back as it
 was; "▁" (U+2581) alone does not: SentencePiece writes a space by it, and it comes back as one.
 """
 
@@ -106,7 +106,7 @@ class SentencePieceTokenizer:
         return ids[:-1]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids; bytes that are no whole character become ``�``.
+        """The text of the ids; incomplete characters become ``�``.
 
         Raises:
             DataError: an id is outside the vocabulary.
@@ -124,7 +124,7 @@ class SentencePieceTokenizer:
         return text[: -len(name)]
 
     def save(self, path: str | Path) -> None:
-        """Write one JSON file for :func:`~gemini_workshop.data.tokenizer.load_tokenizer`."""
+        """Write one JSON file for :func:`~gemini_workshop.data.tokenizers.load_tokenizer`."""
         write_json(path, {"kind": "sentencepiece", "model": base64.b64encode(self.model).decode()})
 
     @classmethod

@@ -53,7 +53,7 @@ PATTERNS = {
     "whole": WordPattern(unicode=r"(?s:.+)", ascii=rb"(?s:.+)"),
 }
 
-# The published tokenizers know the characters of Unicode 16. To them a letter added since is no letter.
+# The published tokenizers know the characters of Unicode 16. To them a letter added since is not a letter.
 SINCE_UNICODE_16 = re.compile(
     "[\u0558\u058b-\u058c\u05c8-\u05c9\u088f\u0b53-\u0b54\u0c5c\u0cdc\u1acf-\u1af0\u208f\u209d-\u209f\ua7ce-\ua7cf"
     "\ua7d2\ua7d4\ua7dd\ua7e2\ua7f1\uab6c-\uab6d\U000107bb-\U000107bf\U00010940-\U00010959\U00010ec5-\U00010ec7"
@@ -158,7 +158,7 @@ def sure_pieces(texts: Iterable[str], pattern: str) -> Iterator[list[bytes]]:
     while start + size < len(data):
         pieces = _cut(data[start : start + size])
         yield pieces[:-1]
-        start += size - len(pieces[-1])  # the last piece may go on in the next chunk
+        start += size - len(pieces[-1])  # the last piece may continue in the next chunk
         size = CHUNK_BYTES if len(pieces) > 1 else 2 * size
     yield _cut(data[start:])
 

@@ -1,6 +1,6 @@
 """The merges of :func:`~gemini_workshop.data.tokenizers.bpe.train_bpe`, thousands of times faster.
 
-All distinct words lie end to end in one list, a gap between them. A token stands in it twice: in ``starts`` at its
+All distinct words lie end to end in one list, a gap between them. A token is in it twice: in ``starts`` at its
 first byte and in ``ends`` at its last, so that either neighbour is one look away, and a merge moves nothing:
 
     word     l   o   w       l   o   w   e   r          starts after l+o = 256 and 256+w = 257
@@ -50,7 +50,7 @@ def train_bpe_fast(repeats: Mapping[bytes, int], num_merges: int, progress: bool
 
 
 class _Words:
-    """All distinct words, the count of each pair in them, and where it may stand."""
+    """All distinct words, the count of each pair in them, and where it may be."""
 
     def __init__(self, repeats: Mapping[bytes, int]) -> None:
         lengths = np.fromiter(map(len, repeats), np.int64, len(repeats))
@@ -80,7 +80,7 @@ class _Words:
         return sum(map(self.times.__getitem__, places))
 
     def first_place(self, pair: Pair) -> int:
-        """Where the pair stands for the first time. It must stand somewhere."""
+        """The first place of the pair. It must be somewhere."""
         left, right = pair
         places, length = self.places[pair], self.num_bytes[left]
         gone = 0

@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemini_workshop.data.preprocessing.cleaning import (
-    normalize_unicode,
     regular_whitespace,
     remove_invisible,
     repair_mojibake,
@@ -38,13 +37,6 @@ def test_a_wrong_decoding_is_undone(text):
 def test_control_characters_that_were_quotes_and_dashes_are_so_again():
     text = "It’s “well” — done…"
     assert repair_mojibake(text.encode("cp1252").decode("latin-1")) == text
-
-
-def test_nfc_joins_what_nfd_parts_and_nfkc_loses_the_difference():
-    assert normalize_unicode("e\u0301") == "é"
-    assert normalize_unicode("é", "NFD") == "e\u0301"
-    assert normalize_unicode("x² ﬁ ②") == "x² ﬁ ②"
-    assert normalize_unicode("x² ﬁ ②", "NFKC") == "x2 fi 2"
 
 
 def test_every_kind_of_line_end_becomes_one():

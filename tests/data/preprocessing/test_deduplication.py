@@ -12,11 +12,10 @@ from gemini_workshop.data.preprocessing.deduplication import (
     MinHash,
     NearDuplicateIndex,
     estimated_similarity,
-    jaccard,
-    meeting_probability,
     shingles,
 )
 from gemini_workshop.errors import DataError
+from tests.data.preprocessing.similarity import jaccard, meeting_probability
 
 
 def variant(text: str, num_edits: int, seed: int) -> str:

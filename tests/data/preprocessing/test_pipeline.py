@@ -4,17 +4,17 @@ import random
 import tracemalloc
 
 import pytest
-from datasets import IterableDataset
 from datasketch import MinHash as TheirMinHash
 from datasketch import MinHashLSH
 
 from gemini_workshop.data.corpora import load_documents
-from gemini_workshop.data.preprocessing.deduplication import jaccard, shingles
-from gemini_workshop.data.preprocessing.pipeline import Recipe, preprocess, preprocess_dataset
+from gemini_workshop.data.preprocessing.deduplication import shingles
+from gemini_workshop.data.preprocessing.pipeline import Recipe, preprocess
 from gemini_workshop.data.preprocessing.quality import QualityLimits
 from gemini_workshop.data.preprocessing.report import EXAMPLE_CHARACTERS, EXAMPLES_PER_REASON, Report
 from gemini_workshop.data.preprocessing.splitting import SplitFractions, split_by_hash
 from gemini_workshop.errors import DataError
+from tests.data.preprocessing.similarity import jaccard
 
 HALVES = SplitFractions(validation=0.25, test=0.25)
 MIRROR = os.environ.get("GEMINI_WORKSHOP_MIRROR")
@@ -157,23 +157,6 @@ def test_memory_holds_hashes_and_no_documents():
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert held[17] - held[5] < 12 * 8_000
-
-
-def endless_rows():
-    """Rows without end and without likeness; self-contained, since the library takes a generator apart to name it."""
-    number = 0
-    while True:
-        yield {"body": " ".join(f"w{number}x{i}" for i in range(60))}
-        number += 1
-
-
-def test_a_stream_of_datasets_goes_through_lazily_and_again():
-    dataset = preprocess_dataset(IterableDataset.from_generator(endless_rows), Recipe(), column="body")
-    texts = [row["body"] for row in itertools.islice(endless_rows(), 3)]
-    for _ in range(2):
-        found = list(dataset.take(3))
-        assert [row["text"] for row in found] == texts
-        assert found[0].keys() == {"text", "split", "sha256"}
 
 
 def test_a_recipe_for_which_duplicates_are_not_related_is_an_error():

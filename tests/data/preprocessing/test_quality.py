@@ -3,11 +3,11 @@ import pytest
 from gemini_workshop.data.corpora import load_documents
 from gemini_workshop.data.preprocessing.quality import (
     QualityLimits,
-    duplicate_line_share,
-    duplicate_phrase_share,
+    duplicate_line_fraction,
+    duplicate_phrase_fraction,
     quality_fault,
-    symbol_share,
-    top_phrase_share,
+    symbol_fraction,
+    top_phrase_fraction,
     words_of,
 )
 from gemini_workshop.errors import DataError
@@ -57,8 +57,8 @@ def test_each_limit_has_its_fault(text, fault):
         (QualityLimits(min_characters=2), "ab", None),
         (QualityLimits(min_characters=0, max_characters=2), "ab", None),
         (QualityLimits(min_characters=0, max_characters=1), "ab", "too long"),
-        (QualityLimits(min_characters=0, max_symbol_share=0.5), "ab!?", None),
-        (QualityLimits(min_characters=0, max_symbol_share=0.5), "ab!?!", "mostly symbols"),
+        (QualityLimits(min_characters=0, max_symbol_fraction=0.5), "ab!?", None),
+        (QualityLimits(min_characters=0, max_symbol_fraction=0.5), "ab!?!", "mostly symbols"),
     ],
 )
 def test_a_limit_itself_is_within(limits, text, fault):
@@ -72,27 +72,31 @@ def test_limits_that_let_nothing_through_are_an_error():
 
 def test_an_empty_text_has_no_shares():
     assert (
-        symbol_share(" \n") == duplicate_line_share("\n") == top_phrase_share([]) == duplicate_phrase_share([]) == 0.0
+        symbol_fraction(" \n")
+        == duplicate_line_fraction("\n")
+        == top_phrase_fraction([])
+        == duplicate_phrase_fraction([])
+        == 0.0
     )
 
 
 def test_a_phrase_that_occurs_twice_is_no_repetition():
-    assert top_phrase_share(("one two three " * 2).split()) == 0.0
-    assert top_phrase_share(("one two three " * 3 + "four").split()) == pytest.approx(33 / 37)
+    assert top_phrase_fraction(("one two three " * 2).split()) == 0.0
+    assert top_phrase_fraction(("one two three " * 3 + "four").split()) == pytest.approx(33 / 37)
 
 
 def test_a_phrase_that_overlaps_itself_counts_once_a_place():
-    assert top_phrase_share(["la"] * 10) == pytest.approx(9 / 10)
+    assert top_phrase_fraction(["la"] * 10) == pytest.approx(9 / 10)
 
 
 def test_shares_lie_between_nothing_and_all():
     for text in ("a", "!!!", "x\nx\nx", "la " * 50):
         words = words_of(text)
         for share in (
-            symbol_share(text),
-            duplicate_line_share(text),
-            top_phrase_share(words),
-            duplicate_phrase_share(words),
+            symbol_fraction(text),
+            duplicate_line_fraction(text),
+            top_phrase_fraction(words),
+            duplicate_phrase_fraction(words),
         ):
             assert 0 <= share <= 1
 

@@ -132,7 +132,7 @@ GOOD = page_record("p", "s", "", "https://example.org/")
         (GOOD | {"extra": "x"}, "the fields are .*extra"),
         (GOOD | {"problem": 3}, "problem=3 is not a text"),
         (GOOD | {"solution": " \n"}, r"solution=' \\n' is empty"),
-        (GOOD | {"url": "ftp://x"}, "url='ftp://x' is no web address"),
+        (GOOD | {"url": "ftp://x"}, "url='ftp://x' is not a web address"),
         (GOOD | {"sha256": "0"}, "sha256='0' is not the sum"),
     ],
 )

@@ -32,7 +32,7 @@ def test_pages_become_records_and_faults_become_lines_of_the_log(site, manners, 
         tmp_path / "pages.jsonl",
         SELECTORS,
         manners,
-        tell=lambda url, outcome: told.append((url.removeprefix(site.url), outcome)),
+        report=lambda url, outcome: told.append((url.removeprefix(site.url), outcome)),
     )
     expected = ["written", "status 404", "written", "content type", "robots", "robots", "written", "duplicate"]
     assert told == list(zip(paths, expected, strict=True))
@@ -110,7 +110,7 @@ def test_a_list_that_cannot_be_read_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"urls\.txt cannot be read as a list of addresses"):
         read_urls(tmp_path / "urls.txt")
     (tmp_path / "urls.txt").write_text("https://a.org/\nwww.a.org\n", "utf-8")
-    with pytest.raises(DataError, match=r"line 2: 'www\.a\.org' is no web address"):
+    with pytest.raises(DataError, match=r"line 2: 'www\.a\.org' is not a web address"):
         read_urls(tmp_path / "urls.txt")
 
 

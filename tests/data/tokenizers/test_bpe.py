@@ -3,7 +3,17 @@ from itertools import pairwise
 
 import pytest
 
-from gemini_workshop.data.tokenizers.bpe import apply_merges, count_pairs, merge_pair, train_bpe
+from gemini_workshop.data.tokenizers.bpe import (
+    apply_merges,
+    count_pairs,
+    decode,
+    encode,
+    merge_pair,
+    pre_tokenize,
+    train_bpe,
+)
+from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
+from gemini_workshop.data.tokenizers.splitting import split_words
 from gemini_workshop.errors import DataError
 from tests.data.tokenizers.samples import TEXT, recounted_merges, words_of
 
@@ -40,6 +50,25 @@ def test_the_earliest_merge_is_applied_first():
 def test_encoding_goes_on_until_no_pair_is_left():
     merges = {(97, 97): 256, (256, 256): 257}
     assert apply_merges(b"aaaaaaa", merges) == [257, 256, 97]
+
+
+def test_the_words_are_those_of_the_pattern_gpt2():
+    for text in (TEXT, "It's 12345  o'clock!\n\n\tWE'LL   see ", "été, 東京 🙂🙂\r\n  x"):
+        assert pre_tokenize(text) == split_words(text, "gpt2")
+
+
+def test_the_page_is_a_whole_tokenizer_and_equals_the_fast_one():
+    merges = train_bpe(words_of(TEXT), 60)
+    special = {"<|endoftext|>": 316, "<a|b>": 317}
+    text = TEXT + "<|endoftext|>x<a|b><|endoftext|> y"
+    fast = BPETokenizer(merges, special_tokens=special)
+    assert encode(text, merges, special) == fast.encode(text, allowed_special="all")
+    assert encode(text, merges, {}) == fast.encode(text)
+    assert decode(encode(text, merges, {}), merges) == text
+
+
+def test_half_a_character_decodes_to_the_replacement_character():
+    assert decode("é".encode()[:1], {}) == "�"
 
 
 def test_too_little_text_says_how_far_it_reaches():

@@ -271,7 +271,7 @@ def test_merges_and_tokens_tell_the_same(bpe):
     ("tokens", "message"),
     [
         ([b"a", b"b"], "not the 256 bytes"),
-        ([*byte_pairs.tokens_of({}), b"ab", b"ab"], "b'ab' stands in the vocabulary twice"),
+        ([*byte_pairs.tokens_of({}), b"ab", b"ab"], "b'ab' is in the vocabulary twice"),
     ],
 )
 def test_a_vocabulary_that_cannot_work_is_an_error(tokens, message):

@@ -15,7 +15,7 @@ def test_no_form_leaves_the_text_as_it_is():
     assert normalize(DECOMPOSED, None) == DECOMPOSED
 
 
-@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC"])
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
 def test_every_form_loses_how_an_accent_was_typed(form):
     assert normalize(COMPOSED, form) == normalize(DECOMPOSED, form)
     assert normalize(ANGSTROM, form) == normalize(RING, form)
@@ -37,12 +37,12 @@ def test_nfd_splits_a_word_at_its_accents_unless_the_pattern_knows_marks():
     assert [len(split_words(text, pattern)) for pattern in ("gpt2", "cl100k", "o200k")] == [2, 2, 1]
 
 
-@given(st.text(), st.sampled_from(["NFC", "NFD", "NFKC"]))
+@given(st.text(), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
 def test_normalizing_twice_changes_nothing_more(text, form):
     once = normalize(text, form)
     assert normalize(once, form) == once == unicodedata.normalize(form, text)
 
 
 def test_an_unknown_form_is_an_error():
-    with pytest.raises(DataError, match=r"no normalization 'NFX'. Did you mean 'NF.*Known: NFC, NFD, NFKC"):
+    with pytest.raises(DataError, match=r"no normalization 'NFX'. Did you mean 'NF.*Known: NFC, NFD, NFKC, NFKD"):
         check_normalization("NFX")

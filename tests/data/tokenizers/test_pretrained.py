@@ -2,21 +2,21 @@ import base64
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tiktoken
 import tokenizers
 from hypothesis import given, settings
 
-from gemini_workshop.data.tokenizer import load_tokenizer
+from gemini_workshop.data.corpora import VOCABULARY_FILES, find_corpus, load_vocabulary
+from gemini_workshop.data.tokenizers import VOCABULARIES, load_tokenizer, read_vocabulary
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.checks import END_OF_TEXT
 from gemini_workshop.data.tokenizers.pretrained import (
     byte_letters,
-    load_vocabulary,
     read_gpt2_files,
     read_tiktoken_file,
-    write_gpt2_files,
 )
 from gemini_workshop.errors import DataError
 from tests.data.tokenizers.samples import ANY_TEXT, MIRROR, TEXT, needs_mirror
@@ -33,6 +33,18 @@ def loaded(name: str) -> tuple[BPETokenizer, tiktoken.Encoding]:
     return LOADED[name]
 
 
+def write_gpt2_files(tokenizer: BPETokenizer, folder: Path) -> tuple[Path, Path]:
+    """encoder.json and vocab.bpe as GPT-2's code has them."""
+    letters = byte_letters()
+    names = ["".join(letters[byte] for byte in token) for token in tokenizer.tokens]
+    ids = {name: i for i, name in enumerate(names)} | tokenizer.special_tokens
+    lines = ["#version: 0.2", *(f"{names[left]} {names[right]}" for left, right in tokenizer.merges)]
+    encoder, merges = folder / "encoder.json", folder / "vocab.bpe"
+    encoder.write_text(json.dumps(ids))
+    merges.write_text("\n".join(lines) + "\n", "utf-8")
+    return encoder, merges
+
+
 @pytest.fixture(scope="module")
 def bpe() -> BPETokenizer:
     return BPETokenizer.train([TEXT], 300)
@@ -47,7 +59,7 @@ from pathlib import Path
 mirror = Path(sys.argv[1])
 os.environ["TIKTOKEN_CACHE_DIR"] = str(mirror / "tiktoken-cache")
 import tiktoken
-from gemini_workshop.data.tokenizer import load_vocabulary
+from gemini_workshop.data.corpora import load_vocabulary
 
 for name in ("gpt2", "cl100k_base", "o200k_base"):
     ours, theirs = load_vocabulary(name), tiktoken.get_encoding(name)
@@ -115,6 +127,14 @@ def test_a_published_tokenizer_can_be_saved_and_its_merges_are_those_of_its_file
 def test_an_unknown_vocabulary_is_an_error():
     with pytest.raises(DataError, match=r"no vocabulary 'gpt-2'. Did you mean 'gpt2'"):
         load_vocabulary("gpt-2")
+    with pytest.raises(DataError, match=r"no vocabulary 'gpt-2'. Did you mean 'gpt2'"):
+        read_vocabulary("gpt-2", [])
+
+
+def test_every_published_vocabulary_has_files_in_the_registry():
+    assert VOCABULARY_FILES.keys() == VOCABULARIES.keys()
+    for corpus, files in VOCABULARY_FILES.values():
+        assert find_corpus(corpus, "vocabulary").sizes["all"][0].files[files]
 
 
 # --- The files ---
@@ -146,7 +166,7 @@ def test_a_tiktoken_file_is_read_in_the_order_of_its_ranks(bpe, tmp_path):
     [
         ("IQ== 0\nIg==\n", r"line 2: 'Ig==' is not a token in base64 and its rank"),
         ("IQ== 0\n!!! 1\n", r"line 2: '!!! 1' is not a token"),
-        ("IQ== 0\nIg== 2\n", r"line 2: rank 2 stands where 1 is due"),
+        ("IQ== 0\nIg== 2\n", r"line 2: rank 2 is where 1 should be"),
     ],
 )
 def test_a_damaged_tiktoken_file_names_its_line(content, message, tmp_path):

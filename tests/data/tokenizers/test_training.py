@@ -77,7 +77,7 @@ def test_too_little_text_says_how_far_it_reaches():
 
 MEASURED = """
 import itertools, random, resource, sys
-from gemini_workshop.data.tokenizer import BPETokenizer
+from gemini_workshop.data.tokenizers import BPETokenizer
 
 def documents():
     draw = random.Random(0)

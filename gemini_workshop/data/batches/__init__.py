@@ -1,0 +1,1 @@
+"""From documents to batches: shards, rows, batches."""

@@ -1,0 +1,1 @@
+"""Images, audio and video, and documents that mix them with text."""
