@@ -1,12 +1,12 @@
-"""Beam search: write several texts side by side and keep the likeliest.
+"""Beam search: extend several texts side by side and keep the most likely.
 
     every beam -> its continuations -> the best of all -> finished ones aside, the others are the next beams
 
 A finished text is scored by ``sum of log-probabilities / length ** length_penalty``, its stop token included: with 0
-short texts win, with 1 it is the mean, above that long ones win.
+short texts win, with 1 the score is the mean, above 1 long texts win.
 
-With several groups the beams are parted, and a group is charged for choosing the tokens that the groups before it
-chose at the same place: the groups go different ways.
+With several groups, the beams are split, and a group is penalized for choosing the tokens that earlier groups chose at
+the same place (diverse beam search).
 
 Source: Wu et al. 2016, arXiv:1609.08144, section 7 (length); Vijayakumar et al. 2016, arXiv:1610.02424 (groups).
 Differs: when to stop and how to count the length is as in transformers, token by token.
@@ -24,6 +24,52 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.reader import Reader
 from gemini_workshop.generation.sampler import Past, Sampler, Step
 from gemini_workshop.models.transformer import Transformer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BeamSettings:
+    """What to search for.
+
+    Args:
+        num_beams: of all groups together.
+        max_new_tokens: where an unfinished text ends.
+        stop_ids: tokens that finish a text.
+        num_best: how many texts to return, of each group.
+        length_penalty: see the top of this file.
+        early_stopping: True: stop as soon as ``num_beams`` texts are finished. False: when the best beam, were it to
+            end now, would not be among them. "never": when it cannot get there even at its best length.
+        num_groups: each has the same number of beams.
+        diversity_penalty: what a token loses in a group for each beam of earlier groups that chose it at this place.
+
+    Raises:
+        WorkshopError: the numbers of beams, groups and texts do not fit together.
+    """
+
+    num_beams: int
+    max_new_tokens: int
+    stop_ids: Collection[int] = ()
+    num_best: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    num_groups: int = 1
+    diversity_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.num_groups < 1 or self.num_beams < 1 or self.num_beams % self.num_groups:
+            raise WorkshopError(
+                f"num_beams={self.num_beams} cannot be split into num_groups={self.num_groups}. "
+                "Each group needs the same number of beams, at least one."
+            )
+        if not 1 <= self.num_best <= self.beams_per_group:
+            raise WorkshopError(
+                f"num_best={self.num_best} texts cannot come from {self.beams_per_group} beams. "
+                f"Choose 1 to {self.beams_per_group}, or more beams."
+            )
+
+    @property
+    def beams_per_group(self) -> int:
+        """Beams of one group."""
+        return self.num_beams // self.num_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +91,12 @@ def best_continuations(
     log_probs: Float[Tensor, "beams V"],
     scores: Float[Tensor, " beams"],
     number: int,
-    charge: Float[Tensor, " V"] | float = 0.0,
+    penalty: Float[Tensor, " V"] | float = 0.0,
 ) -> tuple[Float[Tensor, " best"], Int[Tensor, " best"], Int[Tensor, " best"]]:
     """The best ways to continue any of the beams by one token, best first: their scores, beams and tokens.
 
     Args:
-        charge: what tokens lose in the choice, but not in their scores.
+        penalty: what tokens lose in the choice, but not in their scores.
 
     Example:
         >>> log_probs = torch.tensor([[0.9, 0.1], [0.5, 0.5]]).log()
@@ -59,117 +105,102 @@ def best_continuations(
         (tensor([0.3600, 0.3000, 0.3000]), tensor([0, 1, 1]), tensor([0, 0, 1]))
     """
     totals = scores.unsqueeze(1) + log_probs
-    best = (totals - charge).flatten().topk(min(number, totals.numel())).indices
+    best = (totals - penalty).flatten().topk(min(number, totals.numel())).indices
     return totals.flatten()[best], best // log_probs.shape[1], best % log_probs.shape[1]
 
 
 @dataclass(slots=True)
 class Beams:
-    """The beams of one group, and what they have finished.
+    """The beams of one group, and the texts they have finished.
 
     Attributes:
         texts: the new tokens of each beam; at the beginning there is one, and it is empty.
         scores: the sum of the log-probabilities of each.
         finished: the best finished texts, best first, at most as many as beams.
-        is_open: going on may find something better.
+        is_open: continuing may find something better.
     """
 
-    num_beams: int
-    max_new_tokens: int
-    stop_ids: Collection[int]
-    length_penalty: float
-    early_stopping: bool | Literal["never"]
+    settings: BeamSettings
     texts: list[list[int]] = field(default_factory=lambda: [[]])
     scores: Float[Tensor, " beams"] = field(default_factory=lambda: torch.zeros(1))
     finished: list[Hypothesis] = field(default_factory=list)
     is_open: bool = True
 
     def advance(
-        self, log_probs: Float[Tensor, "beams V"], charge: Float[Tensor, " V"] | float = 0.0
+        self, log_probs: Float[Tensor, "beams V"], penalty: Float[Tensor, " V"] | float = 0.0
     ) -> tuple[list[int], list[int]]:
         """Continue the beams by one token each; return which old beam each new one continues, and by which token.
 
-        So many candidates are looked at that enough go on even if the best all end. Only the best ``num_beams`` may
-        finish.
+        There are enough candidates to continue even if the best all end: at worst, every beam ends with each of the
+        stop ids. Only the best ``beams_per_group`` may finish.
+
+        Example, of two beams, where token 0 ends a text:
+            >>> beams = Beams(BeamSettings(num_beams=2, max_new_tokens=3, stop_ids=[0]))
+            >>> beams.advance(torch.tensor([[0.5, 0.3, 0.2]]).log())
+            ([0, 0], [1, 2])
+            >>> beams.texts, beams.finished[0].token_ids
+            ([[1], [2]], [])
         """
-        is_last = len(self.texts[0]) + 1 == self.max_new_tokens
-        number = max(2, 1 + len(self.stop_ids)) * self.num_beams
-        scores, beams, tokens = best_continuations(log_probs, self.scores, number, charge)
+        settings, num_beams = self.settings, self.settings.beams_per_group
+        is_last = len(self.texts[0]) + 1 == settings.max_new_tokens
+        number = max(2, 1 + len(settings.stop_ids)) * num_beams
+        scores, beams, tokens = best_continuations(log_probs, self.scores, number, penalty)
         texts = [[*self.texts[beam], token] for beam, token in zip(beams.tolist(), tokens.tolist(), strict=True)]
-        for text, score in zip(texts[: self.num_beams], scores.tolist(), strict=False):
-            if is_last or text[-1] in self.stop_ids:
+        for text, score in zip(texts[:num_beams], scores.tolist(), strict=False):
+            if is_last or text[-1] in settings.stop_ids:
                 self._finish(text, score)
-        chosen = [rank for rank, text in enumerate(texts) if text[-1] not in self.stop_ids][: self.num_beams]
+        chosen = [rank for rank, text in enumerate(texts) if text[-1] not in settings.stop_ids][:num_beams]
         self.texts, self.scores = [texts[rank] for rank in chosen], scores[chosen]
         self.is_open = bool(chosen) and not is_last and self._can_improve()
         return beams[chosen].tolist(), tokens[chosen].tolist()
 
     def _finish(self, text: list[int], log_prob: float) -> None:
-        is_finished = text[-1] in self.stop_ids
-        score = log_prob / len(text) ** self.length_penalty
+        is_finished = text[-1] in self.settings.stop_ids
+        score = log_prob / len(text) ** self.settings.length_penalty
         self.finished.append(Hypothesis(text[:-1] if is_finished else text, score, is_finished))
         self.finished.sort(key=lambda hypothesis: -hypothesis.score)
-        del self.finished[self.num_beams :]
+        del self.finished[self.settings.beams_per_group :]
 
     def _can_improve(self) -> bool:
         """Whether the best beam, if it ended well, would be among the finished ones."""
-        if len(self.finished) < self.num_beams:
+        settings = self.settings
+        if len(self.finished) < settings.beams_per_group:
             return True
-        if self.early_stopping is True:
+        if settings.early_stopping is True:
             return False
-        is_patient = self.early_stopping == "never" and self.length_penalty > 0
-        length = self.max_new_tokens if is_patient else len(self.texts[0])
-        return float(self.scores[0]) / length**self.length_penalty > self.finished[-1].score
+        # The sum of log-probabilities only falls. So a text's score is at most today's sum, divided by its length then.
+        is_patient = settings.early_stopping == "never" and settings.length_penalty > 0
+        length = settings.max_new_tokens if is_patient else len(self.texts[0])
+        return float(self.scores[0]) / length**settings.length_penalty > self.finished[-1].score
 
 
 def beam_search(
-    model: Transformer,
-    prompt_ids: Sequence[int],
-    *,
-    num_beams: int,
-    max_new_tokens: int,
-    stop_ids: Collection[int] = (),
-    num_best: int = 1,
-    length_penalty: float = 1.0,
-    early_stopping: bool | Literal["never"] = False,
-    num_groups: int = 1,
-    diversity_penalty: float = 0.0,
-    steps: Sequence[Step] = (),
+    model: Transformer, prompt_ids: Sequence[int], settings: BeamSettings, steps: Sequence[Step] = ()
 ) -> list[Hypothesis]:
-    """The likeliest continuations that beam search finds, best first; with groups, those of each group in turn.
+    """The most likely continuations that beam search finds, best first; with groups, those of each group in turn.
 
     Args:
-        num_beams: of all groups together.
-        num_best: how many to return, of each group.
-        early_stopping: True: stop as soon as ``num_beams`` texts are finished. False: when the best beam, were it to
-            end now, would not be among them. "never": when it cannot get there even at its best length.
-        diversity_penalty: what a token loses in a group for each beam of earlier groups that chose it at this place.
         steps: reshape the log-probabilities first, as in a :class:`~.sampler.Sampler`.
-
-    Raises:
-        WorkshopError: the numbers of beams, groups and texts do not fit together.
     """
-    _check(num_beams, num_groups, num_best)
-    rule = (num_beams // num_groups, max_new_tokens, set(stop_ids), length_penalty, early_stopping)
-    groups = [Beams(*rule) for _ in range(num_groups)]
-    reader, sampler = Reader(model, max_tokens=len(prompt_ids) + max_new_tokens), Sampler(steps)
-    rows = torch.zeros(num_groups, dtype=torch.long)
-    logits = reader.read([prompt_ids])[rows]
-    reader.reorder(rows)
+    groups = [Beams(settings) for _ in range(settings.num_groups)]
+    reader, sampler = Reader(model, max_tokens=len(prompt_ids) + settings.max_new_tokens), Sampler(steps)
+    prompt_row = torch.zeros(settings.num_groups, dtype=torch.long)  # each group begins with one beam: the prompt
+    logits = reader.read([prompt_ids])[prompt_row]
+    reader.reorder(prompt_row)
     while True:
         open_groups = [group for group in groups if group.is_open]
         log_probs = sampler.shape(logits.float().log_softmax(dim=-1), _past(prompt_ids, open_groups))
-        beams, tokens = _advance(open_groups, log_probs, diversity_penalty)
+        beams, tokens = _advance(open_groups, log_probs, settings.diversity_penalty)
         if not tokens:
-            return [hypothesis for group in groups for hypothesis in group.finished[:num_best]]
+            return [hypothesis for group in groups for hypothesis in group.finished[: settings.num_best]]
         reader.reorder(torch.tensor(beams))
-        logits = reader.go_on(torch.tensor(tokens))
+        logits = reader.read_next(torch.tensor(tokens))
 
 
 def _advance(
     groups: Sequence[Beams], log_probs: Float[Tensor, "all_beams V"], diversity_penalty: float
 ) -> tuple[list[int], list[int]]:
-    """Advance each group in turn; of the beams of those that remain open, the old row and the new token."""
+    """Advance each group in turn; return the old row and the new token of each beam in groups that stay open."""
     all_beams, all_tokens, start = [], [], 0
     num_chosen = torch.zeros(log_probs.shape[1])
     for group in groups:
@@ -187,16 +218,3 @@ def _past(prompt_ids: Sequence[int], groups: Sequence[Beams]) -> Past:
     texts = [text for group in groups for text in group.texts]
     prompt = torch.tensor(prompt_ids).expand(len(texts), -1)
     return Past(prompt, torch.tensor(texts, dtype=torch.long).reshape(len(texts), -1))
-
-
-def _check(num_beams: int, num_groups: int, num_best: int) -> None:
-    if num_groups < 1 or num_beams < 1 or num_beams % num_groups:
-        raise WorkshopError(
-            f"num_beams={num_beams} cannot be parted into num_groups={num_groups}. "
-            "Each group needs the same number of beams, at least one."
-        )
-    if not 1 <= num_best <= num_beams // num_groups:
-        raise WorkshopError(
-            f"num_best={num_best} texts are not what {num_beams // num_groups} beams find. "
-            f"Choose 1 to {num_beams // num_groups}, or more beams."
-        )

@@ -1,12 +1,11 @@
-"""A conversation: turns, how they become one text for the model, and replies that go on where the cache ends.
+"""A conversation: turns, how they become one text for the model, and replies that continue from the cache.
 
-A model knows only text. A :class:`ChatFormat` writes the turns as one, and says where a reply ends:
+A model knows only text. A :class:`ChatFormat` writes the turns as one text, and defines where a reply ends:
 
-    story      turns are paragraphs of one story that both write: for a model that was trained on stories, not on talk
-    dialogue   "User: ..." and "Assistant: ..." in turn: for a model that has seen such talk
+    story      turns are paragraphs of one story that both write: for a model trained on stories
+    dialogue   "User: ..." and "Assistant: ..." in turn: for a model trained on dialogue
 
-From turn to turn the text only grows, so the cache of the last reply holds nearly all of it, and only what is new is
-read.
+From turn to turn the text only grows, so the cache holds nearly all of it, and only what is new is read.
 """
 
 import json
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.generation.decode import generate
 from gemini_workshop.generation.reader import Reader
@@ -27,7 +26,7 @@ from gemini_workshop.models.transformer import Transformer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatFormat:
-    """How turns become one text. What stands around each is written out; ``{}`` is the turn.
+    """How turns become one text: a template for each role, in which ``{}`` is the turn.
 
     Attributes:
         stop_strings: where a reply ends.
@@ -39,7 +38,7 @@ class ChatFormat:
     stop_strings: tuple[str, ...]
 
     def opening(self) -> str:
-        """What stands before a reply; the reply brings its own space, which is part of its first token."""
+        """The text before a reply, without a space: that is part of the reply's first token."""
         return self.model.partition("{}")[0]
 
 
@@ -53,7 +52,7 @@ FORMATS = {
 
 @dataclass(slots=True)
 class Turn:
-    """What one side said."""
+    """What the user or the model said."""
 
     role: Literal["user", "model"]
     text: str
@@ -64,7 +63,7 @@ class Conversation:
     """All turns so far.
 
     Attributes:
-        system: what stands above them: the setting of the story, or instructions.
+        system: the text above all turns: the setting of the story, or instructions.
     """
 
     format: str = "story"
@@ -79,7 +78,7 @@ class Conversation:
         return "".join(parts) + form.opening()
 
     def undo(self) -> Turn | None:
-        """Take back the last reply and what it replied to; return the latter."""
+        """Remove the last reply and the turn it replied to; return that turn."""
         while self.turns:
             turn = self.turns.pop()
             if turn.role == "user":
@@ -97,7 +96,7 @@ class Conversation:
         """Read what :meth:`save` wrote.
 
         Raises:
-            DataError: there is no such file, or it holds no conversation.
+            DataError: there is no such file, or it is not a conversation.
         """
         try:
             content = json.loads(Path(path).read_text("utf-8"))
@@ -109,7 +108,7 @@ class Conversation:
             raise DataError(f"{path} is not JSON: {error}. Give the file of a saved conversation.") from None
         if not _is_conversation(content):
             raise DataError(
-                f"{path} holds no conversation. It needs a format ({', '.join(FORMATS)}), a system text, and turns, "
+                f"{path} is not a conversation. It needs a format ({', '.join(FORMATS)}), a system text, and turns, "
                 "each with a role (user or model) and a text."
             )
         turns = [Turn(turn["role"], turn["text"]) for turn in content["turns"]]
@@ -130,11 +129,11 @@ def _is_conversation(content: Any) -> bool:
 
 
 class ChatPartner:
-    """A model that replies, and remembers by its cache what it has read.
+    """A model that replies, and keeps what it has read in its cache.
 
     Attributes:
-        reader: the model's place in the conversation.
-        has_ended: the last reply came to the end of the text, as the model sees it.
+        reader: the model with what it has read of the conversation.
+        has_ended: the last reply ended with the model's end-of-text token.
     """
 
     def __init__(self, model: Transformer, tokenizer: Tokenizer) -> None:
@@ -145,7 +144,7 @@ class ChatPartner:
     def reply(
         self, conversation: Conversation, config: GenerationConfig, *, sampler: Sampler | None = None
     ) -> Iterator[str]:
-        """Yield the next reply in pieces, and add it to the conversation: as much of it as was taken."""
+        """Yield the next reply in pieces, and add each piece that was taken to the conversation."""
         turn = Turn("model", "")
         text = conversation.text()
         conversation.turns.append(turn)
@@ -169,7 +168,7 @@ class ChatPartner:
 
 
 def until_stop(pieces: Iterator[str], stop_strings: tuple[str, ...]) -> Iterator[str]:
-    r"""The pieces up to a stop string; white space at the very beginning is no stop.
+    r"""The pieces up to a stop string; white space at the very beginning does not count as one.
 
     Example:
         >>> list(until_stop(iter(["\n", " The", " end.\n", "More"]), ("\n",)))

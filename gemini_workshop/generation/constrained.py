@@ -1,11 +1,10 @@
-r"""Text that must fit a rule: a regular expression, a JSON schema, or a list of choices.
+r"""Constrained decoding: the text must match a regular expression, a JSON schema, or one of several choices.
 
     step = Constraint.from_regex(r"\d{3}", tokenizer)
     sampler = sampler_from(config, first=[step])
 
-Before each token, every token is cut off after which the rule could no longer be met; the end of the text is among
-them until it is met. Which tokens those are is found out by llguidance, a library that follows the rule through the
-bytes of all tokens at once.
+Before each token, every token after which the text could no longer match is cut off; so is the end of the text until
+it does match. The library llguidance finds these tokens: it follows the pattern through the bytes of all of them.
 """
 
 import json
@@ -17,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gemini_workshop.data.tokenizer import BPETokenizer, SentencePieceTokenizer, Tokenizer
+from gemini_workshop.data.tokenizers import BPETokenizer, SentencePieceTokenizer, Tokenizer
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.penalties import ABSENT
 from gemini_workshop.generation.sampler import Past
@@ -28,20 +27,20 @@ JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separat
 
 
 class Constraint:
-    """A step of a :class:`~.sampler.Sampler` that admits only tokens by which the text can still fit the rule.
+    """A step of a :class:`~.sampler.Sampler` that allows only tokens after which the text can still match.
 
-    It looks at what was written, not at the prompt. Make it by one of the methods ``from_...``.
+    It looks at the generated text, not at the prompt. Make it with one of the methods ``from_...``.
     """
 
-    def __init__(self, grammar: str, tokenizer: Tokenizer, rule: str) -> None:
+    def __init__(self, grammar: str, tokenizer: Tokenizer, source: str) -> None:
         llguidance = _library()
-        self._matcher_of: dict[tuple[int, ...], Any] = {}  # the newest texts
+        self._matcher_of: dict[tuple[int, ...], Any] = {}  # of the newest texts
         vocabulary = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Vocabulary(tokenizer)))
         self._matcher_at_start = llguidance.LLMatcher(vocabulary, grammar, log_level=0)
-        self.end_id, self.rule = tokenizer.end_of_text_id, rule
+        self.end_id, self.source = tokenizer.end_of_text_id, source
         error = self._matcher_at_start.get_error()
         if error:
-            raise WorkshopError(f"{rule} is no rule that text can be held to. Mend it: {error.strip()}")
+            raise WorkshopError(f"{source} cannot be used as a constraint: {error.strip()} Fix it.")
 
     @classmethod
     def from_regex(cls, pattern: str, tokenizer: Tokenizer) -> "Constraint":
@@ -50,12 +49,12 @@ class Constraint:
 
     @classmethod
     def from_json_schema(cls, schema: Mapping[str, Any] | str, tokenizer: Tokenizer) -> "Constraint":
-        """The text must be JSON that fits a schema, on one line as ``json.dumps`` writes it."""
+        """The text must be JSON that matches a schema, on one line as ``json.dumps`` writes it."""
         text = schema if isinstance(schema, str) else json.dumps(schema)
         try:
             json.loads(text)
         except ValueError as error:
-            raise WorkshopError(f"The schema is not JSON: {error}. Mend it, or give the name of its file.") from None
+            raise WorkshopError(f"The schema is not JSON: {error}. Fix it, or give the name of its file.") from None
         grammar = _library().LLMatcher.grammar_from_json_schema(text, overrides=JSON_STYLE)
         return cls(grammar, tokenizer, "The schema")
 
@@ -66,7 +65,7 @@ class Constraint:
         return cls(_library().LLMatcher.grammar_from_lark(lark), tokenizer, f"The list {list(choices)}")
 
     def __call__(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """Cut off the tokens that do not fit."""
+        """Cut off the tokens that do not match."""
         texts = [tuple(token for token in text if token != ABSENT) for text in past.written.tolist()]
         allowed = torch.stack([self.allowed(text, logits.shape[-1]) for text in texts])
         return logits.masked_fill(~allowed.to(logits.device), CUT_OFF)
@@ -75,24 +74,24 @@ class Constraint:
         """Which tokens may follow a text.
 
         Raises:
-            WorkshopError: no token fits, and the text cannot end here either.
+            WorkshopError: no token matches, and the text cannot end here either.
         """
         matcher = self._matcher(tuple(text))
         mask = torch.frombuffer(bytearray(matcher.compute_logit_bias()), dtype=torch.uint8) > 0
         if matcher.is_error():
             raise WorkshopError(
-                f"{self.rule} cannot be met after {len(text)} tokens: the tokenizer has none for what must come next. "
-                "Choose another rule, or a checkpoint whose tokenizer knows all bytes."
+                f"{self.source} cannot be matched after {len(text)} tokens: no token fits what must come next. "
+                "Choose another constraint, or a checkpoint whose tokenizer covers all bytes."
             )
         allowed = torch.zeros(vocab_size, dtype=torch.bool)
-        if matcher.is_stopped():  # the end was written, or the text broke the rule long ago
+        if matcher.is_stopped():  # the end was generated, or the text stopped matching earlier
             allowed[self.end_id] = True
             return allowed
         allowed[: len(mask)] = mask[:vocab_size]
         return allowed
 
     def _matcher(self, text: tuple[int, ...]) -> Any:
-        """The state of the rule after a text; from that of the text before, if it is remembered."""
+        """The state of the matcher after a text: that of the text without its last token, one token further."""
         if text not in self._matcher_of:
             before = self._matcher_of.get(text[:-1])
             matcher = (before or self._matcher_at_start).deep_copy()
@@ -104,7 +103,7 @@ class Constraint:
 
 
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
-    """The bytes that each id stands for; none for special tokens and for ids that are not used."""
+    """The bytes of each token id; none for special tokens and for ids that are not used."""
     special = set(tokenizer.special_tokens.values())
     if isinstance(tokenizer, BPETokenizer):
         tokens = [b"" if i >= len(tokenizer.tokens) else tokenizer.tokens[i] for i in range(tokenizer.vocab_size)]
@@ -128,7 +127,7 @@ def _piece_bytes(tokenizer: SentencePieceTokenizer) -> list[bytes]:
 
 
 class _Vocabulary:
-    """What llguidance asks of a tokenizer."""
+    """A tokenizer with the interface that llguidance needs."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.eos_token_id, self.bos_token_id = tokenizer.end_of_text_id, None
@@ -139,7 +138,7 @@ class _Vocabulary:
         self.longest = max(map(len, self.tokens))
 
     def __call__(self, text: str | bytes) -> list[int]:
-        """Tokens of exactly these bytes; some tokenizers drop spaces, and cannot be asked."""
+        """Tokens with exactly these bytes: some tokenizers drop spaces, so their own encoding may differ."""
         content = text.encode() if isinstance(text, str) else text
         ids = self.encode(content.decode())
         return ids if b"".join(self.tokens[i] for i in ids) == content else self._longest_first(content)
@@ -159,7 +158,7 @@ def _library() -> Any:
         import llguidance
     except ImportError:
         raise WorkshopError(
-            "To hold a text to a rule, the library llguidance is needed, and it is not installed. "
+            "Constrained decoding needs the library llguidance, which is not installed. "
             'Install it: pip install "gemini-from-scratch[constrained]".'
         ) from None
     return llguidance

@@ -1,11 +1,11 @@
 """From a prompt to text, one token at a time.
 
-    generate        the new tokens of one prompt, as they are drawn
+    generate        the new tokens of one prompt, as they are sampled
     generate_text   the same as pieces of text
     generate_batch  several prompts at once, with the log-probability of every token
     complete        the same for texts, with stop strings
 
-All four are :func:`decode`: read the prompts, then draw and read one more token of each until an end.
+All four are :func:`decode`: read the prompts, then sample and read one more token of each until it ends.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.generation.cache import left_padded
 from gemini_workshop.generation.penalties import ABSENT
 from gemini_workshop.generation.reader import Reader, decode_one, prefill
@@ -45,7 +45,7 @@ def decode(
     generators: Sequence[torch.Generator],
     max_new_tokens: int,
 ) -> Iterator[tuple[Int[Tensor, " B"], Float[Tensor, "B V"]]]:
-    """Yield one new token of every row, with the model's own scores from which it was chosen, again and again."""
+    """Yield, at each step, one new token of every row and the model's own logits that it was chosen from."""
     logits = reader.read(prompts)
     prompt, _ = left_padded(prompts, ABSENT)
     written = torch.empty(len(prompts), max_new_tokens, dtype=torch.long)
@@ -54,7 +54,7 @@ def decode(
         written[:, n] = tokens
         yield tokens, logits
         if n + 1 < max_new_tokens:
-            logits = reader.go_on(tokens)
+            logits = reader.read_next(tokens)
 
 
 def generate(
@@ -66,13 +66,13 @@ def generate(
     sampler: Sampler | None = None,
     reader: Reader | None = None,
 ) -> Iterator[int]:
-    """Yield new tokens as they are drawn, up to ``max_new_tokens``; a stop id ends the stream and is not yielded.
+    """Yield new tokens as they are sampled, up to ``max_new_tokens``; a stop id ends the stream and is not yielded.
 
-    Of a prompt longer than the window, the model reads the end.
+    Of a prompt longer than the context, the model reads the end.
 
     Args:
-        sampler: left out, the one that ``config`` describes.
-        reader: one that has read the beginning of the prompt before, which then costs nothing.
+        sampler: the one that ``config`` describes, if left out.
+        reader: one that has read the beginning of the prompt already; only the rest is read.
 
     Raises:
         WorkshopError: the prompt is empty, or one of its ids is outside the vocabulary.
@@ -94,9 +94,9 @@ def generate_text(
     stop_strings: Sequence[str] = (),
     sampler: Sampler | None = None,
 ) -> Iterator[str]:
-    """Yield the continuation of ``prompt`` in pieces as it is written, up to the end of the text or a stop string.
+    """Yield the continuation of ``prompt`` in pieces, up to the end of the text or a stop string.
 
-    The prompt is read as the beginning of a document: the model sees the end of the one before it first.
+    The prompt is read as the beginning of a document: the end-of-text token comes before it.
     """
     end = tokenizer.end_of_text_id
     ids = generate(model, [end, *tokenizer.encode(prompt)], config, stop_ids={end}, sampler=sampler)
@@ -105,12 +105,12 @@ def generate_text(
 
 @dataclass(slots=True)
 class Completion:
-    """What was written after one prompt.
+    """What was generated after one prompt.
 
     Attributes:
         token_ids: the new tokens, without the stop id.
         logprobs: natural logarithm of the model's own probability of each, before any step of the sampler.
-        top_logprobs: for each place, the likeliest tokens and their logarithms.
+        top_logprobs: for each place, the most likely tokens and their log-probabilities.
         stopped_by: a stop id, a stop string, or the limit on new tokens.
         text: the new tokens as text, if a text was asked for.
     """
@@ -134,11 +134,11 @@ def generate_batch(
 ) -> list[Completion]:
     """Continue several prompts, of any lengths, at once.
 
-    Row i draws with ``seed + i``, and is what :func:`generate` writes alone with that seed.
+    Row i has the seed ``seed + i``, and is what :func:`generate` gives alone with that seed.
 
     Args:
-        num_top: how many of the likeliest tokens to note for each place.
-        is_finished: asked after each token, with the number of its row and the token, whether the row ends here.
+        num_top: how many of the most likely tokens to record for each place.
+        is_finished: called after each token with the number of its row and the token; True ends the row.
     """
     rows = [Completion() for _ in prompts]
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(rows))]
@@ -154,7 +154,7 @@ def generate_batch(
                 continue
             row.token_ids.append(token)
             row.logprobs.append(float(logprobs[i, token]))
-            row.top_logprobs.append(likeliest(logprobs[i], num_top))
+            row.top_logprobs.append(most_likely(logprobs[i], num_top))
             if is_finished is not None and is_finished(i, token):
                 row.stopped_by = "string"
             elif len(row.token_ids) == config.max_new_tokens:
@@ -176,7 +176,7 @@ def complete(
 ) -> list[Completion]:
     """Continue several texts at once, each to the end of the text, a stop string or the limit.
 
-    ``token_ids`` may hold the tokens of a stop string, or some of them; ``text`` ends before it.
+    ``token_ids`` may include the tokens of a stop string, or some of them; ``text`` ends before it.
     """
     end = tokenizer.end_of_text_id
     streams = [TextStream(tokenizer, stop_strings) for _ in prompts]
@@ -200,7 +200,7 @@ def complete(
     return rows
 
 
-def likeliest(logprobs: Float[Tensor, " V"], number: int) -> list[tuple[int, float]]:
+def most_likely(logprobs: Float[Tensor, " V"], number: int) -> list[tuple[int, float]]:
     """The tokens with the highest log-probabilities, highest first."""
     top = logprobs.topk(min(number, len(logprobs)))
     return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))

@@ -1,17 +1,17 @@
 """Rows of text on their way through a model.
 
-    prefill     read many tokens into the cache, score the successor of the last one
-    decode_one  read one more token of each row, score its successor
+    prefill     read many tokens into the cache; return the logits after the last one
+    decode_one  read one more token of each row; return the logits after it
 
     reader = Reader(model)
-    logits = reader.read(rows)       what may follow each row
-    logits = reader.go_on(tokens)    and after one more token of each
+    logits = reader.read(rows)           after each row
+    logits = reader.read_next(tokens)    after one more token of each
 
 Rows of unequal length share a batch: the shorter ones are padded on the left, and the padding is a segment of its own
-at which nobody looks. Of a single row, what the cache holds already is not read again.
+that no other token attends to. Of a single row, what is in the cache already is not read again.
 
-The window: a model sees at most the ``context_tokens`` it was trained on. When they are full, the older half is
-forgotten and the newer half is read again, so that text can go on for as long as one likes.
+A model sees at most the ``context_tokens`` it was trained on, its window. When they are full, the older half is
+forgotten and the newer half is read again, so that a text can continue without end.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gemini_workshop.data.tokenizers.checks import check_ids
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.cache import KVCache, left_padded, new_cache, reuse_prefix
 from gemini_workshop.models.transformer import Transformer
@@ -33,11 +34,11 @@ def prefill(
     segment_ids: Int[Tensor, "B S"] | None = None,
     chunk_tokens: int | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Read tokens into the cache and score the successor of the last one.
+    """Read tokens into the cache; return the logits after the last one.
 
     Args:
         segment_ids: of every token, cached ones included, where rows are padded.
-        chunk_tokens: read so many at a time, which bounds the memory that a long prompt takes.
+        chunk_tokens: read this many at a time, which bounds the memory that a long prompt takes.
     """
     for part in token_ids.split(chunk_tokens or token_ids.shape[1], dim=1):
         segments = None if segment_ids is None else segment_ids[:, : cache.num_tokens + part.shape[1]]
@@ -52,20 +53,20 @@ def decode_one(
     cache: KVCache,
     segment_ids: Int[Tensor, "B S"] | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Read one more token of each row and score its successor."""
+    """Read one more token of each row; return the logits after it."""
     return model(token_ids.unsqueeze(1), cache, segment_ids)[:, -1]
 
 
 class Reader:
-    """A model in the middle of some rows of text.
+    """A model together with the rows of text that it has read.
 
     Args:
-        max_tokens: most tokens that a row will have; left out, the cache grows as it must.
-        chunk_tokens: how many tokens of a prompt are read at a time; left out, all.
+        max_tokens: length that no row will exceed; if left out, the cache grows as needed.
+        chunk_tokens: how many tokens of a prompt are read at a time; all, if left out.
 
     Attributes:
         rows: what the model sees of each row.
-        num_read: how many tokens went through the model, all rows and readings together.
+        num_read: how many tokens went through the model in all.
     """
 
     def __init__(self, model: Transformer, *, max_tokens: int | None = None, chunk_tokens: int | None = None) -> None:
@@ -78,14 +79,19 @@ class Reader:
         self.num_read = 0
 
     def read(self, rows: Sequence[Sequence[int]]) -> Float[Tensor, "B V"]:
-        """Begin with these rows, each from its beginning, and score their successors.
+        """Read these rows from the beginning; return the logits after each.
 
         Of a row longer than the window, the model reads the end.
 
         Raises:
             WorkshopError: a row is empty, or an id is outside the vocabulary.
         """
-        self._check(rows)
+        for row in rows:
+            if not row:
+                raise WorkshopError(
+                    "The prompt has 0 tokens. A model needs at least one: for example, the end of text."
+                )
+            check_ids(row, self.model.config.vocab_size)
         seen = [list(row[-self.window :]) for row in rows]
         unread: Sequence[Sequence[int]] = seen
         if self.cache is not None and len(seen) == len(self.rows) == 1:
@@ -100,8 +106,8 @@ class Reader:
         self.segment_ids = None if len(set(map(len, unread))) == 1 else segment_ids
         return prefill(self.model, token_ids, self.cache, self.segment_ids, self.chunk_tokens)
 
-    def go_on(self, tokens: Int[Tensor, " B"]) -> Float[Tensor, "B V"]:
-        """Read one more token of each row and score their successors."""
+    def read_next(self, tokens: Int[Tensor, " B"]) -> Float[Tensor, "B V"]:
+        """Read one more token of each row; return the logits after it."""
         assert self.cache is not None  # read() comes first
         for row, token in zip(self.rows, tokens.tolist(), strict=True):
             row.append(token)
@@ -113,7 +119,7 @@ class Reader:
         return decode_one(self.model, tokens.to(self._device), self.cache, self.segment_ids)
 
     def reorder(self, rows: Int[Tensor, " new_B"]) -> None:
-        """Let row i be what row ``rows[i]`` was; rows may be repeated or left out."""
+        """Make row i what row ``rows[i]`` was; rows may be repeated or left out."""
         assert self.cache is not None  # read() comes first
         rows = rows.to(self._device)
         self.cache.reorder(rows)
@@ -125,22 +131,9 @@ class Reader:
     def _device(self) -> torch.device:
         return self.model.embedding.weight.device
 
-    def _check(self, rows: Sequence[Sequence[int]]) -> None:
-        vocab_size = self.model.config.vocab_size
-        for row in rows:
-            if not row:
-                raise WorkshopError(
-                    "The prompt has 0 tokens. A model needs one to start from: the end of text, for example."
-                )
-            if max(row) >= vocab_size:
-                raise WorkshopError(
-                    f"token id {max(row)} is outside the vocabulary of {vocab_size}. "
-                    "Was the text encoded with another tokenizer?"
-                )
-
 
 def forget_older_half(row: Sequence[int], window: int) -> Sequence[int]:
-    """What a model still sees of a row: all of it, or the newer half of the window once it does not fit.
+    """What a model still sees of a row: all of it if it fits into the window, otherwise the last half window.
 
     Example:
         >>> forget_older_half([1, 2, 3, 4], window=4), forget_older_half([1, 2, 3, 4, 5], window=4)

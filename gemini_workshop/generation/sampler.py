@@ -1,16 +1,16 @@
-"""Samplers as values: small steps that reshape scores, put in a row, and a draw at the end.
+"""Samplers as values: a sequence of steps that reshape the logits, then a choice.
 
     sampler = Sampler((RepetitionPenalty(1.2), Temperature(0.8), TopP(0.95)))
     token = sampler.pick(logits, past, generator)
 
-Each step is a frozen dataclass around the function of the same idea in :mod:`~gemini_workshop.generation.sampling`
-or :mod:`~gemini_workshop.generation.penalties`. Anything that takes scores and the past and returns scores is a step,
-too.
+Each step is a function from :mod:`~gemini_workshop.generation.sampling` or
+:mod:`~gemini_workshop.generation.penalties` with its setting. Any other callable that takes logits and the past and
+returns logits is a step, too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +23,14 @@ from gemini_workshop.generation import penalties, sampling
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The rows of text so far. Where a part of a row is shorter, :data:`~.penalties.ABSENT` stands on its left."""
+    """The rows of text so far, each padded on the left with :data:`~.penalties.ABSENT`."""
 
     prompt: Int[Tensor, "B P"]
     written: Int[Tensor, "B N"]
 
     @property
     def token_ids(self) -> Int[Tensor, "B T"]:
-        """Both, one after the other; what is absent in between moves to the left."""
+        """Prompt and generated tokens joined; padding between them moves to the left."""
         both = torch.cat([self.prompt, self.written], dim=1)
         if (self.written >= 0).all():
             return both
@@ -40,114 +40,85 @@ class Past:
 Step = Callable[[Tensor, Past], Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class Temperature:
-    """Below 1 safer, above 1 wilder; at 0 only the likeliest token remains."""
+@dataclass(frozen=True)
+class FunctionStep:
+    """A step made of a function and its setting: ``function(logits, setting)``.
 
-    temperature: float
+    Attributes:
+        function: of the logits, of the tokens it looks back at, if any, and of the setting.
+        looks_back_at: the attribute of :class:`Past` that holds those tokens.
+        neutral: the setting that changes nothing.
+    """
 
-    def __call__(self, logits: Float[Tensor, "B V"], _: Past) -> Float[Tensor, "B V"]:
-        """Divide the scores."""
-        return sampling.apply_temperature(logits, self.temperature)
+    setting: Any
+    function: ClassVar[Callable[..., Tensor]]
+    looks_back_at: ClassVar[Literal["token_ids", "written"] | None] = None
+    neutral: ClassVar[Any] = None
 
-
-@dataclass(frozen=True, slots=True)
-class TopK:
-    """Only the k likeliest tokens."""
-
-    k: int
-
-    def __call__(self, logits: Float[Tensor, "B V"], _: Past) -> Float[Tensor, "B V"]:
-        """Cut off the others."""
-        return sampling.top_k_filter(logits, self.k)
-
-
-@dataclass(frozen=True, slots=True)
-class TopP:
-    """Only the fewest tokens, likeliest first, whose probabilities reach p."""
-
-    p: float
-
-    def __call__(self, logits: Float[Tensor, "B V"], _: Past) -> Float[Tensor, "B V"]:
-        """Cut off the others."""
-        return sampling.top_p_filter(logits, self.p)
+    def __call__(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
+        """Apply the function to the logits."""
+        seen = [] if self.looks_back_at is None else [getattr(past, self.looks_back_at)]
+        return type(self).function(logits, *seen, self.setting)
 
 
-@dataclass(frozen=True, slots=True)
-class MinP:
-    """Only tokens at least min_p times as likely as the likeliest."""
+class Temperature(FunctionStep):
+    """Below 1 more predictable, above 1 more varied; at 0 only the most likely token remains."""
 
-    min_p: float
-
-    def __call__(self, logits: Float[Tensor, "B V"], _: Past) -> Float[Tensor, "B V"]:
-        """Cut off the others."""
-        return sampling.min_p_filter(logits, self.min_p)
+    function, neutral = sampling.apply_temperature, 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Typical:
+class TopK(FunctionStep):
+    """Only the k most likely tokens."""
+
+    function = sampling.top_k_filter
+
+
+class TopP(FunctionStep):
+    """Only the fewest tokens, most likely first, whose probabilities reach p."""
+
+    function = sampling.top_p_filter
+
+
+class MinP(FunctionStep):
+    """Only tokens at least min_p times as likely as the most likely one."""
+
+    function = sampling.min_p_filter
+
+
+class Typical(FunctionStep):
     """Only tokens that surprise about as much as is to be expected."""
 
-    p: float
-
-    def __call__(self, logits: Float[Tensor, "B V"], _: Past) -> Float[Tensor, "B V"]:
-        """Cut off the others."""
-        return sampling.typical_filter(logits, self.p)
+    function = sampling.typical_filter
 
 
-@dataclass(frozen=True, slots=True)
-class RepetitionPenalty:
-    """Tokens of the whole text, prompt included, become less likely; 1 changes nothing."""
+class RepetitionPenalty(FunctionStep):
+    """Above 1, tokens of the whole text, prompt included, become less likely."""
 
-    penalty: float
-
-    def __call__(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """Lower their scores."""
-        return penalties.apply_repetition_penalty(logits, past.token_ids, self.penalty)
+    function, looks_back_at, neutral = penalties.apply_repetition_penalty, "token_ids", 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class PresencePenalty:
-    """Tokens that were written, prompt not included, lose this much; 0 changes nothing."""
+class PresencePenalty(FunctionStep):
+    """Subtracted from the logit of every token that was generated; the prompt does not count."""
 
-    penalty: float
-
-    def __call__(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """Lower their scores."""
-        return penalties.apply_presence_penalty(logits, past.written, self.penalty)
+    function, looks_back_at, neutral = penalties.apply_presence_penalty, "written", 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FrequencyPenalty:
-    """Tokens that were written, prompt not included, lose this much each time; 0 changes nothing."""
+class FrequencyPenalty(FunctionStep):
+    """Subtracted from the logit of a token for each time it was generated; the prompt does not count."""
 
-    penalty: float
-
-    def __call__(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """Lower their scores."""
-        return penalties.apply_frequency_penalty(logits, past.written, self.penalty)
+    function, looks_back_at, neutral = penalties.apply_frequency_penalty, "written", 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class NoRepeatNgram:
-    """No n tokens in a row that stand in the text already, prompt included."""
+class NoRepeatNgram(FunctionStep):
+    """No n-gram of this length that is in the text already, prompt included."""
 
-    n: int
-
-    def __call__(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """Cut off the tokens that would complete them."""
-        return penalties.forbid_repeated_ngrams(logits, past.token_ids, self.n)
+    function, looks_back_at = penalties.forbid_repeated_ngrams, "token_ids"
 
 
-@dataclass(frozen=True, slots=True)
-class Bias:
-    """A number added to the score of some tokens."""
+class Bias(FunctionStep):
+    """A number added to the logit of some tokens: ``{id: amount}``."""
 
-    bias: Mapping[int, float]
-
-    def __call__(self, logits: Float[Tensor, "B V"], _: Past) -> Float[Tensor, "B V"]:
-        """Add them."""
-        return penalties.apply_bias(logits, self.bias)
+    function = penalties.apply_bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +126,15 @@ class Sampler:
     """Steps, then the choice.
 
     Args:
-        steps: applied to the scores in this order.
-        is_greedy: take the likeliest of what remains in place of a draw.
+        steps: applied to the logits in this order.
+        is_greedy: take the most likely of the remaining tokens, instead of sampling.
     """
 
     steps: Sequence[Step] = ()
     is_greedy: bool = field(default=False, kw_only=True)
 
     def shape(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """The scores after all steps, in float32 and on the CPU, so that a seed draws alike on every device."""
+        """The logits after all steps, in float32 and on the CPU, so that a seed means the same on every device."""
         logits = logits.float().cpu()
         for step in self.steps:
             logits = step(logits, past)
@@ -187,7 +158,7 @@ class Sampler:
         return sampling.greedy(logits)
 
     def probabilities(self, logits: Float[Tensor, "B V"], past: Past) -> Float[Tensor, "B V"]:
-        """What :meth:`pick` draws by."""
+        """The probabilities with which :meth:`pick` samples."""
         logits = self.shape(logits, past)
         sampling.check_choice(logits)
         if self.is_greedy:
@@ -199,22 +170,21 @@ def sampler_from(config: GenerationConfig, first: Sequence[Step] = ()) -> Sample
     """The sampler that a configuration describes.
 
     Args:
-        first: steps that go before all others: a :class:`Bias`, a constraint.
+        first: steps before all others: a :class:`Bias`, a constraint.
     """
-    looking_back: list[tuple[Callable[[Any], Step], Any, Any]] = [  # a step, its value, the value that changes nothing
-        (RepetitionPenalty, config.repetition_penalty, 1.0),
-        (PresencePenalty, config.presence_penalty, 0.0),
-        (FrequencyPenalty, config.frequency_penalty, 0.0),
-        (NoRepeatNgram, config.no_repeat_ngram, None),
+    looking_back = [
+        RepetitionPenalty(config.repetition_penalty),
+        PresencePenalty(config.presence_penalty),
+        FrequencyPenalty(config.frequency_penalty),
+        NoRepeatNgram(config.no_repeat_ngram),
     ]
-    cutting_off: list[tuple[Callable[[Any], Step], Any, Any]] = [
-        (Temperature, config.temperature, 1.0),
-        (TopK, config.top_k, None),
-        (TopP, config.top_p, None),
-        (MinP, config.min_p, None),
-        (Typical, config.typical_p, None),
+    reshaping = [
+        Temperature(config.temperature),
+        TopK(config.top_k),
+        TopP(config.top_p),
+        MinP(config.min_p),
+        Typical(config.typical_p),
     ]
     is_greedy = config.temperature == 0
-    wanted = looking_back if is_greedy else looking_back + cutting_off
-    steps = [kind(value) for kind, value, neutral in wanted if value != neutral]
-    return Sampler((*first, *steps), is_greedy=is_greedy)
+    wanted = looking_back if is_greedy else looking_back + reshaping
+    return Sampler((*first, *(step for step in wanted if step.setting != step.neutral)), is_greedy=is_greedy)

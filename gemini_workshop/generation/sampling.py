@@ -1,8 +1,8 @@
-"""From scores to one token: reshape the odds, cut off the tail, draw.
+"""From logits to one token: reshape the distribution, cut off its tail, sample.
 
-    logits -> apply_temperature -> top_k_filter -> top_p_filter -> softmax -> draw
+    logits -> apply_temperature -> top_k_filter -> top_p_filter -> softmax -> sample
 
-The filters set the score of what they cut off to minus infinity, so that its probability is exactly zero. Functions
+The filters set the logits of what they cut off to minus infinity, so that its probability is exactly zero. Functions
 that look back at the text are in :mod:`~gemini_workshop.generation.penalties`;
 :mod:`~gemini_workshop.generation.sampler` composes them all.
 
@@ -23,12 +23,12 @@ CUT_OFF = float("-inf")
 
 
 def greedy(logits: Float[Tensor, "*B V"]) -> Int[Tensor, "*B"]:
-    """The likeliest token; of several equal ones, the one with the lowest id."""
+    """The most likely token; of several equal ones, the one with the lowest id."""
     return (logits == logits.amax(dim=-1, keepdim=True)).int().argmax(dim=-1)
 
 
 def apply_temperature(logits: Float[Tensor, "*B V"], temperature: float) -> Float[Tensor, "*B V"]:
-    """Divide the scores: below 1 the likely become likelier, above 1 the odds even out.
+    """Divide the logits: below 1 the likely tokens gain probability, above 1 the distribution flattens.
 
     At 0, the limit, only the :func:`greedy` token remains.
 
@@ -43,7 +43,7 @@ def apply_temperature(logits: Float[Tensor, "*B V"], temperature: float) -> Floa
 
 
 def top_k_filter(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
-    """Keep exactly the ``k`` likeliest tokens (all, if there are fewer); of equal ones, those with the lowest ids.
+    """Keep exactly the ``k`` most likely tokens (all, if there are fewer); of equal ones, those with the lowest ids.
 
     Example:
         >>> top_k_filter(torch.tensor([3.0, 1.0, 2.0]), k=2)
@@ -54,7 +54,7 @@ def top_k_filter(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]
 
 
 def top_p_filter(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
-    """Keep the fewest tokens, likeliest first, whose probabilities reach ``p``.
+    """Keep the fewest tokens, most likely first, whose probabilities reach ``p``.
 
     The token that reaches or crosses ``p`` is kept, so at least one always is. Of equal ones, those with the
     lowest ids go first.
@@ -67,7 +67,7 @@ def top_p_filter(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V
 
 
 def min_p_filter(logits: Float[Tensor, "*B V"], min_p: float) -> Float[Tensor, "*B V"]:
-    """Keep the tokens that are at least ``min_p`` times as likely as the likeliest.
+    """Keep the tokens that are at least ``min_p`` times as likely as the most likely one.
 
     Where the model is sure, few remain; where it is not, many.
 
@@ -75,31 +75,31 @@ def min_p_filter(logits: Float[Tensor, "*B V"], min_p: float) -> Float[Tensor, "
         >>> min_p_filter(torch.tensor([0.5, 0.3, 0.2]).log(), min_p=0.5).exp()
         tensor([0.5000, 0.3000, 0.0000])
     """
-    shares = logits.double().softmax(dim=-1)
-    return logits.masked_fill(shares < min_p * shares.amax(dim=-1, keepdim=True), CUT_OFF)
+    probabilities = logits.double().softmax(dim=-1)
+    return logits.masked_fill(probabilities < min_p * probabilities.amax(dim=-1, keepdim=True), CUT_OFF)
 
 
 def typical_filter(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
-    """Keep the fewest tokens whose probabilities reach ``p``, those first that surprise as much as is to be expected.
+    """Keep the fewest tokens whose probabilities reach ``p``, those first whose surprise is nearest to the expected.
 
-    A token surprises by ``-log(probability)``; the mean of that, the entropy, is what to expect. So the likeliest
-    token can be cut off where it would be dull.
+    The surprise of a token is ``-log(probability)``; its expected value is the entropy. So the most likely token can
+    be cut off where it would be dull.
 
     Example:
         >>> typical_filter(torch.tensor([0.4, 0.3, 0.2, 0.1]).log(), p=0.2).exp()  # 1.20 nats are nearest to 1.28
         tensor([0.0000, 0.3000, 0.0000, 0.0000])
     """
-    log_shares = logits.double().log_softmax(dim=-1)
-    entropy = -(log_shares.exp() * log_shares).nansum(dim=-1, keepdim=True)
-    return keep_fewest(logits, (-log_shares - entropy).abs().argsort(dim=-1, stable=True), p)
+    log_probs = logits.double().log_softmax(dim=-1)
+    entropy = -(log_probs.exp() * log_probs).nansum(dim=-1, keepdim=True)
+    return keep_fewest(logits, (-log_probs - entropy).abs().argsort(dim=-1, stable=True), p)
 
 
 def keep_fewest(logits: Float[Tensor, "*B V"], order: Int[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
-    """Go through the tokens in an order until their probabilities reach ``p``, and cut off the rest."""
+    """Keep tokens in the given order until their probabilities reach ``p``, and cut off the rest."""
     if p >= 1:
         return logits
-    shares = logits.gather(-1, order).double().softmax(dim=-1)
-    reached_before = F.pad(shares.cumsum(dim=-1)[..., :-1], (1, 0))
+    probabilities = logits.gather(-1, order).double().softmax(dim=-1)
+    reached_before = F.pad(probabilities.cumsum(dim=-1)[..., :-1], (1, 0))
     kept = torch.empty_like(order, dtype=torch.bool).scatter(-1, order, reached_before < p)
     return logits.masked_fill(~kept, CUT_OFF)
 
@@ -107,14 +107,14 @@ def keep_fewest(logits: Float[Tensor, "*B V"], order: Int[Tensor, "*B V"], p: fl
 def sample(
     logits: Float[Tensor, "B V"], generator: torch.Generator | Sequence[torch.Generator] | None = None
 ) -> Int[Tensor, " B"]:
-    """Draw one token for each row by its probability.
+    """Sample one token for each row.
 
     Args:
-        generator: where randomness comes from; several give each row its own, so that a row draws the same in
-            whatever company it is.
+        generator: where randomness comes from; several give each row its own, so that a row does not depend on the
+            others.
 
     Raises:
-        WorkshopError: a row has no token that could be drawn.
+        WorkshopError: a row has no token left to sample.
     """
     check_choice(logits)
     probabilities = logits.softmax(dim=-1)
@@ -128,7 +128,7 @@ def check_choice(logits: Float[Tensor, "B V"]) -> None:
     """Refuse to choose where there is nothing to choose from.
 
     Raises:
-        WorkshopError: all scores of a row are minus infinity, or one is not a number.
+        WorkshopError: all logits of a row are minus infinity, or one is not a number.
     """
     best = logits.amax(dim=-1)
     if best.isfinite().all():
@@ -136,10 +136,10 @@ def check_choice(logits: Float[Tensor, "B V"]) -> None:
     row = int((~best.isfinite()).nonzero()[0])
     if best[row] == CUT_OFF:
         raise WorkshopError(
-            f"Every token of row {row} is cut off: none is left to draw. "
-            "Loosen the rules that exclude each other (constraint, bias, repeated n-grams), or drop one."
+            f"Every token of row {row} is cut off: none is left to sample. "
+            "Loosen or remove one of the options that exclude each other (constraint, bias, repeated n-grams)."
         )
     raise WorkshopError(
-        f"The best score of row {row} is {best[row].item()}, not a finite number. "
-        "The model computes none: look at its weights and at its number format."
+        f"The largest logit of row {row} is {best[row].item()}, not a finite number. "
+        "Check the model's weights and its number format."
     )

@@ -1,11 +1,11 @@
-"""Speculative decoding: guess several tokens cheaply, check them all in one pass of the model.
+"""Speculative decoding: draft several tokens cheaply, check them all in one pass of the model.
 
-    draft        x1 x2 x3 x4       from a small model, or from what the text has said before
-    the model    p1 p2 p3 p4 p5    what it would have drawn each token from, in one pass over all drafts
-    keep x_i while a draw allows it; then one token of the model's own
+    draft        x1 x2 x3 x4       from a small model, or from an earlier part of the text
+    the model    p1 p2 p3 p4 p5    its probabilities at each place, in one pass over all drafts
+    accept x_i with probability min(1, p_i / q_i), up to the first rejection; then one token from the model
 
-A pass over a few tokens takes hardly longer than over one, because the weights have to be fetched once in either case.
-What comes out is distributed exactly as without drafts, whatever they are: a bad draft costs time, not quality.
+A pass over a few tokens takes hardly longer than over one, because the weights have to be read once in either case.
+The text is distributed exactly as without drafts, whatever they are: a bad draft costs time, not quality.
 
 Source: Leviathan et al. 2023, arXiv:2211.17192, algorithm 1; Saxena 2023,
 github.com/apoorvumang/prompt-lookup-decoding (look-up).
@@ -34,37 +34,48 @@ def accept_drafts(
     model_probs: Float[Tensor, "B K+1 V"],
     generator: torch.Generator | None = None,
 ) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
-    """How many drafts of each row to keep, and the token that follows them.
+    """How many drafts of each row to accept, and the token that follows them.
 
-    A draft drawn with probability q that the model gives p is kept with probability min(1, p / q). The first one that
-    is not is replaced by a draw from what the model gives beyond the draft: max(0, p - q), scaled to one. Together,
-    every token comes up with probability min(p, q) + max(0, p - q) = p. If all are kept, one more is drawn from the
-    model.
+    A draft sampled with probability q, to which the model gives p, is accepted with probability min(1, p / q). The
+    first rejected one is replaced by a sample from what the model gives beyond the draft: max(0, p - q), scaled to sum
+    to one. Together, every token comes up with probability min(p, q) + max(0, p - q) = p. If all are accepted, one more
+    is sampled from the model.
 
     Args:
-        draft_probs: what each draft was drawn from.
-        model_probs: what the model would draw at the same places, and after the last draft.
+        draft_probs: the distribution that each draft was sampled from.
+        model_probs: the model's distribution at the same places, and after the last draft.
+
+    Example, of a vocabulary of two. The draft proposes token 0 too often, q = (0.8, 0.2), and the model gives both the
+    same, p = (0.5, 0.5). So 5 in 8 of the proposed tokens 0 are accepted, and in place of the others comes token 1:
+        >>> 0.8 * (5 / 8), 0.2 + 0.8 * (3 / 8)
+        (0.5, 0.5)
+
+    And of drafts 1 and 0, each proposed with certainty, to which the model gives 1 and 0:
+        >>> draft_probs = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
+        >>> model_probs = torch.tensor([[[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]])
+        >>> accept_drafts(torch.tensor([[1, 0]]), draft_probs, model_probs)  # one accepted, then 1 in place of 0
+        (tensor([1]), tensor([1]))
     """
     B, K = drafts.shape
     at_drafts = drafts.unsqueeze(-1)
     p, q = model_probs[:, :K].gather(-1, at_drafts).squeeze(-1), draft_probs.gather(-1, at_drafts).squeeze(-1)
-    is_kept = torch.rand(B, K, generator=generator) * q < p
-    num_kept = is_kept.long().cumprod(dim=-1).sum(dim=-1)
+    is_accepted = torch.rand(B, K, generator=generator) * q < p  # rand < p / q, without a division
+    num_accepted = is_accepted.long().cumprod(dim=-1).sum(dim=-1)  # up to the first rejection
     rows = torch.arange(B)
-    beyond = F.pad(draft_probs, (0, 0, 0, 1))[rows, num_kept]  # after the last draft there is none: zeros
-    rest = (model_probs[rows, num_kept] - beyond).clamp(min=0)
-    rest = rest.where(rest.sum(dim=-1, keepdim=True) > 0, model_probs[rows, num_kept])  # p = q but for rounding
-    return num_kept, torch.multinomial(rest, num_samples=1, generator=generator).squeeze(-1)
+    beyond = F.pad(draft_probs, (0, 0, 0, 1))[rows, num_accepted]  # after the last draft there is none: zeros
+    rest = (model_probs[rows, num_accepted] - beyond).clamp(min=0)
+    rest = rest.where(rest.sum(dim=-1, keepdim=True) > 0, model_probs[rows, num_accepted])  # p = q but for rounding
+    return num_accepted, torch.multinomial(rest, num_samples=1, generator=generator).squeeze(-1)
 
 
 @runtime_checkable
 class Draft(Protocol):
-    """Something that guesses how a text goes on."""
+    """Something that guesses how a text continues."""
 
     def propose(
         self, token_ids: Sequence[int], past: Past, number: int, sampler: Sampler, generator: torch.Generator
     ) -> tuple[list[int], Float[Tensor, "K V"]]:
-        """At most ``number`` tokens, and what each was drawn from.
+        """At most ``number`` tokens, and the distribution that each was sampled from.
 
         Args:
             token_ids: what the model sees of the text.
@@ -75,10 +86,10 @@ class Draft(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PromptLookup:
-    """Guesses that the text goes on as it did after the last time that its latest tokens stood there.
+    """Guesses that the text continues as it did after the previous occurrence of its latest tokens.
 
     Args:
-        ngram_tokens: compare so many tokens first, then fewer.
+        ngram_tokens: compare this many tokens first, then fewer.
     """
 
     vocab_size: int
@@ -92,13 +103,13 @@ class PromptLookup:
         sampler: Sampler,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
     ) -> tuple[list[int], Float[Tensor, "K V"]]:
-        """What followed the latest tokens before, with certainty."""
+        """What followed the latest tokens before, each with probability 1."""
         guessed = look_up(token_ids, self.ngram_tokens)[:number]
         return guessed, F.one_hot(torch.tensor(guessed, dtype=torch.long), self.vocab_size).float()
 
 
 def look_up(token_ids: Sequence[int], ngram_tokens: int) -> list[int]:
-    """All that followed the latest earlier occurrence of the last tokens; of fewer tokens, if there is none.
+    """All that followed the previous occurrence of the last tokens; of fewer tokens, if there is none.
 
     Example:
         >>> look_up([1, 2, 3, 9, 2, 3], ngram_tokens=3)  # 9 2 3 is new, 2 3 is not
@@ -113,7 +124,7 @@ def look_up(token_ids: Sequence[int], ngram_tokens: int) -> list[int]:
 
 
 class DraftModel:
-    """Guesses by a smaller model with the same vocabulary."""
+    """Guesses with a smaller model that has the same vocabulary."""
 
     def __init__(self, model: Transformer) -> None:
         self.reader = Reader(model)
@@ -121,11 +132,12 @@ class DraftModel:
     def propose(
         self, token_ids: Sequence[int], past: Past, number: int, sampler: Sampler, generator: torch.Generator
     ) -> tuple[list[int], Float[Tensor, "K V"]]:
-        """Draw as the model would, each token after those before it."""
+        """Sample one token after the other."""
         guessed: list[int] = []
         all_probs = [torch.empty(0, self.reader.model.config.vocab_size)]
         for i in range(number):
-            logits = self.reader.go_on(torch.tensor(guessed[-1:])) if i else self.reader.read([token_ids])
+            # ``read`` computes only what is new since its last call.
+            logits = self.reader.read_next(torch.tensor(guessed[-1:])) if i else self.reader.read([token_ids])
             probs = sampler.probabilities(logits, add_to_past(past, guessed))
             guessed.append(int(torch.multinomial(probs, num_samples=1, generator=generator)))
             all_probs.append(probs)
@@ -144,10 +156,10 @@ def generate_speculatively(
 ) -> Iterator[int]:
     """Yield new tokens as :func:`~.decode.generate` does, from exactly the same distribution, in fewer passes.
 
-    Greedily, they are the same tokens; otherwise a seed draws other ones.
+    With greedy decoding, they are the same tokens; otherwise a seed gives other ones.
 
     Args:
-        num_drafts: most tokens to guess before each pass.
+        num_drafts: maximum number of tokens to draft before each pass.
     """
     sampler, generator = sampler or sampler_from(config), torch.Generator().manual_seed(config.seed)
     window, device = model.config.context_tokens, model.embedding.weight.device
@@ -155,17 +167,18 @@ def generate_speculatively(
     past = Past(torch.tensor([list(prompt_ids)]), torch.empty(1, 0, dtype=torch.long))
     seen, cached_ids = list(prompt_ids[-window:]), list[int]()
     while (num_left := config.max_new_tokens - past.written.shape[1]) > 0:
+        # Drafts have to fit into the window, and leave room for the token that the model adds in any case.
         number = min(num_drafts, window - len(seen), num_left - 1)
         drafts, draft_probs = draft.propose(seen, past, number, sampler, generator)
-        unread = reuse_prefix(cache, cached_ids, seen)
+        unread = reuse_prefix(cache, cached_ids, seen)  # takes out of the cache the drafts rejected in the last round
         cached_ids = [*seen, *drafts]
         with torch.inference_mode():
             logits = model(torch.tensor([[*unread, *drafts]], device=device), cache)[0, -len(drafts) - 1 :]
         model_probs = sampler.probabilities(logits, past_at_each(past, drafts))
-        num_kept, last = accept_drafts(
+        num_accepted, last = accept_drafts(
             torch.tensor([drafts], dtype=torch.long), draft_probs[None], model_probs[None], generator
         )
-        new = [*drafts[: int(num_kept)], int(last)]
+        new = [*drafts[: int(num_accepted)], int(last)]
         for token in new:
             if token in stop_ids:
                 return
@@ -175,7 +188,14 @@ def generate_speculatively(
 
 
 def past_at_each(past: Past, drafts: Sequence[int]) -> Past:
-    """What the text would be after none of the drafts, after the first, and so on: a row for each."""
+    """The text after none of the drafts, after the first, and so on: one row each.
+
+    Rows end together, as those of a batch of prompts do; :data:`~.penalties.ABSENT` fills up the shorter ones.
+
+    Example, after 5 was generated:
+        >>> past_at_each(Past(torch.tensor([[1, 2]]), torch.tensor([[5]])), [7, 8]).written.tolist()
+        [[-1, -1, 5], [-1, 5, 7], [5, 7, 8]]
+    """
     whole = add_to_past(past, drafts).written[0]
     rows = torch.full((len(drafts) + 1, len(whole)), ABSENT)
     for i, row in enumerate(rows):
@@ -184,5 +204,5 @@ def past_at_each(past: Past, drafts: Sequence[int]) -> Past:
 
 
 def add_to_past(past: Past, token_ids: Sequence[int]) -> Past:
-    """One row of text with more tokens written."""
+    """One row of text with more tokens generated."""
     return Past(past.prompt, torch.cat([past.written, torch.tensor([list(token_ids)], dtype=torch.long)], dim=1))

@@ -37,16 +37,16 @@ class Storage:
         self.numbers = _grown(self.numbers, room)
 
     def reorder(self, rows: Int[Tensor, " new_B"]) -> None:
-        """Let row i be what row ``rows[i]`` was."""
+        """Make row i what row ``rows[i]`` was."""
         self.numbers = self.numbers.index_select(0, rows)
 
     def num_bytes(self) -> int:
-        """Memory set aside."""
+        """Memory allocated."""
         return self.numbers.nbytes
 
 
 class Int8Storage(Storage):
-    """The same in 8 bits a number and a scale of 32 bits a vector; what is read is a copy."""
+    """The same with 8 bits per number and a 32-bit scale per vector; what is read is a copy."""
 
     def __init__(
         self, batch_size: int, heads: int, room: int, channels: int, dtype: torch.dtype, device: torch.device | str
@@ -74,12 +74,12 @@ class Int8Storage(Storage):
         self.scales = _grown(self.scales, room)
 
     def reorder(self, rows: Int[Tensor, " new_B"]) -> None:
-        """Let row i be what row ``rows[i]`` was."""
+        """Make row i what row ``rows[i]`` was."""
         super().reorder(rows)
         self.scales = self.scales.index_select(0, rows)
 
     def num_bytes(self) -> int:
-        """Memory set aside."""
+        """Memory allocated."""
         return self.numbers.nbytes + self.scales.nbytes
 
 

@@ -1,16 +1,16 @@
-"""From a stream of tokens to a stream of text, which never shows half a character or a piece of a stop string.
+"""From a stream of tokens to a stream of text that never shows half a character or part of a stop string.
 
-A token can end in the middle of a character, which then decodes to ``�``; and the end of what was written may be the
-beginning of a stop string. Both are held back until the next tokens settle the matter.
+A token can end in the middle of a character, which then decodes to ``�``; and the last characters may be the beginning
+of a stop string. Both are held back until the next tokens decide.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer
 
 
 class StopFilter:
-    """Text goes in, and comes out again as early as it is certain that no stop string begins there.
+    """Text goes in, and comes out as soon as it is certain that no stop string begins there.
 
     Attributes:
         stop: the stop string that was found; nothing comes out after it.
@@ -22,7 +22,7 @@ class StopFilter:
         self._held = ""
 
     def push(self, text: str) -> str:
-        """Take more text; return what may be shown now."""
+        """Take more text; return what can be shown now."""
         if self.stop is not None:
             return ""
         self._held += text

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gemini_workshop.models.huggingface import load_huggingface
+from gemini_workshop.models.families import load_huggingface
 from gemini_workshop.models.transformer import Transformer
-from tests.models.huggingface import published
+from tests.models.families import published
 
 FAMILIES = ["gpt2", "llama", "gemma3", "qwen3_moe", "deepseek_v2"]
 SHARPNESS = 2.0  # of the head: random models are too undecided to show a preference

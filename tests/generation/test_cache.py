@@ -5,6 +5,8 @@ import torch
 
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.cache import KVCache, left_padded, new_cache, reuse_prefix
+from gemini_workshop.generation.layer_cache import room_and_kind
+from gemini_workshop.generation.storage import Storage
 from gemini_workshop.models.transformer import Transformer
 from tests.models.conftest import randomize
 from tests.models.variants import VARIANTS
@@ -46,7 +48,7 @@ def test_what_comes_back_is_all_that_was_stored_oldest_first(model):
 def test_a_full_cache_says_how_large_it_should_be(model):
     layer = KVCache(model.config, batch_size=3, max_tokens=7)[0]
     layer.append(torch.ones(3, 2, 5, 4), torch.ones(3, 2, 5, 4))
-    with pytest.raises(WorkshopError, match=r"holds 7 tokens and 5 are used, so 3 more do not fit.*max_tokens >= 8"):
+    with pytest.raises(WorkshopError, match=r"holds 5, so 3 more do not fit.*max_tokens >= 8"):
         layer.append(torch.ones(3, 2, 3, 4), torch.ones(3, 2, 3, 4))
     assert len(layer) == 5
 
@@ -124,8 +126,8 @@ def read_in(model, cache, ids, chunks, segment_ids=None):
 @pytest.fixture
 def narrow(monkeypatch):
     """Rings with two spare tokens and growing caches that begin with two, so that short texts try everything."""
-    monkeypatch.setattr("gemini_workshop.generation.cache.SPARE_TOKENS", 2)
-    monkeypatch.setattr("gemini_workshop.generation.cache.FIRST_ROOM", 2)
+    monkeypatch.setattr("gemini_workshop.generation.layer_cache.SPARE_TOKENS", 2)
+    monkeypatch.setattr("gemini_workshop.generation.layer_cache.FIRST_ROOM", 2)
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if VARIANTS[name].positions != "learned"])
@@ -170,6 +172,18 @@ def test_a_ring_shows_a_window_and_moves_once_in_as_many_tokens_as_it_can_spare(
     assert moves == [9, 12, 15, 18, 21, 24, 27, 30]  # room for eight, of which six stay
 
 
+def test_a_ring_moves_as_its_picture_shows(monkeypatch):
+    monkeypatch.setattr("gemini_workshop.generation.layer_cache.SPARE_TOKENS", 4)
+    room, ring_of = room_and_kind(3, None, "ring")
+    ring = ring_of(*(Storage(1, 1, room, 1, torch.float32, "cpu") for _ in range(2)))
+    numbers = torch.arange(11.0).view(1, 1, 11, 1)
+    for token in range(11):
+        ring.append(*[numbers[:, :, token : token + 1]] * 2)
+        if token == 9:
+            assert (ring.first, ring.keys.read(0, room).flatten().tolist()) == (0, list(range(10)))
+    assert (ring.first, ring.keys.read(0, 6).flatten().tolist()) == (5, [5, 6, 7, 8, 9, 10])
+
+
 def test_a_ring_takes_no_more_room_than_the_text():
     static, ring = (KVCache(LOCAL, 1, 7, kind=kind) for kind in ("static", "ring"))
     assert ring.num_bytes() == static.num_bytes()
@@ -184,13 +198,13 @@ def test_a_ring_keeps_padding_apart_after_it_has_forgotten_the_first_tokens():
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
-def test_ten_thousand_tokens_past_the_window_equal_the_uncached_text_in_constant_memory(chunk):
+def test_two_thousand_tokens_past_the_window_equal_the_uncached_text_in_constant_memory(chunk):
     model = drawn(replace(LOCAL, num_layers=2))
-    ids = torch.randint(0, 13, (1, 10_016), generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(0, 13, (1, 2_016), generator=torch.Generator().manual_seed(1))
     cache = new_cache(model, kind="ring")
     before = cache.num_bytes()
     scores = read_in(model, cache, ids, chunk)
-    assert cache.num_tokens == 10_016
+    assert cache.num_tokens == 2_016
     assert cache.num_bytes() == before
     with torch.inference_mode():
         torch.testing.assert_close(scores, model(ids))

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import CharTokenizer
+from gemini_workshop.data.tokenizers import CharTokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.generation.chat import ChatPartner, Conversation, Turn, until_stop
 from gemini_workshop.generation.decode import generate
@@ -122,7 +122,7 @@ def test_a_conversation_comes_back_as_it_was_saved(tmp_path):
     [
         (None, "cannot be read: No such file"),
         ("{", "is not JSON"),
-        ("[]", "holds no conversation"),
+        ("[]", "is not a conversation"),
         (json.dumps({"format": "poem", "system": "", "turns": []}), "It needs a format \\(story, dialogue\\)"),
         (json.dumps({"format": "story", "system": "", "turns": [{"role": "cat", "text": ""}]}), "user or model"),
     ],

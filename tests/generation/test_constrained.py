@@ -8,7 +8,7 @@ import sentencepiece
 import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import BPETokenizer, CharTokenizer, SentencePieceTokenizer
+from gemini_workshop.data.tokenizers import BPETokenizer, CharTokenizer, SentencePieceTokenizer
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.constrained import Constraint, token_bytes
 from gemini_workshop.generation.decode import generate, generate_batch
@@ -141,9 +141,9 @@ def test_tokens_stand_for_the_bytes_of_their_text(tokenizer):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda t: Constraint.from_regex("(a", t), r"The pattern '\(a' is no rule that text can be held to"),
+        (lambda t: Constraint.from_regex("(a", t), r"The pattern '\(a' cannot be used as a constraint"),
         (lambda t: Constraint.from_json_schema('{"type": ', t), "The schema is not JSON"),
-        (lambda t: Constraint.from_json_schema({"type": "nothing"}, t), "The schema is no rule"),
+        (lambda t: Constraint.from_json_schema({"type": "nothing"}, t), "The schema cannot be used as a constraint"),
     ],
 )
 def test_a_rule_that_means_nothing_is_refused(make, message):
@@ -154,7 +154,7 @@ def test_a_rule_that_means_nothing_is_refused(make, message):
 def test_a_rule_for_which_there_are_no_tokens_is_refused_where_it_becomes_so():
     constraint = Constraint.from_regex("a[xy]", CharTokenizer(list("abc")))
     assert constraint.allowed([], 5).tolist() == [True, False, False, False, False]
-    with pytest.raises(WorkshopError, match=r"The pattern 'a\[xy\]' cannot be met after 1 tokens"):
+    with pytest.raises(WorkshopError, match=r"The pattern 'a\[xy\]' cannot be matched after 1 tokens"):
         constraint.allowed([0], 5)
 
 

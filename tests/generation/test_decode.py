@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import CharTokenizer
+from gemini_workshop.data.tokenizers import CharTokenizer
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.decode import complete, generate, generate_batch, generate_text
 from gemini_workshop.generation.penalties import apply_repetition_penalty
@@ -67,7 +67,7 @@ def test_an_empty_prompt_is_refused(model):
 
 
 def test_an_id_of_another_vocabulary_is_refused(model):
-    with pytest.raises(WorkshopError, match="token id 13 is outside the vocabulary of 13"):
+    with pytest.raises(WorkshopError, match=r"token id 13 at position \d is outside the vocabulary of 13"):
         next(generate(model, [1, 13], GREEDY))
 
 

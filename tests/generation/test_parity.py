@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.generation.beam_search import beam_search
+from gemini_workshop.generation.beam_search import BeamSettings, beam_search
 from gemini_workshop.generation.decode import generate
 from gemini_workshop.generation.sampler import NoRepeatNgram, RepetitionPenalty
 from gemini_workshop.generation.speculative import PromptLookup, generate_speculatively
@@ -54,12 +54,14 @@ def test_beam_search_finds_the_same_texts_in_the_same_order(pair, early_stopping
     ours = beam_search(
         pair.ours,
         pair.prompt,
-        num_beams=num_beams,
-        num_best=num_beams,
-        max_new_tokens=NEW,
-        stop_ids=STOPS,
-        length_penalty=length_penalty,
-        early_stopping=early_stopping,
+        BeamSettings(
+            num_beams=num_beams,
+            num_best=num_beams,
+            max_new_tokens=NEW,
+            stop_ids=STOPS,
+            length_penalty=length_penalty,
+            early_stopping=early_stopping,
+        ),
     )
     assert [beam.token_ids for beam in ours] == [pair.new_tokens(row, STOPS) for row in found.sequences]
     scores = torch.tensor([beam.score for beam in ours], dtype=found.sequences_scores.dtype)
@@ -78,9 +80,7 @@ def test_beams_without_an_end_and_with_steps_find_the_same_texts(pair):
     ours = beam_search(
         pair.ours,
         pair.prompt,
-        num_beams=3,
-        num_best=2,
-        max_new_tokens=NEW,
+        BeamSettings(num_beams=3, num_best=2, max_new_tokens=NEW),
         steps=[RepetitionPenalty(1.2), NoRepeatNgram(2)],
     )
     assert [beam.token_ids for beam in ours] == [pair.new_tokens(row, set()) for row in found.sequences]

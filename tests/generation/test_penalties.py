@@ -51,7 +51,7 @@ def test_a_bias_adds_to_the_tokens_it_names_and_can_forbid_one():
 
 @pytest.mark.parametrize("token", [-1, 5])
 def test_a_bias_on_a_token_that_does_not_exist_is_refused(token):
-    with pytest.raises(WorkshopError, match=f"token id {token}, which is outside the vocabulary of 5"):
+    with pytest.raises(WorkshopError, match=f"token id {token} at position 0 is outside the vocabulary of 5"):
         apply_bias(LOGITS, {token: 1.0})
 
 

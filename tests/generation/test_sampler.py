@@ -23,8 +23,8 @@ from gemini_workshop.generation.sampler import (
 from gemini_workshop.generation.sampling import greedy
 from tests.generation.chi_square import DRAWS, fits
 
-SHARES = torch.tensor([0.05, 0.35, 0.1, 0.3, 0.15, 0.05])
-LOGITS = SHARES.log()
+PROBABILITIES = torch.tensor([0.05, 0.35, 0.1, 0.3, 0.15, 0.05])
+LOGITS = PROBABILITIES.log()
 PAST = Past(prompt=torch.tensor([[0, 3]]), written=torch.tensor([[1, 2, 1]]))
 STEPS = [
     Temperature(0.7),
@@ -95,8 +95,10 @@ def test_sixteen_bits_are_reshaped_in_thirty_two():
 
 def test_steps_are_values():
     assert Sampler((TopK(3),)) == Sampler((TopK(3),)) != Sampler((TopK(4),))
+    assert TopP(0.5) != Typical(0.5)
+    assert repr(TopK(3)) == "TopK(setting=3)"
     with pytest.raises(dataclasses.FrozenInstanceError):
-        TopK(3).k = 4  # type: ignore[misc]
+        TopK(3).setting = 4  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

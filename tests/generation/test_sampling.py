@@ -44,7 +44,7 @@ def rows():
     return rows
 
 
-def test_greedy_takes_the_likeliest_of_each_row():
+def test_greedy_takes_the_most_likely_of_each_row():
     assert greedy(torch.tensor([[0.0, 2.0, 1.0], [5.0, 2.0, 1.0]])).tolist() == [1, 0]
 
 
@@ -62,7 +62,7 @@ def test_temperature_zero_leaves_only_the_greedy_token():
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, [1]), (2, [1, 3]), (4, [1, 2, 3, 4]), (5, [0, 1, 2, 3, 4])])
-def test_top_k_keeps_the_k_likeliest(k, expected):
+def test_top_k_keeps_the_k_most_likely(k, expected):
     assert kept(top_k_filter(LOGITS, k)) == expected
 
 
@@ -110,11 +110,11 @@ def test_top_p_one_keeps_everything_however_unlikely():
 
 
 @pytest.mark.parametrize(("min_p", "expected"), [(0.0, [0, 1, 2, 3, 4]), (0.3, [1, 3, 4]), (0.7, [1, 3]), (1.0, [1])])
-def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest(min_p, expected):
+def test_min_p_keeps_what_is_likely_enough_beside_the_most_likely(min_p, expected):
     assert kept(min_p_filter(LOGITS, min_p)) == expected
 
 
-def test_min_p_one_keeps_all_of_the_likeliest():
+def test_min_p_one_keeps_all_of_the_most_likely():
     assert kept(min_p_filter(torch.tensor([1.0, 3.0, 3.0, 2.9]), 1.0)) == [1, 2]
 
 
@@ -204,11 +204,11 @@ def test_a_row_with_its_own_generator_draws_the_same_in_any_company():
 
 
 def test_a_row_with_nothing_to_draw_is_refused_by_its_number():
-    with pytest.raises(WorkshopError, match="Every token of row 1 is cut off: none is left to draw"):
+    with pytest.raises(WorkshopError, match="Every token of row 1 is cut off: none is left to sample"):
         sample(torch.stack([LOGITS, NOTHING]))
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])
 def test_scores_that_are_no_numbers_are_refused(number):
-    with pytest.raises(WorkshopError, match=f"best score of row 0 is {number}, not a finite number"):
+    with pytest.raises(WorkshopError, match=f"largest logit of row 0 is {number}, not a finite number"):
         sample(torch.tensor([[1.0, float(number), 2.0]]))

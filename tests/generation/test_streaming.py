@@ -3,7 +3,7 @@ import io
 import pytest
 import sentencepiece
 
-from gemini_workshop.data.tokenizer import BPETokenizer, CharTokenizer, SentencePieceTokenizer
+from gemini_workshop.data.tokenizers import BPETokenizer, CharTokenizer, SentencePieceTokenizer
 from gemini_workshop.generation.streaming import StopFilter, TextStream, text_pieces
 
 BYTES = BPETokenizer(merges={})  # every token is one byte

@@ -12,7 +12,7 @@ import torch
 
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.cache import left_padded, new_cache
-from gemini_workshop.generation.compiled import CompiledDecoder
+from gemini_workshop.generation.fast.compiled import compiled_copy
 from gemini_workshop.models.transformer import Transformer
 from tests.models.conftest import randomize
 from tests.models.variants import VARIANTS
@@ -42,10 +42,10 @@ def drawn(name, **changes):
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("kind", ["static", "growing", "ring"])
 def test_the_step_scores_as_the_model(name, kind, steps, monkeypatch):
-    monkeypatch.setattr("gemini_workshop.generation.cache.SPARE_TOKENS", 1)
-    monkeypatch.setattr("gemini_workshop.generation.cache.FIRST_ROOM", 2)
+    monkeypatch.setattr("gemini_workshop.generation.layer_cache.SPARE_TOKENS", 1)
+    monkeypatch.setattr("gemini_workshop.generation.layer_cache.FIRST_ROOM", 2)
     model, ids = drawn(name), torch.arange(7)[None]
-    compiled, cache = CompiledDecoder(model), new_cache(model, kind=kind)
+    compiled, cache = compiled_copy(model), new_cache(model, kind=kind)
     with torch.inference_mode():
         parts = [compiled(part, cache) for part in ids.split([2, 1, 1, 2, 1], dim=1)]
         torch.testing.assert_close(torch.cat(parts, dim=1), model(ids))
@@ -55,7 +55,7 @@ def test_the_step_scores_as_the_model(name, kind, steps, monkeypatch):
 
 def test_tokens_without_a_cache_in_8_bits_or_in_padded_rows_are_read_as_before(steps):
     model = drawn("llama")
-    compiled, ids = CompiledDecoder(model), torch.tensor([[3, 1, 4, 1]])
+    compiled, ids = compiled_copy(model), torch.tensor([[3, 1, 4, 1]])
     with torch.inference_mode():
         torch.testing.assert_close(compiled(ids[:, :1]), model(ids[:, :1]))
 
@@ -81,13 +81,13 @@ def test_the_translated_step_writes_the_same_tokens_and_is_not_translated_for_ev
 import torch
 from torch._dynamo.utils import counters
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.generation.compiled import CompiledDecoder
+from gemini_workshop.generation.fast.compiled import compiled_copy
 from gemini_workshop.generation.decode import generate
-from gemini_workshop.generation.lean import lean_copy
-from tests.generation.test_compiled import drawn
+from gemini_workshop.generation.fast.lean import lean_copy
+from tests.generation.fast.test_compiled import drawn
 
 model = drawn("llama", num_layers=1, context_tokens=32)
-compiled, config = CompiledDecoder(lean_copy(model)), GenerationConfig(temperature=0.0, max_new_tokens=20)
+compiled, config = compiled_copy(lean_copy(model)), GenerationConfig(temperature=0.0, max_new_tokens=20)
 expected = list(generate(model, [1, 2, 3], config))
 print(expected)
 assert list(generate(compiled, [1, 2, 3], config)) == expected
@@ -98,7 +98,7 @@ assert 1 <= graphs <= 2, graphs  # one for the first length, one for all others
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
         check=False,
     )
@@ -111,7 +111,7 @@ def test_where_nothing_can_be_compiled_the_error_says_what_is_missing(monkeypatc
 
     monkeypatch.setattr(torch, "compile", lambda _step: no_compiler)
     model = drawn("llama")
-    cache, compiled = new_cache(model), CompiledDecoder(model)
+    cache, compiled = new_cache(model), compiled_copy(model)
     compiled(torch.tensor([[1, 2, 3]]), cache)
     with pytest.raises(WorkshopError, match=r"cannot be compiled here: No working.*Install one, or decode without"):
         compiled(torch.tensor([[4]]), cache)

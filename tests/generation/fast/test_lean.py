@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gemini_workshop.authoring.stories.generator import generate_stories
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.config import RotaryConfig
-from gemini_workshop.data.stories import generate_stories
 from gemini_workshop.generation.cache import left_padded, new_cache
-from gemini_workshop.generation.lean import lean_copy
-from gemini_workshop.generation.narrow_weights import BFloat16Linear, DecodingLinear, Int8Linear, quantize_rows
+from gemini_workshop.generation.fast.lean import lean_copy
+from gemini_workshop.generation.fast.narrow_weights import BFloat16Linear, Int8Linear, UnroundedLinear, quantize_rows
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.checkpointing import load_pretrained
 from tests.models.conftest import randomize
 from tests.models.variants import EXPERTS, VARIANTS
 
@@ -49,7 +49,7 @@ def test_the_lean_copy_scores_as_the_model(config, token_ids):
 
 
 def test_the_lean_copy_keeps_padding_apart_also_after_the_first_tokens_are_forgotten(monkeypatch):
-    monkeypatch.setattr("gemini_workshop.generation.cache.SPARE_TOKENS", 1)
+    monkeypatch.setattr("gemini_workshop.generation.layer_cache.SPARE_TOKENS", 1)
     model = drawn(replace(LLAMA, layer_pattern=("local",), window_tokens=3))
     lean, short = lean_copy(model), [3, 1, 4, 1, 5, 9, 2]
     ids, segment_ids = left_padded([list(range(9)), short])
@@ -62,8 +62,15 @@ def test_the_lean_copy_keeps_padding_apart_also_after_the_first_tokens_are_forgo
 def test_the_workshops_own_shape_is_merged_wholly():
     lean = lean_copy(drawn(LLAMA))
     kinds = {type(module).__name__ for module in lean.modules()}
-    assert {"LeanBlock", "MergedAttention", "MergedFeedForward", "RollingRotary", "UnitNorm"} <= kinds
-    assert not kinds & {"TransformerBlock", "GroupedQueryAttention", "GatedFeedForward", "Linear"}
+    assert {"LeanBlock", "LeanAttention", "LeanFeedForward", "WholeHeadRotary", "UnitNorm"} <= kinds
+    assert not kinds & {"TransformerBlock", "GatedFeedForward", "Linear"}
+
+
+def test_norms_after_the_sublayers_change_nothing_of_that():
+    lean = lean_copy(drawn(replace(LLAMA, norm_placement="sandwich", qk_norm="head")))
+    kinds = {type(module).__name__ for module in lean.modules()}
+    assert {"LeanBlock", "LeanAttention", "LeanFeedForward", "WholeHeadRotary"} <= kinds
+    assert "TransformerBlock" not in kinds
 
 
 def test_the_model_itself_is_left_as_it_was(token_ids):
@@ -91,7 +98,7 @@ def test_a_row_of_zeros_stays_zero():
     assert (numbers * scales[:, None]).tolist() == [[0.0] * 3] * 2
 
 
-@pytest.mark.parametrize("linear", [DecodingLinear, BFloat16Linear, Int8Linear])
+@pytest.mark.parametrize("linear", [UnroundedLinear, BFloat16Linear, Int8Linear])
 @pytest.mark.parametrize("num_tokens", [1, 3, 40])
 @pytest.mark.parametrize("has_kernel", [True, False], ids=["kernel", "fallback"])
 def test_a_narrow_product_is_near_the_whole_one(linear, num_tokens, has_kernel):
@@ -102,11 +109,15 @@ def test_a_narrow_product_is_near_the_whole_one(linear, num_tokens, has_kernel):
     if not has_kernel:
         layer.packed = None
     expected = x @ weight.T + bias
-    bound = {DecodingLinear: 1e-6, BFloat16Linear: 0.01, Int8Linear: 0.015}[linear]
+    bound = {UnroundedLinear: 1e-6, BFloat16Linear: 0.01, Int8Linear: 0.015}[linear]
     assert (layer(x) - expected).norm() < bound * expected.norm()
 
 
-@pytest.mark.parametrize("linear", [DecodingLinear, Int8Linear])
+def test_matrices_of_broken_blocks_are_not_given_to_the_kernel_which_reads_past_their_end():
+    assert [Int8Linear(torch.ones(size)).packed is None for size in [(48, 64), (47, 64), (48, 63)]][1:] == [True, True]
+
+
+@pytest.mark.parametrize("linear", [UnroundedLinear, Int8Linear])
 def test_what_compiled_code_writes_out_is_the_same_product(linear):
     generator = torch.Generator().manual_seed(0)
     layer, x = linear(torch.randn(48, 64, generator=generator)), torch.randn(1, 1, 64, generator=generator)
