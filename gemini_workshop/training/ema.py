@@ -15,8 +15,8 @@ from torch import Tensor, nn
 class WeightAverage:
     """The running mean of a model's parameters.
 
-    The first means would be those of the random beginning, so the decay starts low: (1 + n) / (10 + n) at step n, as
-    long as that is smaller.
+    The first means would be dominated by the random initial weights, so the decay starts low: (1 + n) / (10 + n) at
+    step n, as long as that is smaller.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -1,4 +1,4 @@
-"""What training makes smaller: how surprised the model is by the token that really comes next.
+"""What training makes smaller: how surprised the model is by the token that actually comes next.
 
     cross_entropy = -log p(target)      in nats, averaged over the targets
 
@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-IGNORE_INDEX = -100
-NEAR_LOGITS = 2**18  # so many stay near the core of a CPU
+from gemini_workshop.data.batches.batch import IGNORE_INDEX
+
+NEAR_LOGITS = 2**18  # this many stay in the cache of a CPU core
 
 
 def shift_targets(token_ids: Int[Tensor, "B N"]) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
@@ -43,7 +44,9 @@ def cross_entropy(
         >>> cross_entropy(torch.zeros(1, 8), torch.tensor([3]))  # log(8)
         tensor(2.0794)
     """
-    return token_losses(logits, targets, ignore_index=ignore_index).sum() / count_targets(targets, ignore_index)
+    return token_losses(logits, targets, ignore_index=ignore_index).sum() / count_targets(targets, ignore_index).clamp(
+        min=1
+    )
 
 
 def token_losses(
@@ -57,8 +60,8 @@ def token_losses(
     """What each target costs; 0 where the target is ``ignore_index``.
 
     Args:
-        label_smoothing: share of the target's probability that goes to all tokens alike, so that the model is
-            never asked for certainty.
+        label_smoothing: fraction of the target's probability that is spread evenly over all tokens, so that the
+            model is never asked for certainty.
         z_loss_weight: weight of ``logsumexp`` squared, which keeps the logits from drifting: adding a constant to
             all of them changes no probability, and costs with this.
     """
@@ -83,7 +86,7 @@ def _total_and_chosen(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 class _TotalAndChosen(torch.autograd.Function):
     """Logits are the largest tensor of a step. Autograd would make five more of that size, this makes their gradient.
 
-    On a CPU it is written a few rows at a time, which stay near the core.
+    On a CPU it is written a few rows at a time, which stay in its cache.
     """
 
     @staticmethod
@@ -101,8 +104,8 @@ class _TotalAndChosen(torch.autograd.Function):
         columns = (x.reshape(-1, 1).split(_num_rows(logits)) for x in (total, grad_total, grad_chosen, targets))
         for rows, into, *column in zip(_few_rows(logits), _few_rows(grad), *columns, strict=True):
             row_total, row_grad_total, row_grad_chosen, row_targets = column
-            shares = (_wide(rows) - row_total).exp_().mul_(row_grad_total)
-            into.copy_(shares.scatter_add_(-1, row_targets, row_grad_chosen))
+            probabilities = (_wide(rows) - row_total).exp_().mul_(row_grad_total)
+            into.copy_(probabilities.scatter_add_(-1, row_targets, row_grad_chosen))
         return grad, None
 
 
@@ -144,9 +147,9 @@ def chunked_token_losses(
 
 
 def count_targets(targets: Int[Tensor, "*B"], ignore_index: int = IGNORE_INDEX) -> Int[Tensor, ""]:
-    """How many targets count; 1 if none does, so that one can divide by it.
+    """How many targets count.
 
     A batch that is read in parts has one such number. Each part's *sum* of losses is divided by it: the mean of the
     parts' means would give a token in a part with few targets more weight than one in a part with many.
     """
-    return (targets != ignore_index).sum().clamp(min=1)
+    return (targets != ignore_index).sum()

@@ -1,4 +1,4 @@
-"""How much memory something takes, and how a process keeps what it will need again."""
+"""How much memory something takes, and how a process keeps memory that it will need again."""
 
 import contextlib
 import ctypes
@@ -14,10 +14,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # numbers of mallopt, from glibc's malloc
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep memory that it frees, from now on.
+    """Let this process keep the memory that it frees, from now on.
 
-    Steps of training want the same memory again and again. Linux clears every page that it hands out, and glibc hands
-    large blocks back as soon as they are free: tens of thousands of pages a step. Other systems are left as they are.
+    Training steps need the same memory again and again. Linux clears every page that it hands out, and glibc returns
+    large blocks as soon as they are free: tens of thousands of pages per step. On other systems this does nothing.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none

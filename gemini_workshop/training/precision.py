@@ -1,7 +1,7 @@
 """The number format of the matrix products, and which one is fastest here.
 
 Sixteen bits are two to seven times as fast where the processor has instructions for them, and slower than thirty-two
-where it has not. Names of processors tell little, so a short measurement decides.
+where it does not. The processor's name is not a reliable guide, so a short measurement decides.
 """
 
 import math
@@ -15,20 +15,20 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gemini_workshop.kernels.backends import fast_causal_attention
+from gemini_workshop.kernels.chunked_attention import suits_chunks
 from gemini_workshop.models.attention import AttentionRule
-from gemini_workshop.models.backends import fast_causal_attention
-from gemini_workshop.models.chunked_attention import suits_chunks
 from gemini_workshop.models.transformer import Transformer
 
 Precision = Literal["fp32", "bf16", "fp16"]
-WORTHWHILE = 0.9  # 16 bits must take less than this share of the time of 32, which are more exact
+WORTHWHILE = 0.9  # 16 bits must take less than this fraction of the time of 32, which are more exact
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def attention_on_cpu(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
     """Attention under autocast: in its dtype by products of chunks, or else in float32.
 
-    PyTorch's fused kernel is slower in bfloat16 than in float32, backwards, where a CPU has no matrix units.
+    PyTorch's fused kernel is slower in bfloat16 than in float32 in the backward pass, where a CPU has no matrix units.
     """
     device = query.device.type
     low = torch.get_autocast_dtype(device)
@@ -57,14 +57,14 @@ class MeasuredPrecision:
 
     @property
     def fastest(self) -> Precision:
-        """The format to take: float32, unless another one is clearly faster."""
+        """The format to use: float32, unless another one is clearly faster."""
         best = min(self.seconds, key=self.seconds.__getitem__)
         return best if self.seconds[best] < WORTHWHILE * self.seconds["fp32"] else "fp32"
 
     def __str__(self) -> str:
-        """For example ``bf16 (12.1 ms a batch; fp32 20.3 ms)``."""
+        """For example ``bf16 (12.1 ms per batch; fp32 20.3 ms)``."""
         others = "; ".join(f"{name} {1e3 * s:.1f} ms" for name, s in self.seconds.items() if name != self.fastest)
-        return f"{self.fastest} ({1e3 * self.seconds[self.fastest]:.1f} ms a batch; {others})"
+        return f"{self.fastest} ({1e3 * self.seconds[self.fastest]:.1f} ms per batch; {others})"
 
 
 def measure_precision(model: Transformer, inputs: Int[Tensor, "B T"], rounds: int = 3) -> MeasuredPrecision:

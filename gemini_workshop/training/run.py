@@ -1,111 +1,70 @@
-"""A run: one folder that holds all there is to know about one training.
+"""A run: one folder that contains everything about one training.
 
-RUN/run.json          corpus, size, and the sum of the text
+RUN/run.json          corpus, size, the folder of its shards, the checksum of their tokens, where the weights came from
     config.yaml       every setting
-    tokenizer.json    learned from the corpus's training share
-    checkpoints/      the newest few and the best, see :mod:`~gemini_workshop.training.checkpointing`
+    tokenizer.json    learned from the training split, or the tokenizer of the model that the run began with
+    shards/           the text as tokens, unless a folder of shards was given
+    checkpoints/      the newest few and the best, see :mod:`~gemini_workshop.training.resume`
     history.jsonl     every step and measurement
-    loss.png          the picture of it
+    loss.png          the loss curve
     samples.txt       what the model wrote at each measurement
+
+The last three are written by the callbacks that the command ``train`` attaches, see gemini_workshop.training.watching.
 """
 
-import hashlib
 import json
-import math
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
+from gemini_workshop.checkpoint import Checkpoint, checkpoint_paths, load_newest, restore_weights
 from gemini_workshop.config import WorkshopConfig, to_yaml
-from gemini_workshop.data.corpora import load_documents
-from gemini_workshop.data.dataset import TokenWindows, encode_documents, split_documents
-from gemini_workshop.data.tokenizer import BPETokenizer, Tokenizer
-from gemini_workshop.errors import CheckpointError, TrainingError
+from gemini_workshop.data.batches.source import BatchSource
+from gemini_workshop.data.batches.text import Text, open_text
+from gemini_workshop.errors import CheckpointError, TrainingError, WorkshopError
+from gemini_workshop.files import sha256_of
+from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.callbacks import Callback
-from gemini_workshop.training.checkpointing import (
-    Checkpoint,
-    checkpoint_paths,
-    load_newest,
-    restore_training,
-    restore_weights,
-    save_checkpoint,
-)
-from gemini_workshop.training.distributed import check_shares, distributed, share_model, shared_optimizer
-from gemini_workshop.training.ema import WeightAverage
+from gemini_workshop.training.endings import Outcome
+from gemini_workshop.training.loop import fit
 from gemini_workshop.training.memory import keep_freed_memory
+from gemini_workshop.training.objective import NextTokenPrediction
+from gemini_workshop.training.parallel.distributed import check_batch_size
+from gemini_workshop.training.parallel.processes import ALONE, Processes, from_first
 from gemini_workshop.training.precision import MeasuredPrecision, measure_precision
-from gemini_workshop.training.processes import ALONE, Processes, broadcast_object
-from gemini_workshop.training.trainer import Outcome, Patience, fit, gradient_scaler
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Text:
-    """A corpus as the training sees it: split by document, then encoded."""
-
-    tokenizer: Tokenizer
-    train_ids: Int[Tensor, " N"]
-    validation_ids: Int[Tensor, " M"]
-    validation_bytes: int
-
-    @property
-    def sha256(self) -> str:
-        """Of all ids: runs with equal sums read equal batches."""
-        digest = hashlib.sha256()
-        for ids in (self.train_ids, self.validation_ids):
-            digest.update(ids.numpy().tobytes())
-        return digest.hexdigest()
+from gemini_workshop.training.resume import restore_training, save_checkpoint
+from gemini_workshop.training.state import TrainingState
+from gemini_workshop.training.watching.callbacks import Callback
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """Everything that :func:`~gemini_workshop.training.trainer.fit` needs, and where to keep what comes of it."""
+    """A model, what it is trained on, and the folder for what comes of it.
+
+    Attributes:
+        measured: how fast each number format is here, if the configuration leaves the choice to a measurement.
+    """
 
     folder: Path
     config: WorkshopConfig
     text: Text
-    model: Transformer
-    optimizer: torch.optim.Optimizer
-    first_step: int
-    average: WeightAverage | None
-    patience: Patience
-    scaler: torch.amp.GradScaler | None
+    source: BatchSource
+    state: TrainingState
     measured: MeasuredPrecision | None = None
-    processes: Processes = ALONE
 
-    @property
-    def train_windows(self) -> TokenWindows:
-        """The windows to learn from."""
-        return windows_of(self.text.train_ids, self.config)
-
-    @property
-    def validation_windows(self) -> TokenWindows:
-        """The windows to measure on."""
-        return windows_of(self.text.validation_ids, self.config)
-
-    def save(self, step: int, metrics: dict[str, float]) -> Path:
+    def save(self, metrics: dict[str, float]) -> Path:
         """Write a checkpoint into the run's folder."""
         return save_checkpoint(
             self.folder / "checkpoints",
-            self.model,
-            self.optimizer,
-            step=step,
+            self.state,
             metrics=metrics,
             config=self.config,
             tokenizer=self.text.tokenizer,
-            average=self.average,
-            loop={
-                "best_nats": self.patience.best if self.patience.best < math.inf else None,
-                "measurements_since": self.patience.since,
-                "scaler": self.scaler.state_dict() if self.scaler else None,
-            },
             keep=self.config.training.keep_checkpoints,
-            processes=self.processes,
         )
 
 
@@ -116,34 +75,48 @@ def start_run(
     size: str,
     device: torch.device,
     processes: Processes = ALONE,
+    *,
+    beginning: Checkpoint | None = None,
 ) -> Run:
-    """Prepare a new run: make its folder, learn the tokenizer, encode the text, draw the initial weights.
+    """Prepare a new run: its folder, its text as tokens, and the initial weights.
 
-    Of several processes the first prepares the text for all.
+    Of several processes the first prepares the text for all; if it cannot, all raise its error.
+
+    Args:
+        corpus: a name, several joined by +, a file, or a folder of shards: what :func:`open_text` reads.
+        beginning: a trained model, whose weights and tokenizer the run begins with.
 
     Raises:
-        TrainingError: the folder holds a run already, or cannot be written to.
-        DataError: the corpus is unknown, empty or too short.
+        TrainingError: the folder contains a run already, or cannot be written to.
+        DataError: the corpus is unknown, empty or too short, or its shards are another tokenizer's.
+        CheckpointError: the weights to begin with do not fit the configuration.
     """
-    if checkpoint_paths(folder / "checkpoints"):
-        step = checkpoint_paths(folder / "checkpoints")[0].name
+    if saved := checkpoint_paths(folder / "checkpoints"):
         raise TrainingError(
-            f"{folder} holds a run already, saved at {step}. Go on with it by --resume, or choose another --out."
+            f"{folder} already contains a run, saved at {saved[0].name}. Resume it with --resume, or choose another "
+            "--out."
         )
-    check_shares(config.training, processes)
-    text = broadcast_object(load_text(config, corpus, size) if processes.is_first else None, processes)
-    assert text is not None
-    for token_ids in (text.train_ids, text.validation_ids):
-        windows_of(token_ids, config)  # what is wrong with them shows before a folder is made
-    run = _prepared(folder, config, text, device, processes)
-    if not processes.is_first:
-        return run
-    source = {"corpus": corpus, "size": size, "text_sha256": text.sha256}
+    check_batch_size(config.training, processes)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(to_yaml(run.config), "utf-8")
-        (folder / "run.json").write_text(json.dumps(source, indent=1), "utf-8")
-        text.tokenizer.save(folder / "tokenizer.json")
+        tokenizer = None if beginning is None else beginning.tokenizer
+        shards = from_first(lambda: open_text(corpus, size, folder / "shards", config, tokenizer).folder, processes)
+        text = Text.open(shards)
+        run = _prepared(folder, config, text, device, processes, beginning)
+        if processes.is_first:
+            place = str(shards.relative_to(folder)) if shards.is_relative_to(folder) else str(shards.absolute())
+            source = {"corpus": corpus, "size": size, "shards": place, "text_sha256": run.source.sha256}
+            if beginning is not None:
+                source |= {"from": beginning.path.name, "from_sha256": sha256_of(beginning.path / "model.safetensors")}
+            folder.mkdir(parents=True, exist_ok=True)  # not there if shards were given
+            (folder / "config.yaml").write_text(to_yaml(run.config), "utf-8")
+            (folder / "run.json").write_text(json.dumps(source, indent=1), "utf-8")
+            text.tokenizer.save(folder / "tokenizer.json")
+    except WorkshopError:
+        if not Path(corpus, "train").is_dir():  # shards that were given stay
+            shutil.rmtree(folder / "shards", ignore_errors=True)
+        with suppress(OSError):
+            folder.rmdir()
+        raise
     except OSError as error:
         raise TrainingError(
             f"The run cannot be written to {folder}: {error.strerror}. Choose a folder that can: --out FOLDER."
@@ -152,72 +125,49 @@ def start_run(
 
 
 def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE) -> Run:
-    """Prepare to go on where the newest good checkpoint of a run stands, with the settings of that run.
+    """Prepare to continue from the newest good checkpoint of a run, with the settings of that run.
 
-    It may go on in another number of processes.
+    The number of processes may be another.
 
     Raises:
-        CheckpointError: the folder holds no run, or none of its checkpoints is whole.
-        TrainingError: the corpus is no longer the text that the run began with.
+        CheckpointError: the folder contains no run, or none of its checkpoints is whole.
+        TrainingError: the text is no longer the one that the run began with.
     """
     if not (folder / "run.json").exists():
-        raise CheckpointError(f"There is no run in {folder} to go on with. Leave --resume away, or name its --out.")
+        raise CheckpointError(f"There is no run in {folder} to resume. Remove --resume, or name the folder with --out.")
     checkpoint = load_newest(folder / "checkpoints")
-    source = json.loads((folder / "run.json").read_text("utf-8"))
-    text = load_text(checkpoint.config, source["corpus"], source["size"], checkpoint.tokenizer)
-    if source.get("text_sha256", text.sha256) != text.sha256:
+    run = _prepared(folder, checkpoint.config, text_of(folder), device, processes, checkpoint)
+    expected = json.loads((folder / "run.json").read_text("utf-8"))["text_sha256"]
+    if expected != run.source.sha256:
         raise TrainingError(
-            f"The corpus {source['corpus']} is no longer the text that {folder} began with: its sum is "
-            f"{text.sha256[:8]}..., not {source['text_sha256'][:8]}.... Bring the old text back, or start a new run."
+            f"The text in {run.text.folder} is no longer the one that {folder} began with: its checksum is "
+            f"{run.source.sha256[:8]}..., not {expected[:8]}.... Restore the old text, or start a new run."
         )
-    run = _prepared(folder, checkpoint.config, text, device, processes, checkpoint)
-    restore_training(run.model, run.optimizer, checkpoint, run.average)
-    loop = checkpoint.loop
-    if loop.get("best_nats") is not None:
-        run.patience.best, run.patience.since = loop["best_nats"], loop["measurements_since"]
-    if run.scaler is not None and loop.get("scaler"):
-        run.scaler.load_state_dict(loop["scaler"])
-    return replace(run, first_step=checkpoint.step)
+    restore_training(run.state, checkpoint)
+    return run
 
 
-def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | None = None, **more: Any) -> Outcome:
-    """Call :func:`~gemini_workshop.training.trainer.fit` with all parts of a run.
+def text_of(folder: Path) -> Text:
+    """The text that a run is trained on."""
+    return Text.open(folder / json.loads((folder / "run.json").read_text("utf-8"))["shards"])
 
-    Args:
-        more: what ``fit`` takes besides.
+
+def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | None = None) -> Outcome:
+    """Train a run with :func:`~gemini_workshop.training.loop.fit`, and save it.
 
     Raises:
         TrainingError: as ``fit``; also if the run's folder is full, or can no longer be written to.
     """
     keep_freed_memory()
     try:
-        return fit(
-            run.model,
-            run.optimizer,
-            run.train_windows,
-            run.validation_windows,
-            run.config.training,
-            first_step=run.first_step,
-            callbacks=callbacks,
-            minutes=minutes,
-            average=run.average,
-            patience=run.patience,
-            scaler=run.scaler,
-            processes=run.processes,
-            distribute=lambda objective: distributed(objective, run.processes),
-            **more,
-        )
+        return fit(run.state, run.source, callbacks, save=run.save, minutes=minutes)
     except OSError as error:
         saved = checkpoint_paths(run.folder / "checkpoints")
         raise TrainingError(
-            f"The run in {run.folder} cannot be written any more: {error.strerror or error}. "
-            f"{f'Saved is {saved[0].name}' if saved else 'Nothing is saved yet'}. Make room, and go on with --resume."
+            f"The run in {run.folder} could not be written: {error.strerror or error}. "
+            f"{f'Saved is {saved[0].name}' if saved else 'Nothing is saved yet'}. Free some disk space, then resume "
+            "with --resume."
         ) from error
-
-
-def windows_of(token_ids: Int[Tensor, " N"], config: WorkshopConfig) -> TokenWindows:
-    """A text as windows for a model, its ids checked against the vocabulary."""
-    return TokenWindows(token_ids, config.model.context_tokens, config.model.vocab_size)
 
 
 def _prepared(
@@ -228,65 +178,27 @@ def _prepared(
     processes: Processes,
     checkpoint: Checkpoint | None = None,
 ) -> Run:
-    """A run before its first step; what the configuration leaves to a measurement is measured."""
+    """A run before its first step, or with the weights of a checkpoint.
+
+    The weights are loaded before ``TrainingState.begin`` splits them among the processes. The measured precision is
+    written into the configuration, and so into every checkpoint: a run that is resumed does not measure again.
+    """
+    source = text.source(config)
     model = Transformer(config.model, torch.Generator().manual_seed(config.training.seed)).to(device)
     if checkpoint is not None:
         restore_weights(model, checkpoint)
-    measured = _measured_precision(model, text, config, processes) if config.training.precision == "auto" else None
+    accelerate(model)
+    measured = _measured_precision(model, source, config, processes) if config.training.precision == "auto" else None
     if measured is not None:
         config = replace(config, training=replace(config.training, precision=measured.fastest))
-    share_model(model, config.training, processes)
+    state = TrainingState.begin(NextTokenPrediction(model, config.training, processes))
     torch.manual_seed(config.training.seed)  # whatever the process did before, the run draws the same numbers
-    training = config.training
-    return Run(
-        folder=folder,
-        config=config,
-        text=text,
-        model=model,
-        optimizer=shared_optimizer(model, training, processes),
-        first_step=0,
-        average=None if training.ema_decay is None else WeightAverage(model, training.ema_decay),
-        patience=Patience(training.patience_evals),
-        scaler=gradient_scaler(training, device),
-        measured=measured,
-        processes=processes,
-    )
+    return Run(folder=folder, config=config, text=text, source=source, state=state, measured=measured)
 
 
 def _measured_precision(
-    model: Transformer, text: Text, config: WorkshopConfig, processes: Processes
+    model: Transformer, source: BatchSource, config: WorkshopConfig, processes: Processes
 ) -> MeasuredPrecision:
-    """What the first process measures on a batch of the run counts for all."""
-    windows, training = windows_of(text.train_ids, config), config.training
-    inputs, _ = windows.batch(0, training.batch_size // training.accumulation_steps // processes.count, training.seed)
-    measured = measure_precision(model, inputs) if processes.is_first else None
-    found = broadcast_object(measured, processes)
-    assert isinstance(found, MeasuredPrecision)
-    return found
-
-
-def load_text(config: WorkshopConfig, corpus: str, size: str = "all", tokenizer: Tokenizer | None = None) -> Text:
-    """Load a corpus, split it by document, and encode both shares.
-
-    Args:
-        corpus: one name, or several joined by +; one that stands twice is read twice as often.
-        tokenizer: to encode with; without one, a byte-level BPE is learned from the training share.
-
-    Raises:
-        TrainingError: the tokenizer's vocabulary is not the model's.
-    """
-    documents = [document for name in corpus.split("+") for document in load_documents(name, size)]
-    train, validation = split_documents(documents, config.training.validation_fraction)
-    if tokenizer is None:
-        tokenizer = BPETokenizer.train(train, config.model.vocab_size)
-    if tokenizer.vocab_size != config.model.vocab_size:
-        raise TrainingError(
-            f"The tokenizer has vocab_size={tokenizer.vocab_size}, the model vocab_size={config.model.vocab_size}. "
-            f"Set --set vocab_size={tokenizer.vocab_size}, or train a new tokenizer."
-        )
-    return Text(
-        tokenizer=tokenizer,
-        train_ids=encode_documents(train, tokenizer),
-        validation_ids=encode_documents(validation, tokenizer),
-        validation_bytes=sum(len(document.encode()) for document in validation),
-    )
+    """What the first process measures on a batch of the run is used by all."""
+    batch = source.batch(0).split(config.training.accumulation_steps * processes.count)[0]
+    return from_first(lambda: measure_precision(model, batch.inputs), processes)

@@ -1,4 +1,4 @@
-r"""The learning rate over a run: a linear warm-up, then one of four ways on. Each is a pure function of the step.
+r"""The learning rate over a run: a linear warm-up, then one of four curves. Each is a pure function of the step.
 
     cosine   ___          wsd    ________       linear  _           constant  _________
             /   \_              /        \             / \_                  /
@@ -14,7 +14,7 @@ import math
 from gemini_workshop.config import TrainingConfig
 
 
-def cosine_schedule(step: int, *, steps: int, warmup_steps: int, highest: float, final: float) -> float:
+def cosine_schedule(step: int, steps: int, warmup_steps: int, highest: float, final: float) -> float:
     """The learning rate of one step; 0 at step 0, ``highest`` after the warm-up, ``final`` from the last step on.
 
     Example:

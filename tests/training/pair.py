@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from gemini_workshop.training.processes import Processes
+from gemini_workshop.training.parallel.processes import Processes
 
 SECONDS = 240
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from gemini_workshop.errors import TrainingError
-from gemini_workshop.training.callbacks import Callback
-from gemini_workshop.training.distributed import joined
+from gemini_workshop.training.parallel.distributed import joined
+from gemini_workshop.training.watching.callbacks import Callback
 from tests.training import stories
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from gemini_workshop.checkpoint import checkpoint_paths
 from gemini_workshop.config import GenerationConfig, TrainingConfig, WorkshopConfig
+from gemini_workshop.data import corpora
 from gemini_workshop.training import run as runs
-from gemini_workshop.training.callbacks import History, SaveCheckpoints
-from gemini_workshop.training.checkpointing import checkpoint_paths
-from gemini_workshop.training.processes import ALONE, Processes
-from gemini_workshop.training.trainer import Outcome
+from gemini_workshop.training.endings import Outcome
+from gemini_workshop.training.parallel.processes import ALONE, Processes
+from gemini_workshop.training.watching.callbacks import History
 from tests import tiny
 
 CONFIG = WorkshopConfig(
@@ -52,24 +53,22 @@ def documents(name: str = "few", size: str = "all") -> list[str]:
     return [f"The {rng.choice(['cat', 'dog', 'hen'])} saw {rng.randrange(99)} birds." for _ in range(60)]
 
 
-def start(folder: Path, config: WorkshopConfig = CONFIG, processes: Processes = ALONE) -> runs.Run:
+def start(folder: Path, config: WorkshopConfig = CONFIG, processes: Processes = ALONE, **more) -> runs.Run:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_documents", documents)
-        return runs.start_run(folder, config, "few", "all", torch.device("cpu"), processes)
+        patch.setattr(corpora, "stream_documents", lambda *_: iter(documents()))
+        return runs.start_run(folder, config, "few", "all", torch.device("cpu"), processes, **more)
 
 
 def resume(folder: Path, processes: Processes = ALONE) -> runs.Run:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_documents", documents)
+        patch.setattr(corpora, "stream_documents", lambda *_: iter(documents()))
         return runs.resume_run(folder, torch.device("cpu"), processes)
 
 
 def finish(run: runs.Run, *more) -> Outcome:
-    training = run.config.training
-    own = [History(run.folder / "history.jsonl"), SaveCheckpoints(run.save, training.checkpoint_every_steps)]
-    return runs.train_run(run, [*own, *more])
+    return runs.train_run(run, [History(run.folder / "history.jsonl"), *more])
 
 
 def lives(folder: Path, config: WorkshopConfig, cpu_seconds: float, deaths: int) -> list[bool]:
@@ -93,13 +92,13 @@ def lives(folder: Path, config: WorkshopConfig, cpu_seconds: float, deaths: int)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), f"a life ended by itself: {status}"
-        died_saving.append(any((folder / "checkpoints").glob(".writing-*")))
+        died_saving.append(any((folder / "checkpoints").glob(".step-*.tmp")))
     finish(begin(folder, config))  # perhaps no life was long enough for a checkpoint
     return died_saving
 
 
 def begin(folder: Path, config: WorkshopConfig) -> runs.Run:
-    """Go on from the newest checkpoint, or from nothing where there is none."""
+    """Resume from the newest checkpoint, or start where there is none."""
     return resume(folder) if checkpoint_paths(folder / "checkpoints") else start(folder, config)
 
 

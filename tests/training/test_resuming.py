@@ -1,8 +1,10 @@
-"""A run that was stopped, however roughly, ends with the very weights of one that was not."""
+"""A run that was stopped, however roughly, ends with exactly the weights of one that was not."""
 
 import json
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from gemini_workshop.checkpoint import checkpoint_paths, load_newest, load_pretrained
 from gemini_workshop.errors import CheckpointError, TrainingError
-from gemini_workshop.training.callbacks import Callback, read_history
-from gemini_workshop.training.checkpointing import checkpoint_paths, load_newest, load_pretrained
+from gemini_workshop.training.watching.callbacks import Callback, read_history
 from tests.training import stories
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +30,8 @@ def undisturbed(tmp_path_factory):
 
 
 def assert_same_weights(run, other):
-    for name, weight in run.model.state_dict().items():
-        assert torch.equal(weight, other.model.state_dict()[name]), name
+    for name, weight in run.state.model.state_dict().items():
+        assert torch.equal(weight, other.state.model.state_dict()[name]), name
 
 
 class StopAfter(Callback):
@@ -41,6 +43,17 @@ class StopAfter(Callback):
     def stepped(self, step, metrics):
         if step == self.step:
             raise RuntimeError("crash")
+
+
+class CtrlC(Callback):
+    """The key, pressed after a step: one more is taken and saved."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def stepped(self, step, metrics):
+        if step == self.step:
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.skipif(hasattr(os, "fork"), reason="there is a better test below")
@@ -56,7 +69,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_equals_one_that_was_not(und
     process.kill()
     process.wait()
     run = stories.resume(tmp_path)
-    assert 0 < run.first_step < stories.CONFIG.training.steps
+    assert 0 < run.state.step < stories.CONFIG.training.steps
     stories.finish(run)
     assert_same_weights(run, undisturbed)
 
@@ -86,39 +99,48 @@ def test_every_optimizer_resumes_to_the_same_weights(tmp_path, optimizer):
     with pytest.raises(RuntimeError, match="crash"):
         stories.finish(broken, StopAfter(8))
     resumed = stories.resume(tmp_path / "broken")
-    assert 0 < resumed.first_step <= 8
+    assert 0 < resumed.state.step <= 8
     stories.finish(resumed)
     assert_same_weights(resumed, whole)
 
 
 def test_a_run_goes_on_with_the_mean_of_its_weights_and_its_patience(tmp_path):
     run = stories.start(tmp_path, stories.HARD)
-    with pytest.raises(RuntimeError, match="crash"):
-        stories.finish(run, StopAfter(30))
+    assert stories.finish(run, CtrlC(29)).step == 30
     resumed = stories.resume(tmp_path)
-    assert resumed.first_step == 30
-    assert (resumed.patience.best, resumed.patience.since) == (run.patience.best, run.patience.since)
-    assert resumed.average.steps == 30
+    assert resumed.state.step == 30
+    ours, theirs = resumed.state.patience, run.state.patience
+    assert (ours.best, ours.since) == (theirs.best, theirs.since)
+    assert resumed.state.average.steps == 30
     assert_same_weights(resumed, run)
-    for name, mean in run.average.means.items():
-        assert torch.equal(mean, resumed.average.means[name])
-        assert not torch.equal(mean, resumed.model.state_dict()[name])
+    for name, mean in run.state.average.means.items():
+        assert torch.equal(mean, resumed.state.average.means[name])
+        assert not torch.equal(mean, resumed.state.model.state_dict()[name])
 
 
 def test_a_model_that_is_loaded_is_the_mean_of_the_weights(tmp_path):
     run = stories.start(tmp_path, stories.HARD)
-    with pytest.raises(RuntimeError, match="crash"):
-        stories.finish(run, StopAfter(9))
+    stories.finish(run, CtrlC(8))
     model, _ = load_pretrained(tmp_path)
-    assert all(torch.equal(model.state_dict()[name], mean) for name, mean in run.average.means.items())
+    assert all(torch.equal(model.state_dict()[name], mean) for name, mean in run.state.average.means.items())
 
 
-def test_another_text_under_the_same_name_is_refused(tmp_path, monkeypatch):
-    stories.start(tmp_path).save(5, {})
+def test_resuming_needs_only_the_folder_of_the_run(tmp_path, monkeypatch):
+    stories.start(tmp_path / "run").save({})
+    monkeypatch.setattr(stories, "documents", lambda *_: pytest.fail("the corpus is not read again"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert stories.resume(tmp_path / "moved").state.step == 0
+
+
+def test_another_text_in_the_place_of_the_old_one_is_refused(tmp_path, monkeypatch):
+    stories.start(tmp_path / "run").save({})
     documents = stories.documents()
     monkeypatch.setattr(stories, "documents", lambda *_: [*documents, "The hen is new."])
-    with pytest.raises(TrainingError, match=r"few is no longer the text that .* began with.*Bring the old text back"):
-        stories.resume(tmp_path)
+    stories.start(tmp_path / "other")
+    shutil.rmtree(tmp_path / "run" / "shards")
+    (tmp_path / "other" / "shards").rename(tmp_path / "run" / "shards")
+    with pytest.raises(TrainingError, match=r"run.shards is no longer the one that .*Restore the old text"):
+        stories.resume(tmp_path / "run")
 
 
 @pytest.mark.parametrize("step", [19, 51])
@@ -127,7 +149,7 @@ def test_a_crash_between_two_checkpoints_loses_only_the_steps_since_the_last(und
     with pytest.raises(RuntimeError, match="crash"):
         stories.finish(run, StopAfter(step))
     resumed = stories.resume(tmp_path)
-    assert resumed.first_step == step // 10 * 10
+    assert resumed.state.step == step // 10 * 10
     stories.finish(resumed)
     assert_same_weights(resumed, undisturbed)
 
@@ -152,7 +174,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(undisturbed, t
     (newest / "model.safetensors").write_bytes(weights)
     with pytest.warns(UserWarning, match=r"step-000020 is damaged: the sha256 of model\.safetensors.*Falling back"):
         run = stories.resume(tmp_path)
-    assert run.first_step == 10
+    assert run.state.step == 10
     stories.finish(run)
     assert_same_weights(run, undisturbed)
 
@@ -169,10 +191,11 @@ def test_when_every_checkpoint_is_damaged_the_message_counts_them(tmp_path):
         load_newest(tmp_path / "checkpoints")
 
 
-def test_the_random_state_goes_on_where_it_stood(tmp_path):
+def test_the_random_state_is_restored(tmp_path):
     run = stories.start(tmp_path)
     torch.manual_seed(5)
-    run.save(10, {})
+    run.state.step = 10
+    run.save({})
     expected = torch.rand(3)
     torch.manual_seed(6)
     stories.resume(tmp_path)
@@ -181,6 +204,6 @@ def test_the_random_state_goes_on_where_it_stood(tmp_path):
 
 def test_resuming_a_finished_run_changes_nothing(undisturbed):
     run = stories.resume(undisturbed.folder)
-    assert run.first_step == 120
+    assert run.state.step == 120
     stories.finish(run)
     assert_same_weights(run, undisturbed)

@@ -1,0 +1,1 @@
+"""What moves the weights: each optimizer written out, and one constructor for all of them."""

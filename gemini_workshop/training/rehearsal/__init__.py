@@ -1,0 +1,1 @@
+"""Before a long run: learning rate, batch size, one batch, cost."""
