@@ -1,10 +1,10 @@
-"""Multiple choice by likelihood: which of several continuations does a model find the likeliest?
+"""Multiple choice by likelihood: which of several continuations does a model find most likely?
 
     none            log p(choice | context)                                    long choices lose
     token           ... divided by the number of tokens                        depends on the tokenizer
     byte            ... divided by the number of bytes                         does not
     unconditional   log p(choice | context) - log p(choice | end of text)      what the context adds: no choice is
-                                                                               likelier because its words are common
+                                                                               more likely because its words are common
 
 Nothing is generated, so a model too small to follow instructions can be asked. Guessing reaches 1 / number of choices.
 
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.likelihood import continuation_log_probs
 from gemini_workshop.models.transformer import Transformer
@@ -28,8 +28,8 @@ NORMALIZATIONS = ("none", "token", "byte", "unconditional")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """A text to go on with, and several ways to do so.
+class ChoiceQuestion:
+    """A text and several ways to continue it.
 
     Args:
         choices: each with the space that it begins with.
@@ -55,8 +55,8 @@ class ChoiceResult:
 
     Args:
         picks: for each normalization, the place chosen in each question.
-        accuracy: the share of right ones.
-        chance: the share that guessing reaches.
+        accuracy: the fraction of right ones.
+        chance: the accuracy of guessing.
     """
 
     picks: dict[str, tuple[int, ...]]
@@ -66,7 +66,7 @@ class ChoiceResult:
 
 
 def choice_score(normalization: str, log_prob: float, num_tokens: int, num_bytes: int, unconditional: float) -> float:
-    """How well a choice stands, from the log-probability of all its tokens; the highest wins.
+    """The score of a choice, from the log-probability of all its tokens; the highest wins.
 
     Example:
         >>> choice_score("byte", log_prob=-6.0, num_tokens=2, num_bytes=12, unconditional=-8.0)
@@ -80,7 +80,7 @@ def choice_score(normalization: str, log_prob: float, num_tokens: int, num_bytes
     }[normalization]
 
 
-def answer_questions(model: Transformer, tokenizer: Tokenizer, questions: Sequence[Question]) -> ChoiceResult:
+def answer_questions(model: Transformer, tokenizer: Tokenizer, questions: Sequence[ChoiceQuestion]) -> ChoiceResult:
     """Let a model choose, by every normalization.
 
     Raises:
@@ -105,7 +105,7 @@ def answer_questions(model: Transformer, tokenizer: Tokenizer, questions: Sequen
     )
 
 
-def score_choices(model: Transformer, tokenizer: Tokenizer, question: Question) -> dict[str, list[float]]:
+def score_choices(model: Transformer, tokenizer: Tokenizer, question: ChoiceQuestion) -> dict[str, list[float]]:
     """The score of every choice, by every normalization."""
     start = [tokenizer.end_of_text_id]
     context = start + tokenizer.encode(question.context)
@@ -119,49 +119,49 @@ def score_choices(model: Transformer, tokenizer: Tokenizer, question: Question) 
     return {name: [choice_score(name, *numbers) for numbers in each] for name in NORMALIZATIONS}
 
 
-def load_questions(path: str | Path) -> list[Question]:
-    """Questions of a file, one JSON object a line: context, choices, answer.
+def load_questions(path: str | Path) -> list[ChoiceQuestion]:
+    """Questions of a file, one JSON object per line: context, choices, answer.
 
     Raises:
-        DataError: a line holds no such object.
+        DataError: a line is not such an object.
     """
     questions = []
     for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), start=1):
         try:
             values = json.loads(line)
-            question = Question(
+            question = ChoiceQuestion(
                 context=values["context"], choices=tuple(values["choices"]), answer=int(values["answer"])
             )
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise DataError(
-                f"Line {number} of {path} is no question ({type(error).__name__}: {error}). It needs to look like "
+                f"Line {number} of {path} is not a question ({type(error).__name__}: {error}). It needs to look like "
                 '{"context": "Two and two make", "choices": [" four.", " five."], "answer": 0}.'
             ) from None
         questions.append(question)
     return questions
 
 
-def ending_questions(documents: Sequence[str], num_choices: int = 4, seed: int = 0) -> list[Question]:
-    """Which last sentence belongs to this text? The wrong ones are the last sentences of others.
+def ending_questions(documents: Sequence[str], num_choices: int = 4, seed: int = 0) -> list[ChoiceQuestion]:
+    """Questions of the kind: which last sentence belongs to this text? The wrong ones are the last sentences of others.
 
     Documents of one sentence are left out.
     """
-    parted = [parts for document in documents if (parts := _part(document))]
-    if len(parted) < num_choices:
+    pairs = [pair for document in documents if (pair := _split(document))]
+    if len(pairs) < num_choices:
         raise DataError(
-            f"{len(parted)} documents of two sentences or more are too few for {num_choices} choices. "
+            f"{len(pairs)} documents of two sentences or more are too few for {num_choices} choices. "
             f"Give {num_choices} or more."
         )
     generator, questions = random.Random(seed), []
-    for place, (context, ending) in enumerate(parted):
-        others = generator.sample([end for i, (_, end) in enumerate(parted) if i != place], num_choices - 1)
+    for place, (context, ending) in enumerate(pairs):
+        others = generator.sample([end for i, (_, end) in enumerate(pairs) if i != place], num_choices - 1)
         answer = generator.randrange(num_choices)
         choices = (*others[:answer], ending, *others[answer:])
-        questions.append(Question(context=context, choices=choices, answer=answer))
+        questions.append(ChoiceQuestion(context=context, choices=choices, answer=answer))
     return questions
 
 
-def _part(document: str) -> tuple[str, str] | None:
+def _split(document: str) -> tuple[str, str] | None:
     """All but the last sentence, and the last one with the white space before it."""
     ends = list(re.finditer(r'[.!?]"?(?=\s)', document.rstrip()))
     return (document[: ends[-1].end()], document.rstrip()[ends[-1].end() :]) if ends else None

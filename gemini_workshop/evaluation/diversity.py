@@ -1,13 +1,13 @@
-"""How varied are texts, and how near are they to others?
+"""How varied texts are, and how similar to references.
 
     distinct-n    different sequences of n words, divided by all: 1 if none is ever repeated
-    self-BLEU     how much of each text stands in the others, from 0 to 100: high if all texts are alike
-    BLEU, ROUGE   how much of a text stands in a reference, and of a reference in a text
+    self-BLEU     how much of each text occurs in the others, from 0 to 100: high if all texts are alike
+    BLEU          how much of a text occurs in a reference; waits for lesson 17, which compares it with pass@k
 
 Distinct-n falls with length; compare texts of equal length only.
 
 Source: Li et al. 2016, arXiv:1510.03055, section 5 (distinct-n, there per token); Zhu et al. 2018, arXiv:1802.01886,
-section 3 (self-BLEU); Papineni et al. 2002 (BLEU); Lin 2004 (ROUGE).
+section 3 (self-BLEU); Papineni et al. 2002 (BLEU).
 """
 
 import importlib
@@ -18,7 +18,7 @@ from gemini_workshop.errors import DataError
 
 
 def distinct_n(texts: Sequence[str], n: int) -> float:
-    """The share of different sequences of n words among all in the texts.
+    """Different sequences of n words, divided by all sequences of n words in the texts.
 
     Raises:
         DataError: no text has n words.
@@ -48,26 +48,13 @@ def self_bleu(texts: Sequence[str]) -> float:
 
 
 def bleu(texts: Sequence[str], references: Sequence[str]) -> float:
-    """BLEU of a corpus with one reference a text, from 0 to 100, by sacrebleu (its default tokenization).
+    """BLEU of a corpus with one reference per text, from 0 to 100, by sacrebleu (its default tokenization).
 
     Raises:
         DataError: their numbers differ, or sacrebleu is not installed.
     """
     _need_pairs(texts, references)
     return library("sacrebleu").corpus_bleu(list(texts), [list(references)]).score
-
-
-def rouge(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Mean F1 of ROUGE-1, ROUGE-2 and ROUGE-L, from 0 to 1, by rouge-score.
-
-    Raises:
-        DataError: their numbers differ, or rouge-score is not installed.
-    """
-    _need_pairs(texts, references)
-    names = ("rouge1", "rouge2", "rougeL")
-    scorer = library("rouge_score.rouge_scorer").RougeScorer(names)
-    scores = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
-    return {name: sum(score[name].fmeasure for score in scores) / len(scores) for name in names}
 
 
 def library(name: str) -> ModuleType:

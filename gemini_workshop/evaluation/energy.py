@@ -1,4 +1,4 @@
-"""What computing costs: seconds, joules, and how the joules are known.
+"""The cost of computing: seconds, joules, and how the joules are known.
 
     measured    the processor's own counters (RAPL), where they can be read: Linux, mostly as root. They count the whole
                 processor, other programs included.
@@ -68,7 +68,7 @@ class EnergyMeter:
 
 
 def read_counters(folder: Path = COUNTERS) -> dict[str, tuple[int, int]]:
-    """For each processor package: its counter in microjoules, and where it begins anew."""
+    """For each processor package: its counter in microjoules, and where it wraps around."""
     found = {}
     for zone in sorted(folder.glob("intel-rapl:*")):
         if zone.name.count(":") > 1:

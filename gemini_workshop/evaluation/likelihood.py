@@ -1,10 +1,8 @@
 """How likely a model finds a text: the logarithm of the probability of each token, given those before it.
 
-    naive     one pass of the model for each token, over as many tokens before it as the window holds: exact and slow
-    strided   one pass for each window; windows begin ``stride`` tokens apart and each scores what no earlier one did
-
-With a stride of 1 both are equal. With a longer one a token sees fewer of those before it, at least
-context_tokens - stride (where there are so many), and its text is done stride times as fast.
+The text is cut into windows that begin ``stride`` tokens apart; each scores the tokens that no earlier one did. With a
+stride of 1 every token sees as many of those before it as the window holds, at the cost of a pass for each. With a
+longer stride it sees at least context_tokens - stride of them, and the text is done stride times as fast.
 """
 
 from collections.abc import Sequence
@@ -14,27 +12,19 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gemini_workshop.data.batches.batch import IGNORE_INDEX
+from gemini_workshop.data.batches.rows import WindowRows
+from gemini_workshop.data.batches.stream import TokenArray
 from gemini_workshop.errors import DataError
 from gemini_workshop.generation.cache import new_cache
 from gemini_workshop.models.transformer import Transformer
 
 
 @torch.inference_mode()
-def naive_log_probs(model: Transformer, token_ids: Int[Tensor, " N"]) -> Float[Tensor, " N-1"]:
-    """The log-probability of every token but the first, in nats, each from a pass of its own."""
-    window = model.config.context_tokens
-    found = []
-    for place in range(1, len(token_ids)):
-        before = token_ids[max(0, place - window) : place]
-        found.append(_log_probs(model(before[None])[:, -1], token_ids[place : place + 1]))
-    return torch.cat(found)
-
-
-@torch.inference_mode()
 def strided_log_probs(
     model: Transformer, token_ids: Int[Tensor, " N"], stride: int | None = None, batch_size: int = 8
 ) -> Float[Tensor, " N-1"]:
-    """The same from overlapping windows.
+    """The log-probability of every token but the first, in nats, from overlapping windows.
 
     Args:
         stride: tokens between two windows, half of the context if left out.
@@ -45,23 +35,16 @@ def strided_log_probs(
     num_targets = len(token_ids) - 1
     if num_targets < 1:
         raise DataError(f"{len(token_ids)} token: nothing follows it. Use more text.")
-    window = min(model.config.context_tokens, num_targets)
-    stride = stride or max(1, window // 2)
-    if stride > window and window == model.config.context_tokens:
-        raise DataError(f"stride={stride} leaves tokens out of windows of {window}. Choose 1 to {window}.")
-    last = num_targets - window
-    starts = [*range(0, last, stride), last]
-    log_probs = torch.empty(num_targets)
-    num_scored = 0
-    for first in range(0, len(starts), batch_size):
-        batch = starts[first : first + batch_size]
-        inputs = torch.stack([token_ids[start : start + window] for start in batch])
-        targets = torch.stack([token_ids[start + 1 : start + window + 1] for start in batch])
-        each = _log_probs(model(inputs), targets)
-        for start, row in zip(batch, each, strict=True):
-            log_probs[num_scored : start + window] = row[num_scored - start :]
-            num_scored = start + window
-    return log_probs
+    context_tokens = min(model.config.context_tokens, num_targets)
+    stride = max(1, context_tokens // 2) if stride is None else stride
+    if context_tokens == num_targets:
+        stride = min(stride, context_tokens)
+    rows = WindowRows(TokenArray(token_ids.cpu(), model.config.vocab_size), context_tokens, stride)
+    found = []
+    for batch in rows.in_order(batch_size):
+        log_probs = _log_probs(model(batch.inputs.to(token_ids.device)), batch.targets.to(token_ids.device))
+        found.append(log_probs[batch.targets != IGNORE_INDEX])
+    return torch.cat(found)
 
 
 @torch.inference_mode()
@@ -91,7 +74,7 @@ def continuation_log_probs(
     if longest > 1:
         cache.reorder(torch.zeros(len(lengths), dtype=torch.long, device=device))
         logits = torch.cat([first_logits, model(targets[:, :-1], cache)], dim=1)
-    each = _log_probs(logits, targets)  # what is behind a token does not change it
+    each = _log_probs(logits, targets)  # what follows a token does not change it
     return [row[:length] for row, length in zip(each, lengths, strict=True)]
 
 

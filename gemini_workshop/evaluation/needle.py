@@ -1,12 +1,12 @@
-"""A needle in a haystack: does a model find one sentence in a long text, wherever it stands?
+"""A needle in a haystack: does a model find one sentence in a long text, wherever it is?
 
-One sentence that does not belong there is put into a book, at a depth from 0 (the beginning) to 1 (the end); behind the
-book stands its beginning again, and the retriever has to choose the word that it ended with. Lengths are tokens of the
+One sentence that does not belong there is put into a book, at a depth from 0 (the beginning) to 1 (the end); after the
+book comes its beginning again, and the retriever has to choose the word that it ended with. Lengths are tokens of the
 model's own tokenizer. A retriever is a function from the text and the words to choose from to the place of its choice:
 
     oracle        reads the text and finds the sentence: the test can be passed
-    blind         guesses: what no knowledge reaches, 1 / number of words
-    likeliest     a model, by what the text adds to the log-probability of each word
+    blind         guesses: 1 / number of words
+    most_likely   a model, by what the text adds to the log-probability of each word
 
 Source: Kamradt 2023, "Needle In A Haystack: pressure testing LLMs".
 Differs: the answer is chosen, not written, so that small models can be tested and the level of chance is known.
@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.likelihood import continuation_log_probs
 from gemini_workshop.models.transformer import Transformer
@@ -46,7 +46,7 @@ class NeedleResult:
     """How often the needle was found.
 
     Args:
-        found: the share for each depth (rows) and length (columns).
+        found: the fraction for each depth (rows) and length (columns).
         trials: cases for each of them.
     """
 
@@ -58,7 +58,7 @@ class NeedleResult:
 
     @property
     def mean(self) -> float:
-        """The share over the whole grid."""
+        """The mean over the whole grid."""
         return sum(map(sum, self.found)) / (len(self.lengths) * len(self.depths))
 
 
@@ -79,7 +79,7 @@ class Haystack:
             raise DataError("The book has 0 sentences. Use another text.")
 
     def case(self, num_tokens: int, depth: float, generator: random.Random) -> NeedleCase:
-        """A text of at most so many tokens, with a needle at a depth.
+        """A text of at most this many tokens, with a needle at a depth.
 
         Raises:
             DataError: the book is too short, or the length has no room for the needle and its beginning.
@@ -101,10 +101,10 @@ class Haystack:
                 f"{sum(self.tokens)}. Choose a {'greater' if room < 0 else 'smaller'} length"
                 f"{'.' if room < 0 else ', or a longer book.'}"
             )
-        latest, behind = len(self.tokens), 0
-        while behind <= room:
+        latest, after = len(self.tokens), 0
+        while after <= room:
             latest -= 1
-            behind += self.tokens[latest]
+            after += self.tokens[latest]
         first = last = generator.randrange(latest + 1)
         while last < len(self.tokens) and self.tokens[last] <= room:
             room -= self.tokens[last]
@@ -133,11 +133,11 @@ def needle_grid(
     """Ask for needles at every depth of texts of every length; every retriever gets the same ones for a seed."""
     found = []
     for row, depth in enumerate(depths):
-        shares = []
+        row_found = []
         for length in lengths:
             cases = [haystack.case(length, depth, random.Random(f"{seed} {row} {length} {i}")) for i in range(trials)]
-            shares.append(sum(retriever(case.text, WORDS) == case.answer for case in cases) / trials)
-        found.append(tuple(shares))
+            row_found.append(sum(retriever(case.text, WORDS) == case.answer for case in cases) / trials)
+        found.append(tuple(row_found))
     return NeedleResult(
         lengths=tuple(lengths),
         depths=tuple(map(float, depths)),
@@ -160,8 +160,8 @@ def blind(seed: int = 0) -> Retriever:
     return lambda _, words: generator.randrange(len(words))
 
 
-def likeliest(model: Transformer, tokenizer: Tokenizer) -> Retriever:
-    """The word that the text makes likelier than its last sentence alone does, by a model.
+def most_likely(model: Transformer, tokenizer: Tokenizer) -> Retriever:
+    """The word that the text makes more likely than its last sentence alone does, by a model.
 
     Of a text that does not fit into its window, a model reads the end.
     """

@@ -1,9 +1,9 @@
-"""How often a model's program is right: pass@k on problems with tests.
+"""How often a model's programs are right: pass@k on problems with tests.
 
     pass@k = mean over problems of 1 - C(n - c, k) / C(n, k)
 
-of n programs for a problem, c pass. It is the share of all choices of k of them in which at least one passes: what one
-would see by drawing k programs, without the noise of drawing. (1 - (1 - c/n)^k would be too low.)
+of n programs for a problem, c pass. It is the fraction of all choices of k of them in which at least one passes: what
+sampling k programs would show, without the noise of sampling. (1 - (1 - c/n)^k would be too low.)
 
 Source: Chen et al. 2021, arXiv:2107.03374, section 2.1, equation 1.
 Differs: computed with exact whole numbers in place of a product of fractions.
@@ -19,7 +19,7 @@ from typing import Any
 from gemini_workshop.data.code_corpus import parse
 from gemini_workshop.data.corpora import load_records
 from gemini_workshop.errors import DataError
-from gemini_workshop.evaluation.sandbox.running import Limits, Outcome, Sandbox
+from gemini_workshop.evaluation.sandbox.running import Limits, ProgramOutcome, Sandbox
 
 HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n@")
 MBPP_STOPS = ("\nassert", '\n"""', "\nprint", "\nif __name__")
@@ -27,10 +27,10 @@ MBPP_STOPS = ("\nassert", '\n"""', "\nprint", "\nif __name__")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """A task for a programmer, and how to tell whether it is done.
+    """A task for a programmer, and tests for its solution.
 
     Args:
-        prompt: what a model goes on with.
+        prompt: what a model continues.
         is_continued: whether the prompt is the beginning of the program.
         stops: a completion ends before the first of these.
         reference: a completion that is right.
@@ -65,7 +65,7 @@ class ProblemResult:
     """The outcomes of all programs for one problem."""
 
     name: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ProgramOutcome, ...]
 
     @property
     def num_passed(self) -> int:
@@ -101,13 +101,15 @@ def load_problems(name: str, size: str = "all") -> list[Problem]:
     Raises:
         DataError: it is neither, or its file cannot be had here.
     """
-    if name not in READERS:
-        raise DataError(f"{name} holds no programming problems with tests. Choose one of: {', '.join(READERS)}.")
-    return [READERS[name](record) for record in load_records(name, size)]
+    if name not in PROBLEM_READERS:
+        raise DataError(
+            f"{name} holds no programming problems with tests. Choose one of: {', '.join(PROBLEM_READERS)}."
+        )
+    return [PROBLEM_READERS[name](record) for record in load_records(name, size)]
 
 
 def humaneval_problem(record: dict[str, Any]) -> Problem:
-    """A record of HumanEval: the head of a function to go on with, and ``check(candidate)``."""
+    """A record of HumanEval: the head of a function to continue, and ``check(candidate)``."""
     name = record["entry_point"]
     return Problem(
         name=record["task_id"],
@@ -124,7 +126,7 @@ def humaneval_problem(record: dict[str, Any]) -> Problem:
 def mbpp_problem(record: dict[str, Any]) -> Problem:
     """A record of MBPP: a sentence and its tests as the prompt, a whole program to write.
 
-    Its tests use functions, classes and variables of the program, and modules: which ones, the reference tells.
+    Its tests use functions, classes and variables of the program, and modules; the reference shows which.
     """
     tests = "\n".join([record["test_setup_code"], *record["test_list"]]).replace("\r", "")
     shown = "\n".join(record["test_list"])
@@ -208,4 +210,4 @@ def _top(source: str) -> list[ast.stmt]:
     return tree.body if tree else []
 
 
-READERS: dict[str, Callable[[dict[str, Any]], Problem]] = {"humaneval": humaneval_problem, "mbpp": mbpp_problem}
+PROBLEM_READERS: dict[str, Callable[[dict[str, Any]], Problem]] = {"humaneval": humaneval_problem, "mbpp": mbpp_problem}

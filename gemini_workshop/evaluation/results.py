@@ -25,6 +25,7 @@ from typing import Any
 from gemini_workshop import __version__
 from gemini_workshop.errors import DataError
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.tables import table
 
 FORMAT = "gemini-workshop result 1"
 
@@ -103,7 +104,7 @@ def differences(first: Result, second: Result) -> list[str]:
 
 
 def results_table(results: Sequence[Result]) -> str:
-    """Results side by side, one a column, with a last line for each that is not comparable to the first.
+    """Results side by side, one per column, with a last line for each that is not comparable to the first.
 
     Raises:
         DataError: there are none.
@@ -112,13 +113,11 @@ def results_table(results: Sequence[Result]) -> str:
         raise DataError("There are 0 results to show. Name at least one file.")
     names = list(dict.fromkeys(name for result in results for name in result.scores))
     heads = [str(result.model.get("name", "")) for result in results]
-    widths = [max(12, len(head)) + 2 for head in heads]
-    left = max(len(name) for name in [*names, "data"]) + 2
-    rows = [" " * left + "".join(head.rjust(width) for head, width in zip(heads, widths, strict=True))]
-    for name in names:
-        cells = [f"{result.scores[name]:.4f}" if name in result.scores else "-" for result in results]
-        rows.append(name.ljust(left) + "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
-    for head, result in zip(heads[1:], results[1:], strict=True):
-        if reasons := differences(results[0], result):
-            rows.append(f"Not comparable: {heads[0]} and {head} differ in {', '.join(reasons)}.")
-    return "\n".join(rows)
+    cells = [[f"{result.scores[name]:.4f}" if name in result.scores else "-" for result in results] for name in names]
+    warnings = [
+        f"Not comparable: {heads[0]} and {head} differ in {', '.join(reasons)}."
+        for head, result in zip(heads[1:], results[1:], strict=True)
+        if (reasons := differences(results[0], result))
+    ]
+    rows = [["", *heads], *([name, *row] for name, row in zip(names, cells, strict=True))]
+    return "\n".join([table(rows), *warnings])

@@ -1,10 +1,10 @@
-"""What a model is worth on a text: loss, perplexity, bits per byte, against models that one can compute.
+"""How well a model predicts a text: loss, perplexity and bits per byte, beside models that can be computed.
 
-    end to end    windows side by side: the first token of each is predicted from nothing, the last from all others
+    end to end    windows side by side, as in validation: the first token of each sees nothing, the last all others
     strided       overlapping windows, each token counted once, with at least context - stride tokens before it
 
-The strided loss is the fairer one: no token pays for standing at the start of a window. It takes context / stride times
-as long.
+The strided loss is the fairer one: no token pays for being at the start of a window. It takes context / stride times as
+long.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,14 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from gemini_workshop.config import TrainingConfig
-from gemini_workshop.data.rows import WindowRows
-from gemini_workshop.data.shards import TokenShards
+from gemini_workshop.data.batches.rows import WindowRows
+from gemini_workshop.data.batches.shards import TokenShards
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.floors import bits_per_byte, entropy_floors
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.objective import Objective
+from gemini_workshop.training.evaluate import evaluate
+from gemini_workshop.training.objective import NextTokenPrediction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +35,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """All models on one text, the worst floor first.
+    """All models on one text, the highest floor first.
 
     Args:
         num_tokens: that were predicted: all but the first.
@@ -70,7 +68,7 @@ def evaluate_on_shards(
     """Measure a model on a text, and the simple models beside it.
 
     Args:
-        training: how the model was trained; its precision is not used: all is computed in float32.
+        training: how the model was trained. Everything is computed in float32, whatever its precision was.
         checkpoint, text: names for the report.
         stride_tokens: half of the context if left out.
 
@@ -82,11 +80,10 @@ def evaluate_on_shards(
     context_tokens = min(model.config.context_tokens, shards.num_tokens - 1)
     stride = stride_tokens or max(1, context_tokens // 2)
     num_tokens = shards.num_tokens - 1
-    token_ids = torch.from_numpy(shards.tokens(0, shards.num_tokens))
-    nats = dict(entropy_floors(token_ids, shards.vocab_size))
+    nats = entropy_floors(shards)
+    objective = NextTokenPrediction(model, replace(training, precision="fp32"))
     for name, step in (("model, end to end", context_tokens), (f"model, stride {stride}", stride)):
-        rows = WindowRows(shards, context_tokens, step, targets_once=True)
-        nats[name] = mean_loss(model, rows, training, batch_size)
+        nats[name] = evaluate(objective, WindowRows(shards, context_tokens, step).in_order(batch_size))
     return Evaluation(
         checkpoint=checkpoint,
         text=text,
@@ -106,24 +103,8 @@ def evaluate_on_shards(
     )
 
 
-@torch.inference_mode()
-def mean_loss(model: Transformer, rows: WindowRows, training: TrainingConfig, batch_size: int) -> float:
-    """Nats per target over all rows, in float32; a target that several rows hold counts in the first."""
-    plain = replace(training, precision="fp32", label_smoothing=0.0, z_loss_weight=0.0)
-    objective, device = Objective(model, plain), next(model.parameters()).device
-    nats, count, was_training = 0.0, 0, model.training
-    model.eval()
-    for first in range(0, len(rows), batch_size):
-        batch = [rows[i] for i in range(first, min(first + batch_size, len(rows)))]
-        inputs, targets = (torch.from_numpy(np.stack([row[k] for row in batch])).to(device) for k in (0, 1))
-        nats += float(objective(inputs, targets)[0])
-        count += int((targets >= 0).sum())
-    model.train(was_training)
-    return nats / count
-
-
 def table(evaluation: Evaluation) -> str:
-    """The scores as plain text, with what they say in a last line."""
+    """The scores as plain text, with what they mean in a last line."""
     lines = [
         f"{evaluation.checkpoint} on {evaluation.text}",
         f"{evaluation.num_tokens:,} tokens predicted, {evaluation.num_bytes:,} bytes of text, windows of "
@@ -142,15 +123,15 @@ def _in_words(scores: Sequence[Score]) -> list[str]:
     *floors, _, model = scores
     passed = [floor for floor in floors if model.nats_per_token < floor.nats_per_token]
     if not passed:
-        return ["The model is worse than finding every token equally likely: is it trained, and on such text?"]
+        return ["The model is worse than finding every token equally likely. Was it trained, and on such text?"]
     lowest = min(passed, key=lambda floor: floor.nats_per_token)
     gain = (lowest.nats_per_token - model.nats_per_token) / log(2)
     return [
-        f"The model is {gain:.2f} bits a token below the {lowest.name} floor: the entropy of this very text, "
+        f"The model is {gain:.2f} bits per token below the {lowest.name} floor: the entropy of this same text, "
         "which no such model can go below."
     ]
 
 
 def name_of(checkpoint: str | Path) -> str:
-    """How a report calls a checkpoint: the last two parts of its path."""
+    """The name of a checkpoint in a report: the last two parts of its path."""
     return "/".join(Path(checkpoint).parts[-2:])

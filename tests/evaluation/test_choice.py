@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from gemini_workshop.data.tokenizer import CharTokenizer
+from gemini_workshop.data.tokenizers import CharTokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation import choice
 from gemini_workshop.evaluation.choice import (
     NORMALIZATIONS,
-    Question,
+    ChoiceQuestion,
     answer_questions,
     choice_score,
     ending_questions,
@@ -43,7 +43,7 @@ def told(monkeypatch):
 
 def test_each_normalization_by_hand(told):
     told({"a": 1.0, "b": 2.0, "é": 3.0}, discount=0.5)
-    scores = score_choices(MODEL, TOKENIZER, Question(context="b", choices=("aab", "é"), answer=0))
+    scores = score_choices(MODEL, TOKENIZER, ChoiceQuestion(context="b", choices=("aab", "é"), answer=0))
     assert scores["none"] == [-3.5, -3.0]
     assert scores["token"] == [-3.5 / 3, -3.0]
     assert scores["byte"] == [-3.5 / 3, -1.5]  # é has two bytes
@@ -53,7 +53,7 @@ def test_each_normalization_by_hand(told):
 def test_normalizations_disagree_where_they_should(told):
     """The long choice loses by its sum and wins by its mean; the surprising one wins by what the context adds."""
     told({"a": 1.0, "b": 0.9, "c": 5.0}, discount=0.5)
-    question = Question(context="c", choices=("a", "bb", "c"), answer=2)
+    question = ChoiceQuestion(context="c", choices=("a", "bb", "c"), answer=2)
     result = answer_questions(MODEL, TOKENIZER, [question])
     assert result.picks == {"none": (0,), "token": (1,), "byte": (1,), "unconditional": (2,)}
     assert result.accuracy == {"none": 0.0, "token": 0.0, "byte": 0.0, "unconditional": 1.0}
@@ -62,7 +62,7 @@ def test_normalizations_disagree_where_they_should(told):
 
 def test_chance_counts_the_choices_of_each_question(told):
     told(dict.fromkeys("abcde", 1.0))
-    questions = [Question(context="a", choices=tuple("abcde"[:n]), answer=0) for n in (2, 4)]
+    questions = [ChoiceQuestion(context="a", choices=tuple("abcde"[:n]), answer=0) for n in (2, 4)]
     result = answer_questions(MODEL, TOKENIZER, questions)
     assert (result.chance, result.num_questions) == (0.375, 2)
 
@@ -75,7 +75,7 @@ def test_a_score_of_one_token_of_one_byte_is_its_log_probability():
 @pytest.mark.parametrize(("choices", "answer"), [(("a",), 0), (("a", "b"), 2), (("a", "b"), -1), (("a", ""), 0)])
 def test_a_question_that_cannot_be_asked_is_refused(choices, answer):
     with pytest.raises(DataError, match=rf"answer={answer} of {len(choices)} choices"):
-        Question(context="x", choices=choices, answer=answer)
+        ChoiceQuestion(context="x", choices=choices, answer=answer)
 
 
 def test_no_questions_are_refused():
@@ -86,10 +86,10 @@ def test_no_questions_are_refused():
 def test_questions_are_read_from_lines(tmp_path):
     path = tmp_path / "questions.jsonl"
     path.write_text(json.dumps({"context": "Two and two make", "choices": [" four.", " five."], "answer": 1}) + "\n")
-    assert load_questions(path) == [Question(context="Two and two make", choices=(" four.", " five."), answer=1)]
+    assert load_questions(path) == [ChoiceQuestion(context="Two and two make", choices=(" four.", " five."), answer=1)]
     for line in ("[]", "{}", "no"):
         path.write_text(f'{{"context": "a", "choices": ["b", "c"], "answer": 0}}\n{line}\n')
-        with pytest.raises(DataError, match=r"Line 2 of .*questions\.jsonl is no question"):
+        with pytest.raises(DataError, match=r"Line 2 of .*questions\.jsonl is not a question"):
             load_questions(path)
 
 

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from gemini_workshop.data.batches.stream import TokenArray
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.floors import (
     bigram_entropy,
@@ -58,9 +59,17 @@ def test_int32_ids_of_a_large_vocabulary_do_not_overflow():
 
 def test_more_context_never_raises_a_floor():
     ids = torch.randint(0, 11, (1000,), generator=torch.Generator().manual_seed(1))
-    floors = entropy_floors(ids, vocab_size=13)
+    floors = entropy_floors(TokenArray(ids, 13))
     assert list(floors) == ["uniform", "unigram", "bigram"]
     assert floors["uniform"] > floors["unigram"] > floors["bigram"]
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 7, 999, 1000, 5000])
+def test_the_floors_of_a_text_do_not_depend_on_how_it_is_read(chunk_tokens):
+    ids = torch.randint(0, 11, (1000,), generator=torch.Generator().manual_seed(1))
+    floors = entropy_floors(TokenArray(ids, 13), chunk_tokens)
+    assert floors["unigram"] == pytest.approx(unigram_entropy(ids), rel=1e-12)
+    assert floors["bigram"] == pytest.approx(bigram_entropy(ids), rel=1e-12)
 
 
 def test_bits_per_byte_counts_bits_and_bytes():
@@ -72,3 +81,5 @@ def test_an_empty_text_has_no_entropy():
         unigram_entropy(torch.tensor([], dtype=torch.int32))
     with pytest.raises(DataError, match=r"1 tokens.*at least 2"):
         bigram_entropy(torch.tensor([5]))
+    with pytest.raises(DataError, match=r"1 tokens.*at least 2"):
+        entropy_floors(TokenArray(torch.tensor([5]), 13))

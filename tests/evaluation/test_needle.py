@@ -5,10 +5,10 @@ import random
 import pytest
 import torch
 
-from gemini_workshop.data.tokenizer import CharTokenizer
+from gemini_workshop.data.tokenizers import CharTokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation import needle
-from gemini_workshop.evaluation.needle import WORDS, Haystack, blind, likeliest, needle_grid, oracle
+from gemini_workshop.evaluation.needle import WORDS, Haystack, blind, most_likely, needle_grid, oracle
 from gemini_workshop.models.transformer import Transformer
 from tests import tiny
 
@@ -96,5 +96,5 @@ def test_a_model_picks_the_word_that_the_text_makes_likelier(haystack, monkeypat
         return [torch.tensor([5.0 * (word == "bed") + 1.0 * (f"the {word}." in read)]) for word in words]
 
     monkeypatch.setattr(needle, "continuation_log_probs", log_probs)
-    result = needle_grid(likeliest(MODEL, TOKENIZER), haystack, (400,), DEPTHS, trials=5)
+    result = needle_grid(most_likely(MODEL, TOKENIZER), haystack, (400,), DEPTHS, trials=5)
     assert result.mean == 1.0

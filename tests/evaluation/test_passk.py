@@ -18,7 +18,8 @@ from gemini_workshop.evaluation.passk import (
     mean_pass_at_k,
     pass_at_k,
 )
-from gemini_workshop.evaluation.sandbox.running import Limits, Outcome, why_not_isolated
+from gemini_workshop.evaluation.sandbox.running import Limits, ProgramOutcome
+from tests.evaluation.sandbox.isolation import why_not_isolated
 
 IN_JAIL = pytest.mark.skipif(bool(why_not_isolated()), reason="programs cannot be isolated on this machine")
 FROM_MIRROR = pytest.mark.skipif(not os.environ.get(MIRROR_VARIABLE), reason="takes a mirror of the data sets")
@@ -67,7 +68,7 @@ def test_impossible_numbers_are_refused(n, c, k):
 
 
 def test_the_mean_is_over_problems():
-    right, wrong = (Outcome(passed=passed, reason="", seconds=0.0) for passed in (True, False))
+    right, wrong = (ProgramOutcome(passed=passed, reason="", seconds=0.0) for passed in (True, False))
     results = [ProblemResult(name="a", outcomes=(right, wrong)), ProblemResult(name="b", outcomes=(wrong, wrong))]
     assert mean_pass_at_k(results, 1) == pytest.approx(0.25)
     assert mean_pass_at_k(results, 2) == pytest.approx(0.5)

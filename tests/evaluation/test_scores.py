@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from gemini_workshop.data.sharding import write_shards
-from gemini_workshop.data.tokenizer import BPETokenizer
+from gemini_workshop.data.batches.sharding import write_shards
+from gemini_workshop.data.tokenizers import BPETokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.scores import Evaluation, Score, evaluate_on_shards, table
 from gemini_workshop.models.transformer import Transformer
@@ -86,8 +86,8 @@ def test_measuring_leaves_the_model_as_it_was(model, tmp_path):
 @pytest.mark.parametrize(
     ("nats", "words"),
     [
-        (1.0, "The model is 1.00 bits a token below the bigram floor"),
-        (3.0, "The model is 0.00 bits a token below the uniform floor"),
+        (1.0, "The model is 1.00 bits per token below the bigram floor"),
+        (3.0, "The model is 0.00 bits per token below the uniform floor"),
         (9.0, "The model is worse than finding every token equally likely"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Run programs that nobody has read: is what a model wrote right, and can it do no harm?
+"""Run programs that nobody has read: test whether they are right, without letting them do harm.
 
     running --task-->  server --fork-->  judge (tests)  --calls-->   jail, inside (the program)
             <-verdict-                                  <--values--
@@ -9,8 +9,8 @@
     jail        gives up all that a program does not need
     inside      runs the program, answers the judge
 
-The jail is Linux's own: namespaces, a root of its own, limits. It is no virtual machine: who finds a fault of the
-kernel gets out. Where it cannot be built, nothing is run, unless one says that this is all right.
+The jail is Linux's own: namespaces, a root of its own, limits. It is not a virtual machine: a kernel exploit can
+escape it. Where it cannot be built, nothing is run, unless the caller allows that.
 
 All but running need the standard library only, so that a bare Python starts them in milliseconds. This file imports
 nothing for the same reason.

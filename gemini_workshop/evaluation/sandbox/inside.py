@@ -19,7 +19,7 @@ TYPES = (bool, int, float, complex, str, bytes, list, dict, tuple, set, frozense
 
 
 def to_json(value: Any, keep: Callable[[Any], int]) -> Any:
-    """A value as JSON has it. ``keep`` stores what is no plain value, and numbers it.
+    """A value as JSON. ``keep`` stores any other object and returns its number.
 
     Example:
         >>> to_json((1, {"a": {2}}), keep=id)
@@ -46,7 +46,7 @@ def to_json(value: Any, keep: Callable[[Any], int]) -> Any:
 
 
 def from_json(content: Any, find: Callable[[int], Any]) -> Any:
-    """The value again. ``find`` tells what a number stands for."""
+    """The value again. ``find`` returns the object with a number."""
     if isinstance(content, list):
         return [from_json(item, find) for item in content]
     if not isinstance(content, dict):

@@ -1,15 +1,15 @@
-"""The jail: gives up everything that a program does not need.
+"""The jail: a process gives up everything that a program does not need.
 
 With ``isolate`` (Linux), in this order:
 
     namespaces      no network, no other processes, file systems and semaphores of its own
-    a new root      Python and the system's libraries to read; one folder in memory to write, small, gone in the end
+    a new root      Python and the system's libraries to read; one folder in memory to write, small, gone afterwards
     a user          for root: one that owns nothing, so that limits bind; else oneself; no capabilities
     limits          processor time, memory, file size, open files, processes, no core dumps
     two processes   one that only waits, and the program: when either ends, the kernel ends the others of the namespace
 
-Without, there are the limits, an empty folder to begin in, and for root another user; the network stays within reach,
-and what the user may see, change and stop.
+Without it there are only the limits, an empty folder to begin in, and for root another user. The program can reach the
+network and whatever the user may read, change or stop.
 """
 
 import ctypes
@@ -103,7 +103,7 @@ def adopt_orphans() -> None:
 
 
 def set_limits(limits: dict[str, Any], num_others: int) -> None:
-    """Bind this process and all that come of it.
+    """Limit this process and its descendants.
 
     Args:
         num_others: processes that count for this user and are not the program's.
@@ -173,7 +173,7 @@ def _mount_memory(place: str, options: str) -> None:
 
 
 def _user_who_owns_nothing() -> int:
-    """A number near the end of those that this machine, or container, has: another for each process."""
+    """A user id near the end of this machine's (or container's) range; different for each process."""
     start, _, length = map(int, Path("/proc/self/uid_map").read_text().splitlines()[-1].split())
     if length < 3:
         raise OSError("there is no other user in this container to become")
@@ -192,14 +192,14 @@ def _is_open_to_all(folder: Path) -> bool:
 
 
 def _call(name: str, *arguments: Any) -> None:
-    """A function of the C library, which says no by -1."""
+    """Call a function of the C library; it returns -1 for an error."""
     if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def _wait_and_end(process: int) -> None:
-    """Reap what ends, until the process given does; end as it did."""
+    """Reap children until the given process ends; exit with its code."""
     for stream in (0, 1, 2):
         os.close(stream)
     ended = 0

@@ -25,11 +25,11 @@ class ProgramError(Exception):
 
 
 class Ended(BaseException):
-    """The program cannot be asked any more; no test may catch this."""
+    """The program has ended; no test may catch this."""
 
 
 class Program:
-    """The program, as far as the judge can reach it.
+    """The judge's connection to the program.
 
     Args:
         run: what a new process does to become the program; it answers on its standard streams.
@@ -45,7 +45,7 @@ class Program:
         self.reader.start()
 
     def wait_until_ready(self) -> None:
-        """Return when the jail stands; no word of the program has run by then."""
+        """Return when the jail is ready; nothing of the program has run by then."""
         if self.replies.readline(100) != b"ready\n":
             self.reader.join()
             raise NotIsolated(self.output.decode(errors="replace").strip())
@@ -89,7 +89,7 @@ class Program:
 
 
 class Remote:
-    """Something of the program that is no plain value: a function, an object of its own class, an iterator.
+    """Something of the program that is not a plain value: a function, an object of its own class, an iterator.
 
     Equal to nothing but itself: the program's own ``==`` is never asked.
     """
@@ -152,7 +152,7 @@ def _execute(source: str, space: dict[str, Any]) -> None:
 
 
 def _objection(error: BaseException, tests: str) -> str:
-    """What the tests said, and in which line."""
+    """The tests' objection, with its line."""
     lines, place, trace = tests.splitlines(), 0, error.__traceback__
     while trace:
         if trace.tb_frame.f_code.co_filename == "tests":

@@ -1,6 +1,5 @@
-"""Give tasks to the server, take its verdicts, leave nothing behind."""
+"""Run programs in a sandbox: give tasks to the server, read its verdicts, and clean up."""
 
-import functools
 import json
 import os
 import subprocess
@@ -52,12 +51,12 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class ProgramOutcome:
     """What became of a program.
 
     Args:
         passed: whether all tests ran to their end without an objection.
-        reason: if not, why.
+        reason: why not, otherwise empty.
     """
 
     passed: bool
@@ -66,7 +65,7 @@ class Outcome:
 
 
 class Sandbox:
-    """Runs programs one after another, each in a jail of its own. Use it in a ``with``.
+    """Runs programs one after another, each in its own jail. Use it in a ``with``.
 
     It ends with the thread that made it, and serves one thread at a time.
 
@@ -74,7 +73,7 @@ class Sandbox:
         may_be_unsafe: run programs with limits only, if they cannot be isolated here.
 
     Raises:
-        SandboxError: they cannot be isolated, and that was not said to be all right.
+        SandboxError: they cannot be isolated, and ``may_be_unsafe`` is False.
     """
 
     def __init__(self, limits: Limits | None = None, *, may_be_unsafe: bool = False) -> None:
@@ -92,7 +91,7 @@ class Sandbox:
             self._folder.cleanup()
             raise SandboxError(
                 f"Programs cannot be isolated on this machine ({reason}). It takes Linux 5.14 or newer, and root or "
-                "user namespaces; in a container, the permission for them. Run elsewhere, or say --unsafe, which lets "
+                "user namespaces; in a container, the permission for them. Run elsewhere, or pass --unsafe, which lets "
                 "programs reach your files and the network (not on Windows)."
             )
 
@@ -102,14 +101,13 @@ class Sandbox:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def run(self, program: str, tests: str, *, names: Sequence[str], preamble: str = "") -> Outcome:
+    def run(self, program: str, tests: str, *, names: Sequence[str], preamble: str = "") -> ProgramOutcome:
         """Run a program in a jail, and tests against it outside.
 
         Args:
             program: source that nobody has read.
             tests: source that is trusted: assertions that call what ``names`` lists.
-            names: of the program's functions and classes that the tests use. What they are given and give back travels
-                as copies.
+            names: of the program's functions and classes that the tests use. Arguments and results are copied.
             preamble: trusted source that the tests need, run before the names become the program's.
 
         Raises:
@@ -122,7 +120,7 @@ class Sandbox:
             raise SandboxError(
                 f"No jail could be built: {reason}. Are there free processes and memory? Use fewer workers."
             )
-        return Outcome(passed=verdict == "passed", reason=reason, seconds=time.monotonic() - began)
+        return ProgramOutcome(passed=verdict == "passed", reason=reason, seconds=time.monotonic() - began)
 
     def close(self) -> None:
         """End the server."""
@@ -130,7 +128,7 @@ class Sandbox:
         self._folder.cleanup()
 
     def _try_to_start(self) -> str:
-        """Start the server and run a program that does nothing; say why it did not work."""
+        """Start the server and run an empty program; return why that failed, or an empty text."""
         bounds = {
             **asdict(self.limits),
             "isolate": self.is_isolated,
@@ -165,18 +163,8 @@ class Sandbox:
         return json.loads(line) if line else ["not isolated", "the server of the sandbox ended"]
 
 
-@functools.cache
-def why_not_isolated() -> str:
-    """What keeps this machine from isolating programs; empty if it can."""
-    try:
-        with Sandbox():
-            return ""
-    except SandboxError as error:
-        return str(error)
-
-
 def _processes_of_this_user() -> int:
-    """As the kernel counts them where it limits them: threads, too."""
+    """As the kernel counts them for its limit: threads count too."""
     count = 0
     for process in psutil.process_iter(["uids", "num_threads"]):
         if process.info["uids"] and process.info["uids"].real == os.getuid():

@@ -2,8 +2,8 @@
 
     python -I -S -c "... from sandbox.server import main; main()" LIMITS
 
-A task is a line on standard input, a verdict a line on standard output. The server itself reads no task: a judge that
-it forks does. So the jail, a child of that judge made before the judge reads, has never seen a test.
+Each line on standard input is a task, each line on standard output a verdict. The server itself reads no task: it forks
+a judge, which does. So the jail, a child of that judge made before the judge reads, has never seen a test.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ def _verdict(limits: dict[str, Any]) -> bytes:
 
 
 def _end_orphans() -> None:
-    """Kill what the judge left behind, and see it die."""
+    """Kill the processes that the judge left, and wait for them."""
     until = time.monotonic() + ORPHANS_SECONDS
     while time.monotonic() < until:
         try:

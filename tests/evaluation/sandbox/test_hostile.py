@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gemini_workshop.evaluation.sandbox.running import MIB, Limits, Sandbox, why_not_isolated
+from gemini_workshop.evaluation.sandbox.running import MIB, Limits, Sandbox
+from tests.evaluation.sandbox.isolation import why_not_isolated
 
 pytestmark = pytest.mark.skipif(bool(why_not_isolated()), reason="programs cannot be isolated on this machine")
 

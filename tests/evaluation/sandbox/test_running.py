@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from gemini_workshop.evaluation.sandbox import running
-from gemini_workshop.evaluation.sandbox.running import MIB, Limits, Sandbox, SandboxError, why_not_isolated
+from gemini_workshop.evaluation.sandbox.running import MIB, Limits, Sandbox, SandboxError
+from tests.evaluation.sandbox.isolation import why_not_isolated
 
 LIMITS = Limits(seconds=15.0, cpu_seconds=2, memory_bytes=256 * MIB)
 CAN_FORK = pytest.mark.skipif(os.name != "posix", reason="takes a system that forks")

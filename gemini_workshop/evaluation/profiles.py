@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.evaluation.diversity import distinct_n, self_bleu
 from gemini_workshop.evaluation.floors import bits_per_byte
 from gemini_workshop.evaluation.likelihood import strided_log_probs
 from gemini_workshop.evaluation.throughput import measure_throughput
 from gemini_workshop.generation.decode import generate_text
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.tables import table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,13 +87,12 @@ def profile(
     )
 
 
-def comparison_table(profiles: Sequence[Profile]) -> str:
-    """All models as plain text, one a row, then the first sample of each."""
-    heads = ("parameters", "vocabulary", "nats/token", "bits/byte", "distinct-2", "self-BLEU", "tokens/s")
-    left = max(len(each.name) for each in profiles) + 2
-    lines = [" " * left + "".join(head.rjust(12) for head in heads)]
-    for each in profiles:
-        cells = (
+def profiles_table(profiles: Sequence[Profile]) -> str:
+    """All models as plain text, one per row, then the first sample of each."""
+    heads = ["", "parameters", "vocabulary", "nats/token", "bits/byte", "distinct-2", "self-BLEU", "tokens/s"]
+    rows = [
+        [
+            each.name,
             f"{each.parameters:,}",
             f"{each.vocab_size:,}",
             f"{each.nats_per_token:.4f}",
@@ -100,11 +100,11 @@ def comparison_table(profiles: Sequence[Profile]) -> str:
             f"{each.distinct[1]:.3f}",
             "-" if each.self_bleu is None else f"{each.self_bleu:.1f}",
             f"{each.written_tokens_per_second:,.0f}",
-        )
-        lines.append(each.name.ljust(left) + "".join(cell.rjust(12) for cell in cells))
-    for each in profiles:
-        lines += ["", f"--- {each.name}", *each.samples[:1]]
-    return "\n".join(lines)
+        ]
+        for each in profiles
+    ]
+    samples = [line for each in profiles for line in ("", f"--- {each.name}", *each.samples[:1])]
+    return "\n".join([table([heads, *rows]), *samples])
 
 
 def _distinct(texts: Sequence[str], n: int) -> float:

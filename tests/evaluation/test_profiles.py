@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import BPETokenizer, CharTokenizer
-from gemini_workshop.evaluation import comparison
-from gemini_workshop.evaluation.comparison import comparison_table, profile, score_documents
+from gemini_workshop.data.tokenizers import BPETokenizer, CharTokenizer
+from gemini_workshop.evaluation import profiles
+from gemini_workshop.evaluation.profiles import profile, profiles_table, score_documents
 from gemini_workshop.models.transformer import Transformer
 from tests import tiny
 from tests.training import stories
@@ -28,7 +28,7 @@ def test_a_bit_a_byte_is_a_bit_a_byte_for_every_tokenizer(monkeypatch, tokenizer
         count = len(token_ids) - 1
         return torch.full((count,), -math.log(2) * next(sizes) / count)
 
-    monkeypatch.setattr(comparison, "strided_log_probs", log_probs)
+    monkeypatch.setattr(profiles, "strided_log_probs", log_probs)
     nats, bits = score_documents(Transformer(tiny.MODEL), tokenizer, DOCUMENTS)
     assert bits == pytest.approx(1.0)
     num_tokens = sum(len(tokenizer.encode(text)) for text in DOCUMENTS)
@@ -55,7 +55,7 @@ def test_a_model_that_knows_nothing_pays_for_every_token_alike(profiled):
 
 
 def test_the_table_has_a_row_and_a_sample_for_each(profiled):
-    text = comparison_table([profiled, profiled])
+    text = profiles_table([profiled, profiled])
     assert text.count("\n--- few\nThe cat") == 2
     assert "bits/byte" in text.splitlines()[0]
     assert f"{profiled.bits_per_byte:.4f}" in text

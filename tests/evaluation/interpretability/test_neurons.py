@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from gemini_workshop.config import MoEConfig
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.evaluation.neurons import neuron_strengths, promoted_scores, silenced
+from gemini_workshop.evaluation.interpretability.neurons import neuron_strengths, promoted_scores, silenced
 from gemini_workshop.models.transformer import Transformer
 from tests import tiny
 

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gemini_workshop.kernels.backends import fast_causal_attention
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule, causal_attention_weights
-from gemini_workshop.models.backends import fast_causal_attention
 from gemini_workshop.models.transformer import Transformer
 
 
@@ -26,7 +26,7 @@ def attention_maps(
     """The attention of every layer L and head H of a model on one text.
 
     Args:
-        averaging: heads, as (layer, head), that give an equal share to every token that they may see instead.
+        averaging: heads, as (layer, head), that give an equal weight to every token that they may see instead.
     """
     maps: list[Tensor] = []
 
@@ -42,15 +42,15 @@ def attention_maps(
 
 
 def previous_token_scores(maps: Float[Tensor, "*B T T"]) -> Float[Tensor, "*B"]:
-    """The share that goes to the token just before the one that asks, averaged over the tokens of a text."""
+    """The attention weight on the token just before the one that asks, averaged over the tokens of a text."""
     return maps.diagonal(-1, -2, -1).mean(-1)
 
 
 def induction_scores(maps: Float[Tensor, "*B T T"], period: int) -> Float[Tensor, "*B"]:
-    """The share that goes to what came next the last time, averaged over the repeated part of a text.
+    """The attention weight on what came next the last time, averaged over the repeated part of a text.
 
     Args:
-        period: after so many tokens the text repeats itself. Tokens in random order leave a head nothing else to go by.
+        period: tokens after which the text repeats itself. Tokens in random order leave a head no other clue.
     """
     return maps.diagonal(1 - period, -2, -1)[..., 1:].mean(-1)  # token `period` is the first that was there before
 
@@ -79,7 +79,7 @@ def head_costs(
 
 
 def _averaging(head: int) -> AttentionFunction:
-    """Attention in which one head gives an equal share to every key that it may see: all its scores are equal."""
+    """Attention in which one head gives an equal weight to every key that it may see: all its scores are equal."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
         query = query.clone()

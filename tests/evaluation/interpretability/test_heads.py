@@ -6,7 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.evaluation.heads import attention_maps, head_costs, induction_scores, previous_token_scores
+from gemini_workshop.evaluation.interpretability.heads import (
+    attention_maps,
+    head_costs,
+    induction_scores,
+    previous_token_scores,
+)
 from gemini_workshop.models.transformer import Transformer
 from tests import tiny
 
