@@ -7,9 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.exercises.core import find, judge
-from gemini_workshop.exercises.lesson_01 import GRADIENT, LSTM_STEP, UNROLL
-from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.exercises.core.catalogue import find
+from gemini_workshop.exercises.core.judge import judge
+from gemini_workshop.exercises.core.verdict import Outcome
+from gemini_workshop.exercises.lesson_01.gradient_norm_by_distance import GRADIENT
+from gemini_workshop.exercises.lesson_01.lstm_step import LSTM_STEP
+from gemini_workshop.exercises.lesson_01.unroll import UNROLL
 
 # --- rnn_step --------------------------------------------------------------------------------------------------------
 
@@ -31,11 +34,6 @@ def rnn_by_einsum(x, state, input_weight, recurrent_weight, bias):
 def rnn_by_columns(x, state, input_weight, recurrent_weight, bias):
     total = (input_weight @ x[..., None] + recurrent_weight @ state[..., None]).squeeze(-1) + bias
     return 2 * torch.sigmoid(2 * total) - 1
-
-
-def rnn_of_numpy(x, state, input_weight, recurrent_weight, bias):
-    total = x.numpy() @ input_weight.numpy().T + state.numpy() @ recurrent_weight.numpy().T + bias.numpy()
-    return torch.from_numpy(np.tanh(total))
 
 
 # --- unroll ----------------------------------------------------------------------------------------------------------
@@ -138,7 +136,7 @@ def lstm_of_torch(x, state, input_weight, recurrent_weight, bias):
 
 
 RIGHT = {
-    "01.1": [rnn_by_linear, rnn_by_one_matrix, rnn_by_einsum, rnn_by_columns, rnn_of_numpy],
+    "01.1": [rnn_by_linear, rnn_by_one_matrix, rnn_by_einsum, rnn_by_columns],
     "01.2": [unroll_by_index, unroll_by_accumulate, unroll_time_first, unroll_recursively, unroll_to_a_tuple],
     "01.3": [
         gradient_by_backward,
@@ -213,17 +211,30 @@ def test_a_caller_whose_tensor_begins_to_collect_gradients_is_noticed():
 
 
 def test_an_lstm_whose_cell_is_right_is_told_so():
-    mistake = next(mistake for mistake in LSTM_STEP.misconceptions if mistake.name == "cell shown as it is")
+    mistake = LSTM_STEP.misconceptions["cell shown as it is"]
     assert judge(LSTM_STEP, mistake.wrong).lines[1].endswith("The cell is right.")
+
+
+def rnn_of_numpy(x, state, input_weight, recurrent_weight, bias):
+    total = x.numpy() @ input_weight.numpy().T + state.numpy() @ recurrent_weight.numpy().T + bias.numpy()
+    return torch.from_numpy(np.tanh(total))
+
+
+def test_a_step_in_numpy_is_told_that_it_cannot_be_trained():
+    verdict = judge(find("01.1"), rnn_of_numpy)
+    assert verdict.outcome == Outcome.WRONG
+    assert "cannot be trained" in verdict.lines[0]
+    assert "NumPy" in verdict.lines[0]
 
 
 def test_a_cell_of_the_wrong_shape_is_described_by_its_shape():
     verdict = judge(LSTM_STEP, lambda x, state, *weights: (state[0], state[1][..., :1]))
-    assert "The new cell has shape (1,); (3,) is needed." in str(verdict)
+    assert verdict.lines[0] == "As entry 1 it returned shape (1,); (3,) is needed."
 
 
-def test_two_mistakes_at_once_match_no_name_and_still_get_a_counterexample():
+def test_what_is_never_used_is_told_and_a_counterexample_follows():
     verdict = judge(LSTM_STEP, lambda x, state, *weights: (state[1], state[0]))
     assert verdict.outcome == Outcome.WRONG
     assert verdict.mistake is None
-    assert "is needed" in verdict.lines[0]
+    assert verdict.lines[0].startswith("Whatever `x` is, the result is the same.")
+    assert "is needed" in verdict.lines[1]

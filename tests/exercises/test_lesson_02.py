@@ -8,9 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gemini_workshop.exercises.core import find, judge
-from gemini_workshop.exercises.lesson_02 import ATTENTION
-from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.exercises.core.catalogue import find
+from gemini_workshop.exercises.core.judge import judge
+from gemini_workshop.exercises.core.verdict import Outcome
+from gemini_workshop.exercises.lesson_02.scaled_dot_product_attention import ATTENTION
 
 # --- softmax ---------------------------------------------------------------------------------------------------------
 
@@ -152,7 +153,9 @@ def additive_by_where(mask, dtype=torch.float32):
 
 
 def additive_by_loops(mask, dtype=torch.float32):
-    return torch.tensor([0.0 if may else -math.inf for may in mask.flatten()], dtype=dtype).reshape(mask.shape)
+    return torch.tensor([0.0 if may else -math.inf for may in mask.flatten()], dtype=dtype, device=mask.device).view(
+        mask.shape
+    )
 
 
 RIGHT = {
@@ -220,10 +223,10 @@ def test_a_hidden_key_that_is_used_is_caught_by_changing_its_value():
 def test_shares_that_do_not_sum_to_one_are_reported_with_their_axis():
     broken = find("02.1").invariants[0].broken
     assert broken(torch.softmax) is None
-    assert "dim=1 the shares along that axis add up to" in broken(lambda scores, dim=-1: torch.softmax(scores, -1))
+    assert "dim=1 the results along that axis add up to" in broken(lambda scores, dim=-1: torch.softmax(scores, -1))
 
 
 def test_the_verdict_that_readme_shows_is_a_real_one():
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    mistake = next(mistake for mistake in ATTENTION.misconceptions if mistake.name == "not scaled")
+    mistake = ATTENTION.misconceptions["not scaled"]
     assert str(judge(ATTENTION, mistake.wrong)) in readme

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.data.corpora import load_documents
-from gemini_workshop.evaluation.heads import attention_maps, induction_scores, previous_token_scores
-from gemini_workshop.exercises.core import find, judge
-from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.evaluation.interpretability.heads import attention_maps, induction_scores, previous_token_scores
+from gemini_workshop.exercises.core.catalogue import find
+from gemini_workshop.exercises.core.judge import judge
+from gemini_workshop.exercises.core.verdict import Outcome
 from gemini_workshop.models.attention import scaled_dot_product_attention
-from gemini_workshop.training.checkpointing import load_pretrained
 
 # --- split_heads and merge_heads -------------------------------------------------------------------------------------
 
@@ -67,20 +68,20 @@ def merge_by_einops(x):
 
 
 class Fused(nn.Module):
-    """PyTorch's kernel inside, and matrices under other names in the same order."""
+    """PyTorch's kernel inside."""
 
     def __init__(self, embed_dim, num_heads):
         super().__init__()
-        self.H = num_heads
-        self.w_q = nn.Linear(embed_dim, embed_dim, bias=False)
-        self.w_k = nn.Linear(embed_dim, embed_dim, bias=False)
-        self.w_v = nn.Linear(embed_dim, embed_dim, bias=False)
-        self.w_o = nn.Linear(embed_dim, embed_dim, bias=False)
+        self.num_heads = num_heads
+        self.query = nn.Linear(embed_dim, embed_dim, bias=False)
+        self.key = nn.Linear(embed_dim, embed_dim, bias=False)
+        self.value = nn.Linear(embed_dim, embed_dim, bias=False)
+        self.output = nn.Linear(embed_dim, embed_dim, bias=False)
 
     def forward(self, x, context=None, mask=None):
         y = x if context is None else context
-        heads = [split_by_view(w(z), self.H) for w, z in ((self.w_q, x), (self.w_k, y), (self.w_v, y))]
-        return self.w_o(merge_by_reshape(F.scaled_dot_product_attention(*heads, attn_mask=mask)))
+        heads = [split_by_view(w(z), self.num_heads) for w, z in ((self.query, x), (self.key, y), (self.value, y))]
+        return self.output(merge_by_reshape(F.scaled_dot_product_attention(*heads, attn_mask=mask)))
 
 
 class HeadByHead(nn.Module):
@@ -107,23 +108,24 @@ class HeadByHead(nn.Module):
 
 
 class ByEinsum(nn.Module):
-    """Bare parameters instead of layers."""
+    """The matrices' numbers, without calling the layers."""
 
     def __init__(self, embed_dim, num_heads):
         super().__init__()
-        self.H = num_heads
-        self.q, self.k, self.v, self.o = (nn.Parameter(torch.empty(embed_dim, embed_dim)) for _ in range(4))
+        self.num_heads = num_heads
+        layers = (nn.Linear(embed_dim, embed_dim, bias=False) for _ in range(4))
+        self.query, self.key, self.value, self.output = layers
 
     def forward(self, x, context=None, mask=None):
         context = x if context is None else context
-        q = torch.einsum("btd,hcd->bhtc", x, self.q.unflatten(0, (self.H, -1)))
-        k = torch.einsum("bsd,hcd->bhsc", context, self.k.unflatten(0, (self.H, -1)))
-        v = torch.einsum("bsd,hcd->bhsc", context, self.v.unflatten(0, (self.H, -1)))
+        q = torch.einsum("btd,hcd->bhtc", x, self.query.weight.unflatten(0, (self.num_heads, -1)))
+        k = torch.einsum("bsd,hcd->bhsc", context, self.key.weight.unflatten(0, (self.num_heads, -1)))
+        v = torch.einsum("bsd,hcd->bhsc", context, self.value.weight.unflatten(0, (self.num_heads, -1)))
         scores = torch.einsum("bhtc,bhsc->bhts", q, k) / q.shape[-1] ** 0.5
         if mask is not None:
             scores = torch.where(mask, scores, -1e9)
         found = torch.einsum("bhts,bhsc->bhtc", scores.softmax(-1), v)
-        return torch.einsum("bhtc,dhc->btd", found, self.o.unflatten(1, (self.H, -1)))
+        return torch.einsum("bhtc,dhc->btd", found, self.output.weight.unflatten(1, (self.num_heads, -1)))
 
 
 class SumOverHeads(HeadByHead):

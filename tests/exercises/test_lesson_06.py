@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gemini_workshop.exercises.core import find, judge
-from gemini_workshop.exercises.verdict import Outcome
+from gemini_workshop.exercises.core.catalogue import find
+from gemini_workshop.exercises.core.judge import judge
+from gemini_workshop.exercises.core.verdict import Outcome
 from gemini_workshop.models.feedforward import GatedFeedForward
 from gemini_workshop.models.masks import causal_mask
 from gemini_workshop.models.multi_head_attention import MultiHeadAttention
@@ -17,7 +18,7 @@ from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.plain_transformer import (
     PlainBlock,
     PlainTransformer,
-    initialise,
+    initialize,
     parameters_and_flops,
     residual_step,
 )
@@ -82,7 +83,7 @@ class RMSByLength(nn.Module):
 
     def forward(self, x):
         length = torch.linalg.vector_norm(x.float(), dim=-1, keepdim=True)
-        return self.weight * (x.float() / torch.sqrt(length**2 / self.dim + self.eps))
+        return self.weight * (x.float() / torch.sqrt(length**2 / self.dim + self.eps)).type_as(x)
 
 
 class RMSInDouble(nn.Module):
@@ -95,7 +96,7 @@ class RMSInDouble(nn.Module):
         y = x.double()
         return (
             self.weight * y * torch.rsqrt(torch.einsum("...d,...d->...", y, y)[..., None] / x.shape[-1] + self.eps)
-        ).to(torch.float32)
+        ).to(x.dtype)
 
 
 # --- residual_step ---------------------------------------------------------------------------------------------------
@@ -192,15 +193,15 @@ class ModelWithOtherNames(nn.Module):
         super().__init__()
         self.wte = nn.Embedding(vocab_size, embed_dim)
         self.wpe = nn.Embedding(context_tokens, embed_dim)
-        self.h = nn.ModuleList()
+        self.blocks = nn.ModuleList()
         for _ in range(num_layers):
-            self.h.append(BlockByPlacement(embed_dim, num_heads, ffn_dim, placement, eps))
+            self.blocks.append(BlockByPlacement(embed_dim, num_heads, ffn_dim, placement, eps))
         self.ln_f = RMSNorm(embed_dim, eps) if placement != "post" else None
 
     def forward(self, token_ids):
         T = token_ids.shape[-1]
         x = self.wte(token_ids) + self.wpe(torch.arange(T))
-        for block in self.h:
+        for block in self.blocks:
             x = block(x, mask=causal_mask(T, T))
         x = x if self.ln_f is None else self.ln_f(x)
         return torch.einsum("btd,vd->btv", x, self.wte.weight)
@@ -245,7 +246,7 @@ def costs_in_floats(vocab_size, context_tokens, embed_dim, num_layers, ffn_dim, 
     a = 12 * embed_dim**2 * (4 + 3 * ffn_dim / embed_dim) / 12
     parameters = num_layers * (a + 2 * embed_dim) + embed_dim * (vocab_size + context_tokens + 1)
     flops = 2.0 * num_tokens * (num_layers * (a + 2 * num_tokens * embed_dim) + vocab_size * embed_dim)
-    return [parameters, flops]
+    return [round(parameters), round(flops)]
 
 
 RIGHT = {
@@ -306,7 +307,9 @@ def test_a_norm_that_is_wrong_at_any_size_is_not_blamed_on_16_bits():
         def forward(self, x):
             return 0.5 * x * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps) * self.weight
 
-    assert judge(find("06.2"), SmallerByHalf).lines[0].startswith("(3, 4) became (0.424, 0.566)")
+    factor, example, *_ = judge(find("06.2"), SmallerByHalf).lines
+    assert factor == "Every number is what is needed times 0.5."
+    assert example.startswith("(3, 4) became (0.4243, 0.5657)")
 
 
 def test_a_wrong_step_is_shown_in_numbers_that_can_be_followed_in_the_head():
@@ -355,7 +358,7 @@ def test_a_model_that_reads_the_future_is_told_which_score_moved():
     broken = find("06.5").invariants[0].broken
     exercise = find("06.5")
     assert broken(exercise.as_function(PlainTransformer)) is None
-    leaky = next(mistake.wrong for mistake in exercise.misconceptions if mistake.name == "no mask")
+    leaky = exercise.misconceptions["no mask"].wrong
     assert broken(exercise.as_function(leaky)).startswith("Token 4 was changed, and the scores at token 0 moved by")
 
 
@@ -386,7 +389,7 @@ def loss_of(model, batch):
 
 def new_model(seed, silent, **sizes):
     model = PlainTransformer(300, 32, 64, num_heads=4, ffn_dim=171, **sizes)
-    initialise(model, torch.Generator().manual_seed(seed), silent)
+    initialize(model, torch.Generator().manual_seed(seed), silent)
     return model
 
 

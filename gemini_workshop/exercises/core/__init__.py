@@ -1,0 +1,1 @@
+"""What every exercise shares: how an answer is run, judged and answered, and what is kept of it."""

@@ -1,0 +1,151 @@
+"""Ways of calling: by name, in another order, again and again, and with far larger arguments than the examples."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, UnfitAnswer
+from gemini_workshop.exercises.core.battery.tracing import mapped, tensors_in
+from gemini_workshop.exercises.core.comparison import finite_problem, same, shape_problem, value_problem
+from gemini_workshop.exercises.core.exercise import Arguments, Exercise
+
+
+def name_problem(exercise: Exercise, answer: Any) -> tuple[str, ...] | None:
+    """A sentence if arguments that cells below pass by name have another name here, or another place."""
+    for given, wanted in exercise.signatures(answer):
+        if line := _renamed(given, wanted, exercise.battery.by_name) or _reordered(given, wanted):
+            return (line,)
+    return None
+
+
+def _renamed(given: Callable[..., Any], wanted: Callable[..., Any], by_name: tuple[str, ...]) -> str | None:
+    parameters = _parameters(given)
+    if parameters is None or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return None
+    for name, parameter in inspect.signature(wanted).parameters.items():
+        if (parameter.default is not parameter.empty or name in by_name) and name not in parameters:
+            found = ", ".join(parameters)
+            return f"Cells below pass `{name}=` by name, and this takes ({found}). Keep the first line as it was given."
+    return None
+
+
+def _reordered(given: Callable[..., Any], wanted: Callable[..., Any]) -> str | None:
+    parameters = _parameters(given)
+    names = [n for n, p in inspect.signature(wanted).parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if parameters is None:
+        return None
+    own = [name for name in parameters if name in names]
+    if own == [name for name in names if name in own]:
+        return None
+    return f"The arguments come as ({', '.join(names)}), and this takes them as ({', '.join(own)})."
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # built-in functions have none to show
+        return None
+
+
+def state_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tuple[str, ...] | None:
+    """A sentence if what was called before changes what comes now."""
+    function = exercise.as_function(answer)
+    first = _kept(Attempt(function)(*cases[0]))
+    for case in reversed(cases):
+        Attempt(function)(*case)
+    if not same(Attempt(function)(*cases[0]), first):
+        return (_keeps_something(),)
+    reused = exercise.reused(answer, cases[-1])
+    once = _kept(Attempt(reused)())
+    if not same(Attempt(reused)(), once):
+        return (
+            "One and the same module gives another answer at its second call: something that the first call left in "
+            "`self` is used again. Compute it in every call of `forward`.",
+        )
+    tested = exercise.reused(answer, cases[-1], training=False)
+    if not same(Attempt(tested)(), once):
+        return (
+            "After `.eval()` the module gives another answer. Nothing here depends on whether it is being trained.",
+        )
+    return None
+
+
+def _kept(result: Any) -> Any:
+    """A copy of a result, which a later call cannot change."""
+    return mapped(result, lambda tensor: tensor.detach().clone())
+
+
+def twice_problem(attempt: Callable[..., Any], case: Arguments) -> str | None:
+    """A sentence if two calls with the same arguments differ: by chance, or because something is kept in between."""
+    seed = 20
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        first = _kept(attempt(*case))
+        torch.manual_seed(seed)
+        second = _kept(attempt(*case))
+        torch.manual_seed(seed + 1)
+        third = attempt(*case)
+    if not same(first, second):
+        return _keeps_something()
+    if not same(first, third):
+        return "Called twice with the same arguments it gave two answers. Is something random left on?"
+    return None
+
+
+def _keeps_something() -> str:
+    return (
+        "Called again with the same arguments it gives another answer: something is kept from call to call, in a "
+        "global name or in a default such as `states=[]`, which is made once and shared. Make it inside the function. "
+        "(`torch.empty` keeps what was in memory before.)"
+    )
+
+
+def beyond_problem(exercise: Exercise, answer: Any) -> tuple[str, ...] | None:
+    """A sentence about the first large case, or one with other batch axes, that goes wrong."""
+    function = exercise.as_function(answer)
+    for case in exercise.battery.beyond(torch.Generator().manual_seed(3)):
+        if line := _beyond(exercise, function, case):
+            return (line,) if "far from 0" in line else (line, "Is a size, or a number of axes, written into the code?")
+    return None
+
+
+def _beyond(exercise: Exercise, function: Callable[..., Any], case: Arguments) -> str | None:
+    needed = exercise.oracle(*case)
+    sizes = ", ".join(_sizes(exercise.parameter_names(), case))
+    try:
+        got = Attempt(function)(*case)
+    except (CrashedError, UnfitAnswer) as crash:
+        return f"It is right for small inputs, but with {sizes} it fails: {_reason(crash)}"
+    if same(got, needed) or _nearly_same(got, needed):
+        return None
+    if any(map(finite_problem, tensors_in(got), tensors_in(needed))):
+        return (
+            "It is right for numbers of ordinary size, and not for those far from 0: there it gives nan or infinity. "
+            "In float32 exp(89) is already infinite; which form of the function keeps clear of that?"
+        )
+    problem = shape_problem(got, needed, exercise.result_axes()) or value_problem(got, needed)
+    return f"It is right for small inputs, but with {sizes} it is wrong. {problem}"
+
+
+def _nearly_same(got: Any, needed: Any) -> bool:
+    """Whether large results agree but for rounding, which grows with their size."""
+    if not (isinstance(got, Tensor) and isinstance(needed, Tensor) and got.shape == needed.shape):
+        return False
+    if not (got.is_floating_point() and needed.is_floating_point()):
+        return False
+    return bool((got.detach().double() - needed.double()).norm() <= 1e-3 * needed.double().norm())
+
+
+def _reason(crash: CrashedError | UnfitAnswer) -> str:
+    return " ".join(crash.lines[-2:]) if isinstance(crash, CrashedError) else str(crash)
+
+
+def _sizes(names: list[str], case: Arguments) -> Iterator[str]:
+    for name, value in zip(names, case, strict=False):
+        if isinstance(value, Tensor):
+            yield f"{name} {tuple(value.shape)}"
+        elif not callable(value) and value is not None:
+            yield f"{name} = {value!r}"[:60]

@@ -1,0 +1,174 @@
+"""Does training reach back through the answer, and with the right gradients?
+
+Gradients are compared with the reference's, for one fixed sum of the results, with respect to every floating-point
+input and parameter. Values are right when this is asked, so that a wrong gradient means that something on the way is
+hidden from autograd.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from gemini_workshop.exercises.core.attempt import Attempt, CrashedError
+from gemini_workshop.exercises.core.battery.tracing import Traced, tensors_in, weighted_sum
+from gemini_workshop.exercises.core.exercise import Arguments, Exercise
+from gemini_workshop.exercises.core.messages import explained
+from gemini_workshop.exercises.core.plain import message_of
+from gemini_workshop.exercises.core.pristine import put_back
+
+CLOSE = 2e-3
+CUTS = {"detach": "`.detach()`", "detach_": "`.detach_()`"}
+LEAVES_TORCH = {"numpy": "NumPy", "__array__": "NumPy", "item": "`.item()`", "tolist": "`.tolist()`"}
+NUMBERS = {"__float__": "`float()`", "__index__": "`int()`", "__int__": "`int()`", "__bool__": "a comparison"}
+
+
+class Watch(TorchFunctionMode):
+    """Notes what a computation does that hides it from autograd."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cuts: list[str] = []
+        self.leaves_torch: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if not torch.is_grad_enabled():
+            self.cuts.append("`torch.no_grad()`")
+        if name == "__get__" and getattr(func, "__self__", None) is Tensor.data:
+            self.cuts.append("`.data`")
+        if name in CUTS:
+            self.cuts.append(CUTS[name])
+        if name in LEAVES_TORCH | NUMBERS:
+            self.leaves_torch.append((LEAVES_TORCH | NUMBERS)[name])
+        return func(*args, **(kwargs or {}))
+
+
+def gradient_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tuple[str, ...] | None:
+    """A sentence about the first case in which a gradient is missing or wrong."""
+    for case in cases:
+        needed = asked(exercise, case)
+        line = _graph_left(exercise, answer, case) if needed is None else _compare(exercise, answer, case, needed)
+        if line:
+            return (line,)
+    return None
+
+
+def asked(exercise: Exercise, case: Arguments) -> dict[str, Tensor] | None:
+    """The gradients of the reference by name, of which some may not be asked for; None if it has none."""
+    if not (exercise.battery.gradients and _is_smooth(case)):
+        return {}
+    needed = _taken(exercise.traced(exercise.reference, case))
+    return needed and {name: value for name, value in needed.items() if name not in exercise.battery.constants}
+
+
+def _is_smooth(case: Arguments) -> bool:
+    """Whether no number of a case is zero or occurs twice: there a curve may have a corner, and several slopes."""
+    return all(
+        len(tensor.unique()) == tensor.numel() and bool(tensor.all())
+        for tensor in tensors_in(case)
+        if tensor.is_floating_point()
+    )
+
+
+def _taken(traced: Traced) -> dict[str, Tensor] | None:
+    total = weighted_sum(traced.call())
+    if total is None or not total.requires_grad or not traced.leaves:
+        return None
+    leaves = {name: leaf for name, leaf in traced.leaves.items() if leaf.requires_grad}
+    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(leaf) if gradient is None else gradient
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
+    }
+
+
+def _compare(exercise: Exercise, answer: Any, case: Arguments, needed: dict[str, Tensor]) -> str | None:
+    if not needed:
+        return None
+    traced, watch = exercise.traced(answer, case), Watch()
+    if frozen := next((n for n in needed if n in traced.leaves and not traced.leaves[n].requires_grad), None):
+        return f"`{frozen}` has requires_grad=False: no optimizer will change it. Leave it on."
+    try:
+        with torch.enable_grad():
+            found = _quietly(lambda: _watched(traced, watch))
+    except CrashedError as crash:
+        return _crashed(exercise, crash, watch)
+    if _leaves_torch(exercise, watch):
+        return None
+    if found is None:
+        return _nothing_reaches(needed, watch)
+    return next(filter(None, (_difference(name, found[name], needed[name], watch) for name in needed)), None)
+
+
+def _watched(traced: Traced, watch: Watch) -> dict[str, Tensor] | None:
+    def call() -> Any:
+        with watch:
+            result = traced.call()
+        put_back()
+        return result
+
+    return _taken(Traced(call, traced.leaves))
+
+
+def _quietly(work: Callable[[], Any]) -> Any:
+    return Attempt(work)()
+
+
+def _crashed(exercise: Exercise, crash: CrashedError, watch: Watch) -> str | None:
+    if exercise.battery.untrained and ("numpy" in message_of(crash.cause) or _leaves_torch(exercise, watch)):
+        return None
+    message = message_of(crash.cause)[:200]
+    meaning = explained(crash.cause, {}) or f"with inputs that collect gradients it fails with `{message}`."
+    return f"The values are right, but they cannot be trained. {meaning}"
+
+
+def _leaves_torch(exercise: Exercise, watch: Watch) -> bool:
+    """Whether an answer, by NumPy or number by number, has no gradient where none is needed."""
+    return bool(exercise.battery.untrained and watch.leaves_torch and not watch.cuts)
+
+
+def _nothing_reaches(needed: dict[str, Tensor], watch: Watch) -> str:
+    names = ", ".join(f"`{name}`" for name in list(needed)[:3])
+    return (
+        f"The values are right, but no gradient reaches {names}: nothing could be trained through this. {_cause(watch)}"
+    )
+
+
+def _cause(watch: Watch) -> str:
+    causes = list(dict.fromkeys([*watch.cuts, *watch.leaves_torch]))
+    if causes:
+        return f"It is cut off by {' and '.join(causes[:2])}. Compute with PyTorch's functions all the way."
+    return "Is the result made of numbers instead of tensors on the way?"
+
+
+def _difference(name: str, found: Tensor, needed: Tensor, watch: Watch) -> str | None:
+    if found.shape == needed.shape and bool((found - needed).norm() <= CLOSE * needed.norm() + 1e-6):
+        return None
+    where = f"no gradient reaches `{name}`" if not found.any() else f"the gradient of `{name}` is wrong"
+    rows = (found.flatten(1) == 0).all(1) & (needed.flatten(1) != 0).any(1) if needed.ndim > 1 else None
+    if rows is not None and bool(rows.any()) and found.any():
+        where = f"row {int(rows.nonzero()[0])} of `{name}` gets no gradient"
+    cause = f" It is cut off by {watch.cuts[0]}." if watch.cuts else ""
+    return (
+        f"The values are right, but {where}: training would go astray without a word.{cause} Part of the computation "
+        "is hidden from autograd, or counted twice; let it follow every step."
+    )
+
+
+def _graph_left(exercise: Exercise, answer: Any, case: Arguments) -> str | None:
+    """Whether the result still hangs on a graph where the reference's does not."""
+
+    def collects(function: Any) -> bool:
+        result = exercise.as_function(function)(*case)
+        put_back()
+        return any(tensor.requires_grad for tensor in tensors_in(result))
+
+    if _quietly(lambda: collects(answer)) and not collects(exercise.reference):
+        return (
+            "The result still collects gradients: it cannot be drawn or turned into NumPy, and keeps the whole "
+            "computation in memory. Leave `create_graph` and `nn.Parameter` off, or detach what you return."
+        )
+    return None

@@ -1,0 +1,65 @@
+"""Calls whose gradients can be asked for, and tensors wherever they are in nested results."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A call that is still to be made, and the tensors by name that its result may depend on."""
+
+    call: Callable[[], Any]
+    leaves: dict[str, Tensor]
+
+
+def traced_arguments(arguments: tuple[Any, ...], names: list[str]) -> tuple[tuple[Any, ...], dict[str, Tensor]]:
+    """Copies of the arguments that collect gradients, and the floating-point tensors in them by name."""
+    leaves: dict[str, Tensor] = {}
+
+    def copied(value: Any, name: str) -> Any:
+        if isinstance(value, Tensor):
+            copy = value.detach().clone()
+            if copy.is_floating_point():
+                leaves[name] = copy.requires_grad_()
+            return copy
+        if isinstance(value, tuple | list):
+            return type(value)(copied(each, f"{name}[{i}]") for i, each in enumerate(value))
+        return value
+
+    copies = tuple(copied(value, name) for value, name in zip(arguments, names, strict=False))
+    return copies, leaves
+
+
+def tensors_in(result: Any) -> Iterator[Tensor]:
+    """The tensors of a result, in order, however they are nested."""
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, tuple | list):
+        for each in result:
+            yield from tensors_in(each)
+
+
+def mapped(result: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same structure with every tensor changed."""
+    if isinstance(result, Tensor):
+        return change(result)
+    if isinstance(result, tuple | list):
+        return type(result)(mapped(each, change) for each in result)
+    return result
+
+
+def weighted_sum(result: Any) -> Tensor | None:
+    """One number that depends on every floating-point number of a result, each with a weight of its own."""
+    generator = torch.Generator().manual_seed(5)
+    floats = [tensor for tensor in tensors_in(result) if tensor.is_floating_point()]
+    terms = [(tensor * torch.randn(tensor.shape, generator=generator)).sum() for tensor in floats]
+    return torch.stack([term.double() for term in terms]).sum() if terms else None
+
+
+def in_kind(arguments: tuple[Any, ...], dtype: torch.dtype) -> tuple[Any, ...]:
+    """The arguments with every floating-point tensor in this dtype."""
+    return tuple(mapped(each, lambda t: t.to(dtype) if t.is_floating_point() else t) for each in arguments)
