@@ -12,8 +12,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from gemini_workshop.authoring import kernel
+from gemini_workshop.authoring.cells import Cell, Flavour
 from gemini_workshop.authoring.kernel import BuildError
-from gemini_workshop.authoring.source import Cell, Flavour, Lesson
+from gemini_workshop.authoring.source import Lesson
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {
@@ -28,6 +29,12 @@ LANGUAGE_INFO = {
 NBVAL_TAGS = {"slow": "nbval-skip", "gpu": "nbval-skip", "check": "nbval-check-output"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_FALLBACK = "Run this cell: it shows something to move with the mouse."
+
+# The cell after the first code cell of a starter: on another day it says where the learner stopped.
+WELCOME = """\
+from gemini_workshop.exercises import welcome_back
+
+welcome_back("{}")  # on another day: what has passed, and how to continue"""
 
 MEMORY_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/~-])/(?:home|Users|root|tmp|var|opt|usr|mnt|work)/|\b[A-Za-z]:\\\w")
@@ -45,14 +52,25 @@ def build(lesson: Lesson, notebooks: Path, *, execute: bool = True, on_cell: Cal
     Raises:
         BuildError: a cell fails, or prints what differs from one run or machine to the next.
     """
+    return with_starter(lesson, run_solution(lesson, notebooks, execute=execute, on_cell=on_cell))
+
+
+def run_solution(lesson: Lesson, notebooks: Path, *, execute: bool, on_cell: Callable[[], object]) -> NotebookNode:
+    """The solution of a lesson with its outputs, new ones or those that are stored."""
     solution = assemble(lesson, "solution")
     path = notebooks / lesson.files["solution"]
     if execute:
         path.parent.mkdir(parents=True, exist_ok=True)
         kernel.run(solution, path.parent, on_cell=on_cell)
+        _check_images(solution)
     elif path.is_file():
         _keep_outputs(solution, nbformat.read(path, as_version=4))
     _tidy(solution)
+    return solution
+
+
+def with_starter(lesson: Lesson, solution: NotebookNode) -> Notebooks:
+    """The solution and, in a lesson that has one, the starter with its expectations."""
     built = {lesson.files["solution"]: solution}
     if "starter" in lesson.files:
         built[lesson.files["starter"]] = assemble(lesson, "starter", solution)
@@ -76,10 +94,13 @@ def assemble(lesson: Lesson, flavour: Flavour, solution: NotebookNode | None = N
     """One notebook without outputs; a starter gets its expectations from the built solution."""
     outputs = {cell.id: cell.outputs for cell in solution.cells if cell.cell_type == "code"} if solution else {}
     cells = []
+    setup = next((cell for cell in lesson.cells if cell.kind == "code"), None)
     for cell in lesson.cells:
         if cell.belongs_to(flavour):
             cells.append(_new_cell(cell, lesson.text(cell, flavour)))
-        if flavour == "starter" and "expected" in cell.tags:
+        if flavour == "starter" and cell is setup:
+            cells.append(new_code_cell(WELCOME.format(lesson.id), id=f"{lesson.id}-welcome"))
+        if flavour == "starter" and cell.has_expectation:
             cells.append(_expectation(cell, outputs.get(cell.id, [])))
     metadata = {"kernelspec": dict(KERNELSPEC), "language_info": dict(LANGUAGE_INFO)}
     return new_notebook(cells=cells, metadata=metadata, nbformat_minor=5)
@@ -102,7 +123,7 @@ def _expectation(cell: Cell, outputs: list[NotebookNode]) -> NotebookNode:
         if "image/png" in data:
             name = f"{cell.id}-{len(attachments)}.png"
             attachments[name] = {"image/png": data["image/png"]}
-            parts.append(f"![What the figure should look like](attachment:{name})")
+            parts.append(f"![{_alt(output)}](attachment:{name})")
         elif "text/markdown" in data:
             parts.append(data["text/markdown"].strip())
         elif text := (output.get("text") or data.get("text/plain", "")).rstrip():
@@ -112,6 +133,12 @@ def _expectation(cell: Cell, outputs: list[NotebookNode]) -> NotebookNode:
     text = f"<details>\n<summary>You should see</summary>\n\n{body}\n\n</details>"
     extra = {"attachments": attachments} if attachments else {}
     return new_markdown_cell(text, id=f"{cell.id}-expected", **extra)
+
+
+def _alt(output: NotebookNode) -> str:
+    """The alternative text of an image, without the brackets that would end it in Markdown."""
+    alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+    return re.sub(r"[\[\]]", "", " ".join(alt.split()))
 
 
 def _keep_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
@@ -134,11 +161,20 @@ def _tidy(notebook: NotebookNode) -> None:
         if cell.cell_type != "code" or "gpu" in cell.metadata.get("tags", ()):
             continue
         count += 1
-        cell.outputs = [tidy for output in _merge_streams(cell.outputs) if (tidy := _tidy_output(cell, output))]
+        cell.outputs = tidy_outputs(cell, cell.outputs)
         cell.execution_count = count if cell.execution_count else None
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = count
+
+
+def tidy_outputs(cell: NotebookNode, outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """What of a cell's outputs is stored.
+
+    Raises:
+        BuildError: one of them differs from one run or machine to the next.
+    """
+    return [tidy for output in _merge_streams(outputs) if (tidy := _tidy_output(cell, output))]
 
 
 def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
@@ -153,10 +189,22 @@ def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return merged
 
 
+def _check_images(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}) and not _alt(output):
+                raise BuildError(
+                    f"Cell {cell.id} shows an image without an alternative text. Call use_theme() first, and draw with "
+                    "a function of gemini_workshop.visualization."
+                )
+
+
 def _tidy_output(cell: NotebookNode, output: NotebookNode) -> NotebookNode | None:
     if output.get("name") == "stderr":
         if "Warning: " in output.text:
-            raise BuildError(f"Cell {cell.id} warns. Mend the cause: learners would see it too.\n{output.text}")
+            raise BuildError(
+                f"Cell {cell.id} shows a warning. Fix its cause: learners would see it too.\n{output.text}"
+            )
         return None
     data = output.get("data", {})
     if data.pop(WIDGET, None) and set(data) == {"text/plain"}:

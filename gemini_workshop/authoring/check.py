@@ -10,10 +10,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from gemini_workshop.authoring.build import build
+from gemini_workshop.authoring.build import run_solution, with_starter
+from gemini_workshop.authoring.outputs import disagreements, png_size
 from gemini_workshop.authoring.source import Lesson
-
-IMAGE_TOLERANCE = 0.05  # of width and height: fonts and libraries move a figure's edges by a few pixels
 
 
 def differences(
@@ -21,15 +20,18 @@ def differences(
 ) -> Iterator[str]:
     """What differs between a lesson's committed notebooks and its rebuilt ones, a few lines each.
 
-    Texts are compared exactly. Images are compared for size if the solution is run again, since their bytes depend on
-    the versions of libraries, and exactly if not.
+    Everything is compared exactly but the outputs of a solution that was run again: see ``authoring.outputs``.
     """
-    for name, rebuilt in build(lesson, notebooks, execute=execute, on_cell=on_cell).items():
+    solution = run_solution(lesson, notebooks, execute=execute, on_cell=on_cell)
+    path = notebooks / lesson.files["solution"]
+    if execute and path.is_file():
+        settle(solution, nbformat.read(path, as_version=4))
+    for name, rebuilt in with_starter(lesson, solution).items():
         if not (notebooks / name).is_file():
             yield f"{name} is missing. Run: gemini-workshop notebooks build {lesson.id}"
             continue
         committed = nbformat.read(notebooks / name, as_version=4)
-        yield from (f"{name} · {line}" for line in compare(committed, rebuilt, exact_images=not execute))
+        yield from (f"{name} · {line}" for line in compare(committed, rebuilt))
         if not execute and name == lesson.files["solution"]:
             for cell in _cells_never_run(rebuilt):
                 yield f"{name} · {cell.id} was never run. Run: gemini-workshop notebooks build {lesson.id}"
@@ -46,7 +48,7 @@ def orphans(lessons: Iterable[Lesson], notebooks: Path) -> list[str]:
     ]
 
 
-def compare(committed: NotebookNode, rebuilt: NotebookNode, *, exact_images: bool) -> list[str]:
+def compare(committed: NotebookNode, rebuilt: NotebookNode) -> list[str]:
     """Where two notebooks differ: by lines if their texts do, else by cells."""
     old, new = _lines(committed), _lines(rebuilt)
     changed: dict[str, list[str]] = {}
@@ -60,13 +62,23 @@ def compare(committed: NotebookNode, rebuilt: NotebookNode, *, exact_images: boo
     if found:
         return found
     for before, after in zip(committed.cells, rebuilt.cells, strict=True):
-        if not _same_images(_images(before), _images(after), exact_images):
+        if _images(before) != _images(after):
             found.append(f"cell {after.id}: the image is {_sizes(before)}, rebuilt {_sizes(after)}")
         elif _without_images(before) != _without_images(after):
             found.append(f"cell {after.id}: the id, the tags or other metadata differ")
     if committed.metadata != rebuilt.metadata:
         found.append("the notebook's metadata differ")
     return found
+
+
+def settle(fresh: NotebookNode, stored: NotebookNode) -> None:
+    """Give every cell the outputs that are stored for it, if those that it shows now agree with them."""
+    had = {cell.id: cell for cell in stored.cells if cell.cell_type == "code"}
+    for cell in fresh.cells:
+        if cell.cell_type == "code" and (before := had.get(cell.id)) and before.source == cell.source:
+            rounded = "rounded" in cell.metadata.get("tags", ())
+            if not disagreements(before.outputs, cell.outputs, rounded=rounded):
+                cell.outputs = before.outputs
 
 
 def _cells_never_run(notebook: NotebookNode) -> list[NotebookNode]:
@@ -99,23 +111,9 @@ def _images(cell: NotebookNode) -> list[bytes]:
     return [base64.b64decode(bundle["image/png"]) for bundle in bundles if "image/png" in bundle]
 
 
-def _same_images(old: list[bytes], new: list[bytes], exact: bool) -> bool:
-    if len(old) != len(new) or exact:
-        return old == new
-    pairs = [(a, b) for x, y in zip(old, new, strict=True) for a, b in zip(_size(x), _size(y), strict=True)]
-    return all(abs(a - b) <= IMAGE_TOLERANCE * max(a, b) for a, b in pairs)
-
-
-def _size(png: bytes) -> tuple[int, int]:
-    """Width and height from the header of a PNG file."""
-    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-
-
 def _sizes(cell: NotebookNode) -> str:
-    images = _images(cell)
-    return (
-        ", ".join(f"{w}x{h} ({hashlib.sha256(i).hexdigest()[:8]})" for i in images for w, h in [_size(i)]) or "absent"
-    )
+    found = [("{}x{}".format(*png_size(image)), hashlib.sha256(image).hexdigest()[:8]) for image in _images(cell)]
+    return ", ".join(f"{size} ({key})" for size, key in found) or "absent"
 
 
 def _without_images(cell: NotebookNode) -> str:

@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from gemini_workshop.authoring.build import ABSOLUTE_PATH
-from gemini_workshop.authoring.source import Cell, Lesson, SourceError
+from gemini_workshop.authoring.cells import Cell, SourceError
+from gemini_workshop.authoring.leaks import leaks
+from gemini_workshop.authoring.source import Lesson
 
-TAGS = {"starter-only", "solution-only", "check", "expected", "slow", "gpu"}
+TAGS = {"starter-only", "solution-only", "check", "expected", "rounded", "slow", "gpu"}
 # Calls whose value is of no interest and prints a memory address, by the object they are called on.
 DRAWING = {"plt", "ax", "axes", "axis", "sns", "fig", "figure"}
 
@@ -32,6 +34,14 @@ def problems(lessons: Collection[Lesson], exercise_ids: Collection[str]) -> list
     return [str(error) for error in sorted(found, key=lambda error: error.place)]
 
 
+def unchecked(lessons: Collection[Lesson], exercise_ids: Collection[str]) -> list[str]:
+    """The exercises of these lessons that no check cell checks."""
+    taught = {lesson.id for lesson in lessons}
+    checked = {call.exercise_id for lesson in lessons for call in lesson.checks if call.keeps}
+    missing = [key for key in exercise_ids if key.split(".")[0] in taught and key not in checked]
+    return [f"exercise {key!r} is checked in no lesson." for key in missing]
+
+
 def _cell_problems(lesson: Lesson, cell: Cell) -> Iterator[SourceError]:
     for tag in sorted(cell.tags - TAGS):
         yield cell.error(-1, f"unknown tag {tag!r}; known: {', '.join(sorted(TAGS))}.")
@@ -47,6 +57,7 @@ def _cell_problems(lesson: Lesson, cell: Cell) -> Iterator[SourceError]:
     for region in cell.regions:
         if region.name and not lesson.exercise_of(cell, region):
             yield cell.error(region.first, f"no check follows this gap in {region.name}.")
+    yield from leaks(lesson, cell)
     yield from _last_line_problems(lesson, cell)
     yield from _import_problems(cell)
 
@@ -55,8 +66,8 @@ def _check_problems(cell: Cell, exercise_ids: Collection[str], owner: dict[str, 
     for call in cell.checks:
         if call.exercise_id not in exercise_ids:
             yield cell.error(call.line, f"there is no exercise {call.exercise_id!r} in gemini_workshop.exercises.")
-        first = owner.setdefault(call.exercise_id, cell)
-        if first.path != cell.path:
+        if call.keeps and owner.setdefault(call.exercise_id, cell) is not cell:
+            first = owner[call.exercise_id]
             place = f"{first.path.name}:{first.line}"
             yield cell.error(call.line, f"exercise {call.exercise_id!r} is already checked in {place}.")
 

@@ -1,165 +1,21 @@
-"""A lesson source: one jupytext percent file, its header, its cells and the gaps in them.
-
-Lines from ``# SOLUTION`` to ``# END SOLUTION`` inside a code cell are the answer. The solution notebook drops the two
-marker lines; the starter keeps the numbered steps of the region and leaves the rest to the learner.
-"""
+"""A lesson source: one jupytext percent file, read into its header and its cells."""
 
 import ast
 import io
 import re
 import tokenize
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import jupytext
 import nbformat
 
+from gemini_workshop.authoring.cells import Cell, CheckCall, Flavour, Region, SourceError
 from gemini_workshop.errors import WorkshopError, unknown_name
+from gemini_workshop.exercises.core.catalogue import all_exercises
 
-Flavour = Literal["starter", "solution"]
-
-SOLUTION, END_SOLUTION = "# SOLUTION", "# END SOLUTION"
-STEP = re.compile(r"\s*# \d+\. ")
-
-
-class SourceError(WorkshopError):
-    """A lesson source that cannot be read; the message begins with its file and line."""
-
-    def __init__(self, message: str, path: Path, line: int) -> None:
-        super().__init__(f"{path.name}:{line}: {message}")
-        self.place = (path.name, line)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """One answer inside a cell.
-
-    Args:
-        first: index of the ``# SOLUTION`` line in the cell; ``last`` is that of ``# END SOLUTION``.
-        lines: what stands between them.
-        name: the enclosing function (``softmax``) or method (``RMSNorm.forward``); empty outside functions.
-    """
-
-    first: int
-    last: int
-    lines: tuple[str, ...]
-    indent: str
-    name: str
-
-    def gap(self, exercise_id: str) -> list[str]:
-        """What the starter shows instead: how long the answer is, its steps, and where to write."""
-        count = sum(is_code(line) for line in self.lines)
-        todo = f"{self.indent}# TODO (about {count} line{'s' * (count != 1)})"
-        if not self.name:
-            return [todo, *self._steps(), f"{self.indent}..."]
-        message = f"{exercise_id} {self.name}: your turn".strip()
-        return [todo, *self._steps(), f'{self.indent}raise NotImplementedError("{message}")']
-
-    def _steps(self) -> list[str]:
-        steps, inside = [], False
-        for line in self.lines:
-            inside = bool(STEP.match(line)) or (inside and line.lstrip().startswith("#"))
-            if inside:
-                steps.append(line)
-        return steps
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckCall:
-    """One ``check("02.1", softmax)``, and the index of its line in the cell."""
-
-    exercise_id: str
-    function: str
-    line: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One cell of a source.
-
-    Args:
-        id: the same in starter and solution: lesson and position.
-        line: the line of the file on which its text begins.
-    """
-
-    id: str
-    kind: Literal["code", "markdown"]
-    text: str
-    tags: frozenset[str]
-    path: Path
-    line: int
-
-    @cached_property
-    def tree(self) -> ast.Module:
-        """The syntax tree of a code cell."""
-        try:
-            return ast.parse(self.text)
-        except SyntaxError as error:
-            raise self.error(
-                (error.lineno or 1) - 1, "not plain Python; lessons use no magics or shell lines."
-            ) from None
-
-    @cached_property
-    def regions(self) -> tuple[Region, ...]:
-        """The answers in this cell, in order."""
-        lines, found, start = self.text.splitlines(), [], None
-        for i, line in enumerate(lines):
-            if line.strip() == SOLUTION:
-                if start is not None:
-                    raise self.error(i, f"a second {SOLUTION} before {END_SOLUTION}.")
-                start = i
-            elif line.strip() == END_SOLUTION:
-                if start is None:
-                    raise self.error(i, f"{END_SOLUTION} without {SOLUTION} before it.")
-                found.append(self._region(lines, start, i))
-                start = None
-        if start is not None:
-            raise self.error(start, f"{SOLUTION} is never closed. Add {END_SOLUTION} after the answer.")
-        return tuple(found)
-
-    @cached_property
-    def checks(self) -> tuple[CheckCall, ...]:
-        """The calls of ``check`` in this cell."""
-        calls = []
-        for node in ast.walk(self.tree) if self.kind == "code" else ():
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check":
-                match node.args:
-                    case [ast.Constant(value=str(exercise_id)), ast.Name(id=function)]:
-                        calls.append(CheckCall(exercise_id=exercise_id, function=function, line=node.lineno - 1))
-                    case _:
-                        raise self.error(node.lineno - 1, 'write check("02.1", name), with the id and a name.')
-        return tuple(calls)
-
-    def error(self, index: int, message: str) -> SourceError:
-        """The error at the line of that index within the cell."""
-        return SourceError(message, self.path, self.line + index)
-
-    def belongs_to(self, flavour: Flavour) -> bool:
-        """Whether the starter, or the solution, has this cell."""
-        other = "solution-only" if flavour == "starter" else "starter-only"
-        return other not in self.tags
-
-    def _region(self, lines: list[str], first: int, last: int) -> Region:
-        inside = tuple(lines[first + 1 : last])
-        code = next((i for i in range(first + 1, last) if is_code(lines[i])), None)
-        if code is None:
-            raise self.error(first, "the region holds no code.")
-        indent = lines[first][: len(lines[first]) - len(lines[first].lstrip())]
-        return Region(first=first, last=last, lines=inside, indent=indent, name=self._enclosing(first, code))
-
-    def _enclosing(self, first: int, code: int) -> str:
-        scopes = [
-            node
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            and node.lineno - 1 < first
-            and code < (node.end_lineno or 0)
-        ]
-        scopes.sort(key=lambda node: node.lineno)
-        is_in_function = scopes and not isinstance(scopes[-1], ast.ClassDef)
-        return ".".join(node.name for node in scopes) if is_in_function else ""
+EXERCISE_HEADING = re.compile(r"^### Exercise (\d\d\.\d+) .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +99,17 @@ class Lesson:
             answer = list(region.lines) if flavour == "solution" else region.gap(self.exercise_of(cell, region))
             written += [*lines[done : region.first], *answer]
             done = region.last + 1
-        return "\n".join([*written, *lines[done:]])
+        text = "\n".join([*written, *lines[done:]])
+        return with_levels(text) if cell.kind == "markdown" else text
 
 
-def is_code(line: str) -> bool:
-    """Whether a line holds more than a comment."""
-    return bool(line.strip()) and not line.lstrip().startswith("#")
+def with_levels(text: str) -> str:
+    """Markdown in which the heading of each exercise is followed by its difficulty and importance."""
+    known = all_exercises()
+    return EXERCISE_HEADING.sub(
+        lambda heading: f"{heading[0]}\n\n*{exercise.levels}*" if (exercise := known.get(heading[1])) else heading[0],
+        text,
+    )
 
 
 def find_sources(notebooks: Path, lesson_ids: list[str] | None = None) -> list[Path]:

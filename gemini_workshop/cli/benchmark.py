@@ -1,4 +1,4 @@
-"""``gemini-workshop benchmark``: one command a measurement, each printing one table of ratios to a peer."""
+"""``gemini-workshop benchmark``: one command per measurement, each printing tables of ratios to a peer."""
 
 from typing import Annotated, Literal
 
@@ -6,17 +6,19 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure this package against its peers, side by side in one run.\n\n"
-    "Figures are ratios of CPU seconds on one thread: above 1 means faster than the peer.",
+    help="Benchmark this package against other libraries.\n\n"
+    "Values are speed-ups in CPU time on one thread: above 1 means faster than the peer.",
 )
+
+Rounds = Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")]
 
 
 @app.command()
 def attention(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 5,
+    rounds: Rounds = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Short texts, one round: seconds instead of minutes.")] = False,
 ) -> None:
-    """Attend through a window, and to short whole texts by chunks, against PyTorch's kernel: time and memory.
+    """Attention against PyTorch's kernel: time and memory.
 
     Example: gemini-workshop benchmark attention --rounds 3
     """
@@ -33,7 +35,7 @@ def memory(
     quick: Annotated[bool, typer.Option("--quick", help="A small model: seconds.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Peak memory of training: activation checkpointing, chunked loss, bf16, GaLore, ZeRO-1, against none of them.
+    """Peak memory of training with each way of saving it.
 
     Example: gemini-workshop benchmark memory --quick
     """
@@ -44,10 +46,10 @@ def memory(
 
 @app.command()
 def moe(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 7,
+    rounds: Rounds = 7,
     quick: Annotated[bool, typer.Option("--quick", help="Few tokens, one layer, one round: seconds.")] = False,
 ) -> None:
-    """A mixture of experts, alone and in training, against transformers' Mixtral.
+    """A mixture of experts against transformers' Mixtral.
 
     Example: gemini-workshop benchmark moe --rounds 3
     """
@@ -58,15 +60,15 @@ def moe(
 
 @app.command()
 def tokenizer(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 7,
+    rounds: Rounds = 7,
     thorough: Annotated[
         bool, typer.Option(help="Learn 512 merges by the naive trainer, and by minbpe if installed: minutes.")
     ] = False,
 ) -> None:
-    """Train, encode and decode against tiktoken and Hugging Face's tokenizers.
+    """Tokenizers against tiktoken and Hugging Face's.
 
-    On Tiny Shakespeare and the vocabularies of GPT-2 and GPT-4 if they are on this machine, else on the embedded
-    stories and a vocabulary learned from them.
+    Training, encoding and decoding, on Tiny Shakespeare and the vocabularies of GPT-2 and GPT-4 if they are on this
+    machine, else on the embedded stories and a vocabulary learned from them.
 
     Example: gemini-workshop benchmark tokenizer --rounds 3
     """
@@ -77,13 +79,13 @@ def tokenizer(
 
 @app.command()
 def train(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 15,
+    rounds: Rounds = 15,
     quick: Annotated[bool, typer.Option("--quick", help="A tiny model, one round: seconds, not minutes.")] = False,
     compiled: Annotated[
-        bool, typer.Option("--compiled", help="Compiled models, too: a minute more, and a C++ compiler is needed.")
+        bool, typer.Option("--compiled", help="Compiled models as well: a minute more, and a C++ compiler is needed.")
     ] = False,
 ) -> None:
-    """Training steps of a GPT-2 against the same written the plain way: nanoGPT's two shapes.
+    """Training steps of a GPT-2 against nanoGPT.
 
     Example: gemini-workshop benchmark train --compiled
     """
@@ -98,7 +100,7 @@ def recipe(
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Number format of our matrix products.")] = "bf16",
     quick: Annotated[bool, typer.Option("--quick", help="Three steps and a little text: seconds.")] = False,
 ) -> None:
-    """What our recipe learns from Tiny Shakespeare, against nanoGPT's for CPUs: about ten minutes.
+    """Learning Tiny Shakespeare against nanoGPT: ten minutes.
 
     Example: gemini-workshop benchmark recipe --seeds 1
     """
@@ -109,13 +111,13 @@ def recipe(
 
 @app.command()
 def generate(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is measured; the median counts.")] = 5,
+    rounds: Rounds = 5,
     quick: Annotated[bool, typer.Option("--quick", help="A tiny model, one round: seconds, not minutes.")] = False,
     compiled: Annotated[
-        bool, typer.Option("--compiled", help="Compiled steps, too: a minute more, and a C++ compiler is needed.")
+        bool, typer.Option("--compiled", help="Compiled steps as well: a minute more, and a C++ compiler is needed.")
     ] = False,
 ) -> None:
-    """Write text, against transformers' Llama on the same weights, without a cache, and from a cold start.
+    """Text generation against transformers' Llama.
 
     Example: gemini-workshop benchmark generate --compiled
     """

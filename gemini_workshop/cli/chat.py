@@ -1,17 +1,19 @@
-"""gemini-workshop chat: write in turns with a model, in a terminal."""
+"""gemini-workshop chat: write with a model, turn by turn, in a terminal."""
 
 import contextlib
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.options import Checkpoint, Device, with_generation_options
+from gemini_workshop.config import GenerationConfig
 from gemini_workshop.errors import ConfigError, WorkshopError, unknown_name
 
 if TYPE_CHECKING:
-    from gemini_workshop.config import GenerationConfig
     from gemini_workshop.generation.chat import ChatPartner, Conversation
 
 
@@ -24,32 +26,29 @@ class Format(StrEnum):
 
 WELCOME = {
     "story": (
-        "You and {name} write a story, a paragraph each. It continues texts of the kind that it was trained on;\n"
-        "it does not answer questions. Write how the story begins, or press Enter and let it go on by itself."
+        "You and {name} write a story, a paragraph each. It continues texts like those it was trained on;\n"
+        "it does not answer questions. Write how the story begins, or press Enter and let it continue by itself."
     ),
-    "dialogue": "You talk with {name}, as User and Assistant: as well as it has learned from such talk, or not at all.",
+    "dialogue": "You talk with {name}, as User and Assistant. It answers only as well as it was trained to.",
 }
 HINT = "/help lists the commands; Ctrl-C interrupts a reply, Ctrl-D ends."
 
 
+@with_generation_options("max_new_tokens", "temperature", "top_p", "seed", max_new_tokens=120)
 def chat(
-    checkpoint: Annotated[
-        str, typer.Option(help="A checkpoint that ships, or the folder of a run: runs/NAME.")
-    ] = "stories-small",
+    *,
+    checkpoint: Checkpoint = "stories-small",
     format: Annotated[
         Format, typer.Option(help="story: paragraphs of one story in turn; dialogue: User and Assistant.")
     ] = Format.story,
-    system: Annotated[str, typer.Option(help="What stands above all turns: a setting, or instructions.")] = "",
-    load: Annotated[Path | None, typer.Option(help="Go on with a conversation that /save wrote.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.")] = 120,
-    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder; 0 takes the likeliest.")] = 0.8,
-    top_p: Annotated[float, typer.Option(help="Draw among the fewest tokens whose shares reach p.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="Seed of the first reply; each reply takes the next.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    system: Annotated[str, typer.Option(help="Text above all turns: a setting, or instructions.")] = "",
+    load: Annotated[Path | None, typer.Option(help="Continue a conversation saved with /save.")] = None,
+    device: Device = "cpu",
+    config: GenerationConfig,
 ) -> None:
-    """Write in turns with a model.
+    """Write a story together with the model, turn by turn.
 
-    The model that ships knows children's stories and nothing else: it is a partner for writing one, not for talk.
+    The bundled model knows children's stories and nothing else: it is a partner for writing one, not for conversation.
 
     Examples:
 
@@ -59,12 +58,10 @@ def chat(
 
         gemini-workshop chat --load dog.json
     """
-    from gemini_workshop.config import GenerationConfig
+    from gemini_workshop.checkpoint import load_pretrained
     from gemini_workshop.devices import pick_device
     from gemini_workshop.generation.chat import ChatPartner, Conversation
-    from gemini_workshop.training.checkpointing import load_pretrained
 
-    config = GenerationConfig(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
     conversation = Conversation.load(load) if load else Conversation(format.value, system)
     partner = ChatPartner(*load_pretrained(checkpoint, pick_device(device)))
     terminal = Terminal(partner, conversation, config)
@@ -78,7 +75,7 @@ def chat(
 class Terminal:
     """Reads turns and commands, shows replies while they are written."""
 
-    def __init__(self, partner: "ChatPartner", conversation: "Conversation", config: "GenerationConfig") -> None:
+    def __init__(self, partner: "ChatPartner", conversation: "Conversation", config: GenerationConfig) -> None:
         self.partner, self.conversation, self.config = partner, conversation, config
         self.is_interactive = sys.stdin.isatty()
         self.commands = {
@@ -86,11 +83,11 @@ class Terminal:
             "history": (self.history, "the whole conversation"),
             "retry": (self.retry, "another reply to the same turn"),
             "undo": (self.undo, "take back your last turn and the reply"),
-            "new": (self.new, "begin again"),
-            "system": (self.system, "TEXT: what stands above all turns; alone, show it"),
+            "new": (self.new, "start again"),
+            "system": (self.system, "TEXT: set the text above all turns; without TEXT, show it"),
             "set": (self.set, "NAME VALUE: temperature, top_p, top_k, max_new_tokens, seed ...; alone, show them"),
-            "save": (self.save, "FILE: write the conversation"),
-            "load": (self.load, "FILE: go on with a saved one"),
+            "save": (self.save, "FILE: save the conversation"),
+            "load": (self.load, "FILE: continue a saved conversation"),
             "quit": (self.quit, "end (or Ctrl-D)"),
         }
         if self.is_interactive:
@@ -130,7 +127,7 @@ class Terminal:
         self.commands[name][0](argument.strip())
 
     def reply(self) -> None:
-        """Let the model write, and show it as it comes."""
+        """Let the model reply, and show the reply as it comes."""
         has_begun = False
         for piece in self.partner.reply(self.conversation, self.config):
             shown = piece if has_begun else piece.lstrip()
@@ -138,7 +135,7 @@ class Terminal:
             typer.echo(shown, nl=False)
         self.config = self._with_next_seed()
         if self.partner.has_ended:
-            typer.echo("\n[The model sees the end of the text here. Write on, or begin again with /new.]", nl=False)
+            typer.echo("\n[The model ended the text here. Write more, or start again with /new.]", nl=False)
         typer.echo()
 
     def help(self, _: str = "") -> None:
@@ -166,21 +163,19 @@ class Terminal:
         self.say("There is nothing to take back." if turn is None else f"Taken back: {turn.text!r}")
 
     def new(self, _: str = "") -> None:
-        """Forget all turns."""
+        """Delete all turns."""
         self.conversation.turns.clear()
-        self.say("Forgotten. What stands above all turns is kept; /system changes it.")
+        self.say("All turns are deleted. The text above them is kept; /system changes it.")
 
     def system(self, text: str = "") -> None:
-        """Set or show what stands above all turns."""
+        """Set or show the text above all turns."""
         if text:
             self.conversation.system = text
-        self.say(self.conversation.system or "Nothing stands above the turns.")
+        self.say(self.conversation.system or "There is no text above the turns.")
 
     def set(self, assignment: str = "") -> None:
         """Change a setting, or show all."""
         import yaml
-
-        from gemini_workshop.config import GenerationConfig
 
         settings = self.config.to_dict()
         if assignment:
@@ -198,11 +193,11 @@ class Terminal:
         try:
             self.conversation.save(file)
         except OSError as error:
-            raise WorkshopError(f"{file} cannot be written: {error.strerror}. Choose another place.") from None
+            raise WorkshopError(f"{file} cannot be written: {error.strerror}. Choose another file.") from None
         self.say(f"Saved {len(self.conversation.turns)} turns to {file}.")
 
     def load(self, file: str = "") -> None:
-        """Go on with a saved conversation."""
+        """Continue a saved conversation."""
         from gemini_workshop.generation.chat import Conversation
 
         if not file:
@@ -218,7 +213,5 @@ class Terminal:
         """Show a line that is not part of the conversation."""
         typer.echo(text)
 
-    def _with_next_seed(self) -> "GenerationConfig":
-        from dataclasses import replace
-
+    def _with_next_seed(self) -> GenerationConfig:
         return replace(self.config, seed=self.config.seed + 1)

@@ -18,24 +18,26 @@ def clean(
         list[str],
         typer.Argument(
             help="A corpus, as `list` shows it, or files: .jsonl with a field text, or text with the boundary between "
-            "documents; also packed (.gz)."
+            "documents; also compressed (.gz)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for train.jsonl, validation.jsonl, test.jsonl and the report.")],
     size: Annotated[str, typer.Option(help="How much of a corpus; `info` shows which sizes there are.")] = "all",
-    boundary: Annotated[str, typer.Option(help="What parts the documents of a text file; \\n is a line end.")] = (
+    boundary: Annotated[str, typer.Option(help="Text between the documents of a text file; \\n is a line end.")] = (
         "<|endoftext|>"
     ),
-    form: Annotated[Literal["NFC", "NFD", "NFKC", "NFKD"], typer.Option(help="Unicode normalisation.")] = "NFC",
+    form: Annotated[Literal["NFC", "NFD", "NFKC", "NFKD"], typer.Option(help="Unicode normalization.")] = "NFC",
     min_characters: Annotated[int, typer.Option(help="Shorter documents are dropped.")] = 50,
     similarity: Annotated[
         float, typer.Option(help="A document this similar (Jaccard, 0 to 1) to an earlier one is dropped.")
     ] = 0.8,
     scrub: Annotated[bool, typer.Option(help="Replace e-mail addresses and phone numbers.")] = True,
-    validation: Annotated[float, typer.Option(help="Share of the documents for validation.")] = 0.05,
-    test: Annotated[float, typer.Option(help="Share of the documents for the test.")] = 0.05,
+    validation: Annotated[float, typer.Option(help="Fraction of the documents for validation.")] = 0.05,
+    test: Annotated[float, typer.Option(help="Fraction of the documents for the test.")] = 0.05,
 ) -> None:
-    r"""Clean texts, drop bad and repeated ones, and part them without leaks; report what was dropped and why.
+    r"""Clean texts and split them without leaks.
+
+    Bad and repeated documents are dropped; a report shows which and why.
 
     Examples:
 
@@ -66,7 +68,7 @@ def clean(
 
 def _documents(sources: list[str], size: str, boundary: str) -> Iterator[str]:
     from gemini_workshop.data.corpora import stream_documents
-    from gemini_workshop.data.preprocessing.documents import read_documents
+    from gemini_workshop.data.documents import read_documents
 
     return itertools.chain.from_iterable(
         read_documents(source, boundary) if Path(source).is_file() else stream_documents(source, size)
@@ -75,28 +77,26 @@ def _documents(sources: list[str], size: str, boundary: str) -> Iterator[str]:
 
 
 def _write_splits(documents: "Iterator[CleanDocument]", out: Path) -> None:
-    """One file a split; they take their names when all are whole."""
+    """One file per split; they take their names when all are complete, and nothing stays of them if one fails.
+
+    The folder itself is not replaced: it may be one that holds other files.
+    """
     from contextlib import ExitStack
 
     from gemini_workshop.data.preprocessing.splitting import SPLITS
+    from gemini_workshop.files import opened_atomically
 
-    out.mkdir(parents=True, exist_ok=True)
-    parts = {split: out / f"{split}.jsonl.part" for split in SPLITS}
     with ExitStack() as stack:
-        files = {
-            split: stack.enter_context(path.open("w", encoding="utf-8", newline="\n")) for split, path in parts.items()
-        }
+        files = {split: stack.enter_context(opened_atomically(out / f"{split}.jsonl")) for split in SPLITS}
         for document in documents:
             record = {"text": document.text, "sha256": document.sha256}
-            files[document.split].write(json.dumps(record, ensure_ascii=False) + "\n")
-    for path in parts.values():
-        path.replace(path.with_suffix(""))
+            files[document.split].write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
 
 def _write_report(report: "Report", out: Path) -> None:
     import matplotlib
 
-    from gemini_workshop.data.files import write_atomically
+    from gemini_workshop.files import write_atomically
     from gemini_workshop.visualization.preprocessing import preprocessing_report
     from gemini_workshop.visualization.theme import use_theme
 

@@ -1,4 +1,4 @@
-"""``gemini-workshop data``: which corpora there are, what they may be used for, and how to get them."""
+"""``gemini-workshop data``: corpora to list, describe and download, and tools to make your own."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,19 +8,21 @@ if TYPE_CHECKING:
     from gemini_workshop.data.corpora import Corpus, CorpusFile
 
 from gemini_workshop.cli.clean import clean
-from gemini_workshop.cli.code import code
+from gemini_workshop.cli.python_files import code
 from gemini_workshop.cli.scrape import scrape
 from gemini_workshop.cli.tokenize import tokenize
 
 Name = Annotated[str, typer.Argument(help="Name of a corpus, as `list` shows it.")]
 Size = Annotated[str, typer.Option(help="How much of it, small or all; `info` shows what that is.")]
 
-app = typer.Typer(help="What to train on: list, describe, fetch and look at it.", no_args_is_help=True)
+app = typer.Typer(help="List, inspect and download training data.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_corpora() -> None:
-    """List the corpora: what they hold, whether they are on this machine, and their licence.
+    """List the corpora.
+
+    It shows what they hold, whether they are on this machine, and their licence.
 
     Example: gemini-workshop data list
     """
@@ -35,7 +37,9 @@ def list_corpora() -> None:
 
 @app.command()
 def info(name: Name) -> None:
-    """Describe a corpus: what it is, what it may be used for, its source, and its files.
+    """Describe a corpus.
+
+    It shows what the corpus is, what it may be used for, its source and its files.
 
     Example: gemini-workshop data info tinystories
     """
@@ -59,9 +63,11 @@ def info(name: Name) -> None:
 
 @app.command()
 def get(name: Name, size: Size = "all") -> None:
-    """Fetch a corpus, check it, and say where it lies. What is here already is not fetched again.
+    """Download a corpus and check it.
 
-    A download that was broken off goes on where it stopped.
+    It prints where the files are. What is on this machine already is not downloaded again.
+
+    An interrupted download resumes where it stopped.
 
     Examples:
 
@@ -85,9 +91,11 @@ def sample(
     name: Name,
     size: Size = "all",
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many items to show.")] = 1,
-    seed: Annotated[int, typer.Option(help="Another seed shows others.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the selection.")] = 0,
 ) -> None:
-    """Show a few items, drawn at random: documents, records, or the captions of pictures, sounds and films.
+    """Show a few random items of a corpus.
+
+    They are documents, records, or the captions of images, audio and videos.
 
     Examples:
 
@@ -111,7 +119,7 @@ _WEIGHTS = {
     "yes": "may be shared if trained on it",
     "attribution": "may be shared if trained on it and the source is named; share-alike may apply",
     "non-commercial": "may be shared if trained on it for non-commercial use only",
-    "unclear": "trained on it: unclear whether they may be shared; keep them to yourself",
+    "unclear": "trained on it: unclear whether they may be shared; better not",
 }
 
 
@@ -147,7 +155,7 @@ def _summary(name: str, size: str) -> str:
         return f"{len(documents):,} documents, {sum(map(len, documents)):,} characters"
     if kind == "vocabulary":
         return f"{len(corpora.corpus_files(name, size))} files"
-    return f"{len(_texts(name, size)):,} {kind}"
+    return f"{len(_texts(name, size)):,} {'audio clips' if kind == 'audio' else kind}"
 
 
 def _texts(name: str, size: str) -> list[str]:
@@ -160,15 +168,15 @@ def _texts(name: str, size: str) -> list[str]:
     if kind == "records":
         return [json.dumps(record, indent=2, ensure_ascii=False) for record in corpora.load_records(name, size)]
     if kind == "images":
-        from gemini_workshop.data.images import load_images
+        from gemini_workshop.data.media.images import load_images
 
         return load_images(name, size).captions
-    if kind == "sounds":
-        from gemini_workshop.data.sounds import load_sounds
+    if kind == "audio":
+        from gemini_workshop.data.media.audio import load_audio
 
-        return [sound.caption for sound in load_sounds(name, size)]
+        return [clip.caption for clip in load_audio(name, size)]
     if kind == "videos":
-        from gemini_workshop.data.video import load_videos
+        from gemini_workshop.data.media.video import load_videos
 
         return load_videos(name, size).captions
     return corpora.load_documents(name, size)

@@ -1,4 +1,4 @@
-"""gemini-workshop doctor: is this machine ready?"""
+"""gemini-workshop doctor: check this machine."""
 
 import dataclasses
 import json
@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.BLUE, "fail": typer.colors.RED}
+COLORS = {"ok": typer.colors.GREEN, "note": typer.colors.BLUE, "fail": typer.colors.RED}
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, for scripts.")] = False,
 ) -> None:
-    """Check this machine: a verdict a line, a cure a failure.
+    """Check this machine and suggest fixes.
 
-    The exit code is 0 if nothing fails and 1 otherwise. Nothing is changed and nothing is sent anywhere.
+    The exit code is 1 if a check fails, else 0. The command changes nothing and sends nothing anywhere.
 
     Examples:
 
@@ -31,6 +31,10 @@ def doctor(
     else:
         for finding in findings:
             verdict, rest = str(finding)[:5], str(finding)[5:]
-            typer.echo(typer.style(verdict, fg=COLOURS[finding.verdict]) + rest)
-        typer.echo(f"\n{failures} to mend: see the cures above." if failures else "\nReady: gemini-workshop lab")
+            typer.echo(typer.style(verdict, fg=COLORS[finding.verdict]) + rest)
+        typer.echo("\n" + (_summary(failures) if failures else "Ready: gemini-workshop lab"))
     raise typer.Exit(1 if failures else 0)
+
+
+def _summary(failures: int) -> str:
+    return "1 problem found; its fix is above." if failures == 1 else f"{failures} problems found; fixes are above."

@@ -1,4 +1,4 @@
-"""gemini-workshop export: a checkpoint as a folder for Hugging Face's transformers."""
+"""gemini-workshop export: write a checkpoint as a folder for Hugging Face's transformers."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 
 class Dtype(StrEnum):
-    """Number formats that a folder can have."""
+    """Number formats of the weights."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -16,14 +16,14 @@ class Dtype(StrEnum):
 
 
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint that ships, or the folder of a run: runs/NAME.")],
-    folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
+    checkpoint: Annotated[str, typer.Argument(help="Name of a bundled checkpoint, or folder of a run: runs/NAME.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write, new or empty.")],
     dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.float32,
-    family: Annotated[
-        str | None, typer.Option(help="model_type to write it as. Default: the first that can express it.")
-    ] = None,
+    family: Annotated[str | None, typer.Option(help="model_type to export as. Default: the first that fits.")] = None,
 ) -> None:
-    """Write a model as a folder that transformers loads, with equal logits, and its tokenizer.
+    """Export a model for Hugging Face transformers.
+
+    Writes its weights, configuration and tokenizer; there, the logits are the same.
 
     Examples:
 
@@ -33,15 +33,17 @@ def export(
     """
     import torch
 
+    from gemini_workshop.checkpoint import find_checkpoint, restore_weights
+    from gemini_workshop.data.tokenizers.checks import PADDING
     from gemini_workshop.data.tokenizers.exchange import write_huggingface_tokenizer
-    from gemini_workshop.models.huggingface import save_huggingface
+    from gemini_workshop.models.families import save_huggingface
     from gemini_workshop.models.transformer import Transformer
-    from gemini_workshop.training.checkpointing import find_checkpoint, restore_weights
 
     found = find_checkpoint(checkpoint)
     model = Transformer(found.config.model)
     restore_weights(model, found)
-    ids = {"eos_token_id": found.tokenizer.end_of_text_id}
+    special, end = found.tokenizer.special_tokens, found.tokenizer.end_of_text_id
+    ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": special.get(PADDING, end)}
     family = save_huggingface(model.to(getattr(torch, dtype)), folder, family, extra_values=ids)
     write_huggingface_tokenizer(found.tokenizer, folder, found.config.model.context_tokens)
     typer.echo(f"Wrote {folder}: {model.num_parameters():,} parameters in {dtype}, as {family}. Use it in Python:\n")

@@ -1,98 +1,75 @@
-"""gemini-workshop generate: let a model go on with a text."""
+"""gemini-workshop generate: let a model continue a text."""
 
 import json
 import math
 import sys
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gemini_workshop.cli.options import Checkpoint, Device, refuse_together, with_generation_options
+from gemini_workshop.config import GenerationConfig
 from gemini_workshop.errors import WorkshopError
 
 if TYPE_CHECKING:
-    from gemini_workshop.config import GenerationConfig
-    from gemini_workshop.data.tokenizer import Tokenizer
+    from gemini_workshop.data.tokenizers import Tokenizer
     from gemini_workshop.generation.sampler import Step
     from gemini_workshop.generation.speculative import Draft
     from gemini_workshop.models.transformer import Transformer
 
-BEGINNING = "Once upon a time"
+DEFAULT_PROMPT = "Once upon a time"
 
 
-class EarlyStopping(StrEnum):
-    """When beam search ends."""
-
-    yes = "yes"
-    no = "no"
-    never = "never"
+def _option(group: str, help: str, *names: str, **limits: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=group, **limits)
 
 
-class Weights(StrEnum):
-    """Number formats in which a copy for decoding can keep its matrices."""
+CONSTRAINTS, BEAMS, SPEED, OUTPUT = "Constraints", "Beam search", "Speed", "Output"
+Prompt = Annotated[str | None, typer.Argument(help=f"The text to continue; - reads stdin. Default: {DEFAULT_PROMPT}.")]
+File = Annotated[Path | None, typer.Option(help="Read the prompt from a file.")]
+Bias = Annotated[list[str] | None, _option(CONSTRAINTS, 'Add to the logit of each token of a text: " dog=-5".')]
+Stop = Annotated[list[str] | None, _option(CONSTRAINTS, "Stop before this text; \\n is a line break.")]
+Regex = Annotated[str | None, _option(CONSTRAINTS, "Generate only text that matches this regular expression.")]
+Schema = Annotated[Path | None, _option(CONSTRAINTS, "Generate only JSON that fits the schema in this file.")]
+Beams = Annotated[int, _option(BEAMS, "Number of beams; 1 samples instead of searching.", min=1)]
+BeamGroups = Annotated[int, _option(BEAMS, "Split the beams into groups that differ from each other.", min=1)]
+DiversityPenalty = Annotated[float, _option(BEAMS, "Penalty for tokens that earlier groups chose.")]
+LengthPenalty = Annotated[float, _option(BEAMS, "Above 0 favors long texts, below 0 short ones.")]
+DraftName = Annotated[str | None, _option(SPEED, "Draft tokens with a smaller checkpoint, or with: lookup.")]
+Weights = Annotated[
+    Literal["fp32", "bf16", "int8"] | None,
+    _option(SPEED, "Decode with an optimized copy of the model, with weights in this format."),
+]
+Samples = Annotated[int, _option(OUTPUT, "Number of texts, each with the next seed; of beams, the best.", min=1)]
+LogProbs = Annotated[int | None, _option(OUTPUT, "With --json: add the N most likely tokens at each place.", min=0)]
+AsJson = Annotated[bool, _option(OUTPUT, "Print one JSON object per text.", "--json")]
 
-    fp32 = "fp32"
-    bf16 = "bf16"
-    int8 = "int8"
 
-
+@with_generation_options()
 def generate(
-    prompt: Annotated[
-        str | None, typer.Argument(help=f"The beginning of the text; - reads it from stdin. Default: {BEGINNING}.")
-    ] = None,
-    file: Annotated[Path | None, typer.Option(help="Read the beginning of the text from a file.")] = None,
-    checkpoint: Annotated[
-        str, typer.Option(help="A checkpoint that ships, or the folder of a run: runs/NAME.")
-    ] = "stories-small",
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens to add to the prompt.")] = 200,
-    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder; 0 takes the likeliest.")] = 0.8,
-    top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens only.")] = None,
-    top_p: Annotated[float, typer.Option(help="Draw among the fewest tokens whose shares reach p.")] = 0.95,
-    min_p: Annotated[
-        float | None, typer.Option(help="Draw among tokens at least this much as likely as the likeliest.")
-    ] = None,
-    typical_p: Annotated[
-        float | None, typer.Option(help="Draw among the most typical tokens whose shares reach p.")
-    ] = None,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1, tokens of the text so far become less likely.")
-    ] = 1.0,
-    presence_penalty: Annotated[float, typer.Option(help="What a token loses once it was written.")] = 0.0,
-    frequency_penalty: Annotated[float, typer.Option(help="What a token loses each time it was written.")] = 0.0,
-    no_repeat_ngram: Annotated[int | None, typer.Option(help="Never write so many tokens in a row twice.")] = None,
-    bias: Annotated[
-        list[str] | None, typer.Option(help='Add to the score of each token of a text: " dog=-5", " cat=-inf".')
-    ] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End before this text; \\n is a line break.")] = None,
-    regex: Annotated[str | None, typer.Option(help="Write only what matches this regular expression.")] = None,
-    json_schema: Annotated[Path | None, typer.Option(help="Write only JSON that fits the schema in this file.")] = None,
-    beams: Annotated[int, typer.Option(help="Search for the likeliest texts, so many at a time; 1 draws.", min=1)] = 1,
-    beam_groups: Annotated[int, typer.Option(help="Part the beams into groups that go different ways.", min=1)] = 1,
-    diversity_penalty: Annotated[float, typer.Option(help="How much groups avoid the tokens of others.")] = 1.0,
-    length_penalty: Annotated[float, typer.Option(help="Of beams: above 0 favours long texts, below short.")] = 1.0,
-    early_stopping: Annotated[
-        EarlyStopping, typer.Option(help="Of beams: end when enough texts are finished, or look for better ones.")
-    ] = EarlyStopping.no,
-    draft: Annotated[
-        str | None,
-        typer.Option(help="Guess tokens ahead: a smaller checkpoint with the same tokenizer, or lookup."),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(help="Number of texts, each with the next seed; of beams, the best.", min=1)
-    ] = 1,
-    logprobs: Annotated[
-        int | None, typer.Option(help="With --json: note so many of the likeliest tokens for each place.", min=0)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one text a line, in place of the text.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the draws: the same seed writes the same text.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    weights: Annotated[
-        Weights | None, typer.Option(help="Write by a faster copy of the model, its matrices in this format.")
-    ] = None,
+    *,
+    prompt: Prompt = None,
+    file: File = None,
+    checkpoint: Checkpoint = "stories-small",
+    device: Device = "cpu",
+    config: GenerationConfig,
+    bias: Bias = None,
+    stop: Stop = None,
+    regex: Regex = None,
+    json_schema: Schema = None,
+    beams: Beams = 1,
+    beam_groups: BeamGroups = 1,
+    diversity_penalty: DiversityPenalty = 1.0,
+    length_penalty: LengthPenalty = 1.0,
+    draft: DraftName = None,
+    weights: Weights = None,
+    samples: Samples = 1,
+    logprobs: LogProbs = None,
+    as_json: AsJson = False,
 ) -> None:
-    r"""Write a text with a trained model, word by word.
+    r"""Generate text from a trained model.
 
     Examples:
 
@@ -106,55 +83,39 @@ def generate(
 
         gemini-workshop generate "Tom was" --regex " (happy|sad)\." --json
 
-        gemini-workshop generate "One day" --beams 6 --beam-groups 3 --samples 1
+        gemini-workshop generate "One day" --beams 6 --beam-groups 3
     """
-    from gemini_workshop.config import GenerationConfig
-    from gemini_workshop.devices import pick_device
-    from gemini_workshop.generation.lean import lean_copy
-    from gemini_workshop.training.checkpointing import load_pretrained
-
     refuse_together({"PROMPT": prompt is not None, "--file": file is not None})
     refuse_together({"--draft": draft is not None, "--beams": beams > 1})
     refuse_together({"--draft": draft is not None, "--json": as_json})
     if logprobs is not None and (not as_json or beams > 1):
-        raise WorkshopError("--logprobs has no place to be shown. Add --json, and draw instead of --beams.")
-    config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        typical_p=typical_p,
-        repetition_penalty=repetition_penalty,
-        presence_penalty=presence_penalty,
-        frequency_penalty=frequency_penalty,
-        no_repeat_ngram=no_repeat_ngram,
-        seed=seed,
-    )
+        raise WorkshopError("--logprobs is printed only as JSON of sampled texts. Add --json, and remove --beams.")
     text = read_prompt(prompt, file)
-    stop_strings = [unescaped(string) for string in stop or []]
-    model, tokenizer = load_pretrained(checkpoint, pick_device(device))
-    if weights is not None:
-        model = lean_copy(model, weights.value)
-    writer = Writer(model, tokenizer, config, text, stop_strings, steps_from(tokenizer, bias, regex, json_schema))
+    model, tokenizer = load_model(checkpoint, device, weights)
+    steps = steps_from(tokenizer, bias, regex, json_schema)
+    writer = Writer(model, tokenizer, config, text, [unescaped(string) for string in stop or []], steps)
     if beams > 1:
-        search = {
-            "num_beams": beams,
-            "num_groups": beam_groups,
-            "diversity_penalty": diversity_penalty,
-            "length_penalty": length_penalty,
-            "early_stopping": {"yes": True, "no": False, "never": "never"}[early_stopping],
-        }
-        writer.search(samples, search, as_json=as_json)
+        penalties = {"length_penalty": length_penalty, "diversity_penalty": diversity_penalty}
+        writer.search(samples, as_json, num_beams=beams, num_groups=beam_groups, **penalties)
     elif as_json:
         writer.complete(samples, logprobs)
     else:
         writer.stream(samples, draft)
 
 
+def load_model(checkpoint: str, device: str, weights: Any) -> "tuple[Transformer, Tokenizer]":
+    """The model of a checkpoint, or its lean copy with weights in another format."""
+    from gemini_workshop.checkpoint import load_pretrained
+    from gemini_workshop.devices import pick_device
+    from gemini_workshop.generation.fast.lean import lean_copy
+
+    model, tokenizer = load_pretrained(checkpoint, pick_device(device))
+    return (model if weights is None else lean_copy(model, weights)), tokenizer
+
+
 @dataclass
 class Writer:
-    """One way of writing for each way of asking."""
+    """Generates and prints texts, in one way for each way of asking."""
 
     model: "Transformer"
     tokenizer: "Tokenizer"
@@ -164,28 +125,27 @@ class Writer:
     steps: list["Step"]
 
     def stream(self, samples: int, draft: str | None) -> None:
-        """Print each text while it is written."""
+        """Print each text while it is generated."""
         from gemini_workshop.generation.decode import generate
         from gemini_workshop.generation.sampler import sampler_from
         from gemini_workshop.generation.speculative import generate_speculatively
         from gemini_workshop.generation.streaming import text_pieces
 
-        end, helper = self.tokenizer.end_of_text_id, self._draft(draft)
+        helper = self._draft(draft)
         for number in range(samples):
             config = replace(self.config, seed=self.config.seed + number)
-            how: dict[str, Any] = {"stop_ids": {end}, "sampler": sampler_from(config, self.steps)}
-            ids = [end, *self.tokenizer.encode(self.prompt)]
+            how = {"stop_ids": {self.tokenizer.end_of_text_id}, "sampler": sampler_from(config, self.steps)}
             if helper is None:
-                tokens = generate(self.model, ids, config, **how)
+                tokens = generate(self.model, self._prompt_ids(), config, **how)  # type: ignore[arg-type]
             else:
-                tokens = generate_speculatively(self.model, helper, ids, config, **how)
+                tokens = generate_speculatively(self.model, helper, self._prompt_ids(), config, **how)  # type: ignore[arg-type]
             typer.echo(("\n---\n" if number else "") + self.prompt, nl=False)
             for piece in text_pieces(tokens, self.tokenizer, self.stop_strings):
                 typer.echo(piece, nl=False)
             typer.echo()
 
     def complete(self, samples: int, num_top: int | None) -> None:
-        """Print each text as JSON, all of them written at once."""
+        """Print each text as JSON; all are generated in one batch."""
         from gemini_workshop.generation.decode import complete
         from gemini_workshop.generation.sampler import sampler_from
 
@@ -199,8 +159,8 @@ class Writer:
             num_top=num_top or 0,
         )
         for number, row in enumerate(rows):
-            record: dict[str, Any] = {"seed": self.config.seed + number, "stopped_by": row.stopped_by}
-            record |= {"num_tokens": len(row.token_ids)}
+            facts = {"seed": self.config.seed + number, "stopped_by": row.stopped_by}
+            record: dict[str, Any] = facts | {"num_tokens": len(row.token_ids)}
             if num_top is not None:
                 places = zip(row.token_ids, row.logprobs, row.top_logprobs, strict=True)
                 record["tokens"] = [
@@ -209,22 +169,20 @@ class Writer:
                 ]
             self._print_json(row.text, record)
 
-    def search(self, num_best: int, search: dict[str, Any], *, as_json: bool) -> None:
+    def search(self, num_best: int, as_json: bool, **options: Any) -> None:
         """Print the best texts that beam search finds."""
-        from gemini_workshop.generation.beam_search import beam_search
+        from gemini_workshop.generation.beam_search import BeamSettings, beam_search
         from gemini_workshop.generation.sampler import sampler_from
         from gemini_workshop.generation.streaming import text_pieces
 
-        end = self.tokenizer.end_of_text_id
-        found = beam_search(
-            self.model,
-            [end, *self.tokenizer.encode(self.prompt)],
+        settings = BeamSettings(
             max_new_tokens=self.config.max_new_tokens,
-            stop_ids={end},
+            stop_ids={self.tokenizer.end_of_text_id},
             num_best=num_best,
-            steps=sampler_from(replace(self.config, temperature=0.0), self.steps).steps,
-            **search,
+            **options,
         )
+        steps = sampler_from(replace(self.config, temperature=0.0), self.steps).steps
+        found = beam_search(self.model, self._prompt_ids(), settings, steps)
         for number, hypothesis in enumerate(found):
             text = "".join(text_pieces(hypothesis.token_ids, self.tokenizer, self.stop_strings))
             if as_json:
@@ -233,6 +191,9 @@ class Writer:
             else:
                 typer.echo(("\n---\n" if number else "") + self.prompt + text)
 
+    def _prompt_ids(self) -> list[int]:
+        return [self.tokenizer.end_of_text_id, *self.tokenizer.encode(self.prompt)]
+
     def _print_json(self, text: str, record: dict[str, Any]) -> None:
         typer.echo(json.dumps({"prompt": self.prompt, "text": text} | record, ensure_ascii=False))
 
@@ -240,8 +201,8 @@ class Writer:
         return {"id": token, "text": self.tokenizer.decode([token]), "logprob": round(logprob, 4)}
 
     def _draft(self, name: str | None) -> "Draft | None":
+        from gemini_workshop.checkpoint import load_pretrained
         from gemini_workshop.generation.speculative import DraftModel, PromptLookup
-        from gemini_workshop.training.checkpointing import load_pretrained
 
         if name is None or name == "lookup":
             return PromptLookup(self.model.config.vocab_size) if name else None
@@ -251,8 +212,8 @@ class Writer:
             tokenizer.decode([i]) != self.tokenizer.decode([i]) for i in everything
         ):
             raise WorkshopError(
-                f"{name} has another tokenizer than the checkpoint it should draft for. "
-                "Its guesses would be other words. Choose one with the same tokenizer, or --draft lookup."
+                f"{name} has another tokenizer than the checkpoint that it would draft for. "
+                "Choose a checkpoint with the same tokenizer, or --draft lookup."
             )
         return DraftModel(model)
 
@@ -265,16 +226,18 @@ def read_prompt(prompt: str | None, file: Path | None) -> str:
         except OSError as error:
             raise WorkshopError(f"{file} cannot be read: {error.strerror}. Give the name of a text file.") from None
         except UnicodeDecodeError as error:
-            raise WorkshopError(f"{file} is no text: {error.reason} at byte {error.start}. Save it as UTF-8.") from None
+            raise WorkshopError(
+                f"{file} is not text: {error.reason} at byte {error.start}. Save it as UTF-8."
+            ) from None
     if prompt == "-":
         return sys.stdin.read().removesuffix("\n")
-    return BEGINNING if prompt is None else prompt
+    return DEFAULT_PROMPT if prompt is None else prompt
 
 
 def steps_from(
     tokenizer: "Tokenizer", bias: list[str] | None, regex: str | None, json_schema: Path | None
 ) -> list["Step"]:
-    """What goes before all other steps of the sampler."""
+    """The steps that come before all others in the sampler: bias and constraint."""
     from gemini_workshop.generation.constrained import Constraint
     from gemini_workshop.generation.sampler import Bias
 
@@ -290,7 +253,7 @@ def steps_from(
 
 
 def read_bias(tokenizer: "Tokenizer", assignments: list[str]) -> dict[int, float]:
-    """What to add to the score of which token."""
+    """What to add to the logit of each token: {id: amount}."""
     bias: dict[int, float] = {}
     for assignment in assignments:
         text, equals, number = assignment.rpartition("=")
@@ -299,7 +262,7 @@ def read_bias(tokenizer: "Tokenizer", assignments: list[str]) -> dict[int, float
         except ValueError:
             amount = math.nan
         if not equals or not text or math.isnan(amount):
-            raise WorkshopError(f'{assignment!r} is no bias. Write the text, =, and a number: " dog=-5".')
+            raise WorkshopError(f'{assignment!r} is not a bias. Write the text, =, and a number: " dog=-5".')
         bias |= dict.fromkeys(tokenizer.encode(unescaped(text)), amount)
     return bias
 
@@ -307,14 +270,3 @@ def read_bias(tokenizer: "Tokenizer", assignments: list[str]) -> dict[int, float
 def unescaped(text: str) -> str:
     """Line breaks and tabs as people type them on a command line."""
     return text.replace("\\n", "\n").replace("\\t", "\t")
-
-
-def refuse_together(given: dict[str, bool]) -> None:
-    """Options of which only one can be given.
-
-    Raises:
-        WorkshopError: there are several.
-    """
-    names = [name for name, is_given in given.items() if is_given]
-    if len(names) > 1:
-        raise WorkshopError(f"{' and '.join(names)} cannot go together. Choose one.")

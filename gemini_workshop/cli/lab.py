@@ -1,69 +1,75 @@
-"""gemini-workshop lab: JupyterLab on the lessons, offline."""
+"""gemini-workshop lab: open the lessons in JupyterLab, offline."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gemini_workshop.cli.lesson import Folder
+
+
+def _port(value: int) -> int:
+    if not 0 < value < 2**16:
+        raise typer.BadParameter(f"{value} is not a port. Choose one from 1 to 65535, such as 8888.")
+    return value
+
 
 def lab(
-    lesson: Annotated[str, typer.Argument(help="The lesson to open: 02.")] = "00",
-    port: Annotated[int, typer.Option(help="Where to serve; if it is taken, Jupyter takes the next free one.")] = 8888,
+    lesson: Annotated[str, typer.Argument(help="Number of the lesson to open, such as 02.")] = "00",
+    folder: Folder = None,
+    port: Annotated[
+        int,
+        typer.Option(callback=_port, help="Port to serve on; if it is taken, Jupyter uses the next free one."),
+    ] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Open a lesson in JupyterLab. Ctrl-C stops it.
+
+    You work on copies of your own in a folder outside the clone: lessons that it lacks are copied there first, and
+    those that are there already stay as they are.
 
     Examples:
 
       gemini-workshop lab
 
-      gemini-workshop lab 02
+      gemini-workshop lab 02 --folder my-lessons
 
       gemini-workshop lab --no-browser --port 9000
     """
     from gemini_workshop import paths
-    from gemini_workshop.errors import WorkshopError
+    from gemini_workshop.lessons.folder import copies, find_copy, lay_out
 
-    folder = paths.notebooks_folder()
-    if folder is None:
-        raise WorkshopError(
-            "The lessons are not here: they come with a clone of the repository, not with an installed package. "
-            "Clone it, and in its folder run: pip install -e . && gemini-workshop lab"
-        )
-    notebook = find_notebook(folder, lesson).relative_to(folder).as_posix()
+    place = (folder or paths.lessons_folder()).expanduser().absolute()
+    notebook = find_copy(place, lesson).mine.relative_to(place)
+    new = lay_out(place)
+    typer.echo(f"Your lessons are in {place}" + (f" (copied now: {', '.join(new)})" if new else ""), err=True)
+    for copy in copies(place).values():
+        if copy.is_behind:
+            typer.echo(
+                f"Lesson {copy.lesson} has a newer starter: gemini-workshop lesson update {copy.lesson}", err=True
+            )
+    _serve(place, notebook, port, browser)
 
+
+def _serve(folder: Path, notebook: Path, port: int, browser: bool) -> None:
+    """Run JupyterLab until Ctrl-C."""
     from jupyterlab.labapp import LabApp
 
+    settings = Path(__file__).parents[1] / "lessons" / "jupyter"  # no question about news at each start
+    paths = [str(settings), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
     LabApp.launch_instance(
         [
             f"--ServerApp.root_dir={folder}",
-            f"--LabApp.default_url=/lab/tree/{notebook}",
+            f"--LabApp.default_url=/lab/tree/{notebook.as_posix()}",
             f"--ServerApp.port={port}",
             f"--ServerApp.open_browser={browser}",
             "--ServerApp.answer_yes=True",  # one Ctrl-C is enough
-            "--ServerApp.allow_root=True",  # in a container everyone is root; it listens on localhost only
-            "--log-level=WARN",  # the address still shows
+            "--ServerApp.allow_root=True",  # as in containers; it listens on localhost only
+            "--log-level=WARN",  # still shows the address
             "--LabApp.news_url=None",
             "--LabApp.extension_manager=readonly",
             "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         ]
     )
-
-
-def find_notebook(folder: Path, lesson: str) -> Path:
-    """The notebook in which a learner does this lesson: its starter, or the only one there is.
-
-    Raises:
-        WorkshopError: there is no such lesson.
-    """
-    from gemini_workshop.errors import WorkshopError, unknown_name
-
-    lessons: dict[str, Path] = {}
-    for path in sorted(folder.rglob("[0-9][0-9]_*.ipynb")):
-        if not path.stem.endswith("_solution") and ".ipynb_checkpoints" not in path.parts:
-            lessons[path.name[:2]] = path
-    if not lessons:
-        raise WorkshopError(f"There are no notebooks in {folder}. Build them: gemini-workshop notebooks build")
-    if lesson.zfill(2) not in lessons:
-        raise WorkshopError(unknown_name("lesson", lesson, sorted(lessons)))
-    return lessons[lesson.zfill(2)]

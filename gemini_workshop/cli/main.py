@@ -1,9 +1,10 @@
-"""The command ``gemini-workshop``: one file a command, gathered here.
+"""The command ``gemini-workshop``, collected from one file per command.
 
-Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+Heavy imports wait until a command runs, so that ``--help`` is fast.
 """
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -18,11 +19,13 @@ from gemini_workshop.cli import (
     export,
     generate,
     lab,
+    lesson,
     notebooks,
     progress,
     rehearse,
     train,
 )
+from gemini_workshop.cli.options import GroupedHelp
 from gemini_workshop.errors import WorkshopError
 
 app = typer.Typer(
@@ -44,28 +47,29 @@ def _show_version(is_asked: bool) -> None:
 @app.callback()
 def _top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Build a Gemini-like language model from nothing, lesson by lesson, offline.
+    """Build a Gemini-style language model from scratch, offline.
 
     First steps:
 
-      gemini-workshop doctor          is this machine ready?
+      gemini-workshop doctor          check this machine
 
       gemini-workshop lab             open lesson 00 in JupyterLab
 
-      gemini-workshop COMMAND --help  what a command does, with examples
+      gemini-workshop COMMAND --help  explain a command, with examples
     """
 
 
 app.command()(doctor.doctor)
 app.command()(lab.lab)
+app.add_typer(lesson.app, name="lesson")
 app.command()(progress.progress)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
-app.command()(generate.generate)
-app.command()(chat.chat)
+app.command(cls=GroupedHelp)(generate.generate)
+app.command(cls=GroupedHelp)(chat.chat)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(rehearse.app, name="rehearse")
@@ -74,9 +78,10 @@ notebooks.register(app)
 
 
 def main() -> None:
-    """Run the command line. An error that the user can mend is one message and exit code 2."""
+    """Run the command line. An error that the user can fix prints its message and exits with code 2."""
+    warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a letter that the console lacks
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # characters that the console cannot show
     try:
         app()
     except WorkshopError as error:

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Build the lessons' notebooks from their sources.", no_args_is_help=True)
     group.command()(build)
     group.command()(check)
+    group.command()(review)
     app.add_typer(group, name="notebooks")
 
 
@@ -46,7 +47,9 @@ def build(lessons: Lessons = None, execute: Execute = True, folder: Folder = Non
 
 
 def check(lessons: Lessons = None, execute: Execute = True, folder: Folder = None) -> None:
-    """Rebuild without writing; fail if a committed notebook is not what its source gives.
+    """Fail if a committed notebook differs from its source.
+
+    Everything is built again, and nothing is written.
 
     Examples:
 
@@ -71,6 +74,28 @@ def check(lessons: Lessons = None, execute: Execute = True, folder: Folder = Non
     print(f"{len(sources)} lessons: committed notebooks and sources agree.")
 
 
+def review(lessons: Lessons = None, folder: Folder = None) -> None:
+    """Accept changed claims, hints and quizzes.
+
+    Shows what changed since it was last accepted: assertions, numbers in the prose, what a starter gives, answers,
+    hints, sentences about mistakes and quizzes. Read each of them again before you commit the record.
+
+    Examples:
+
+      gemini-workshop notebooks review 02
+    """
+    notebooks = folder or _default_folder()
+    sources = _read(notebooks, lessons)
+
+    from gemini_workshop.authoring.review import changes, read_record, review_of, write_record
+
+    before, now = read_record(notebooks), {lesson.id: review_of(lesson) for lesson in sources}
+    for lesson_id, reviewed in now.items():
+        for change in changes(before.get(lesson_id), reviewed):
+            print(f"{lesson_id} · {change}")
+    write_record(notebooks, now)
+
+
 def _read(notebooks: Path, lesson_ids: list[str] | None) -> "list[Lesson]":
     """The lessons asked for, after all sources have passed the lint."""
     from gemini_workshop.errors import WorkshopError
@@ -80,7 +105,7 @@ def _read(notebooks: Path, lesson_ids: list[str] | None) -> "list[Lesson]":
         from gemini_workshop.authoring.source import find_sources, read_lesson
     except ModuleNotFoundError as error:
         raise WorkshopError(f"Building notebooks needs {error.name}. Run: pip install -e '.[dev]'") from None
-    from gemini_workshop.exercises.core import all_exercises
+    from gemini_workshop.exercises.core.catalogue import all_exercises
 
     wanted = find_sources(notebooks, lesson_ids)
     every = [read_lesson(path) for path in find_sources(notebooks)]
@@ -101,7 +126,7 @@ def _default_folder() -> Path:
     from gemini_workshop.paths import notebooks_folder
 
     folder = notebooks_folder()
-    if folder is None:
+    if not (folder / "sources").is_dir():
         raise WorkshopError(
             "The lesson sources are not here: they come with a clone of the repository, not with an installed package. "
             "Clone it, and in its folder run: pip install -e '.[dev]'"

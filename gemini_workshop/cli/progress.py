@@ -1,21 +1,21 @@
-"""gemini-workshop progress: what the learner has done."""
+"""gemini-workshop progress: show the exercises that have passed."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from gemini_workshop.exercises.progress import Record
+    from gemini_workshop.exercises.core.progress import Record
 
 
 def progress() -> None:
-    """Show which exercises have passed, and where to go on.
+    """Show which exercises have passed, and which is next.
 
     Example: gemini-workshop progress
     """
     from gemini_workshop import paths
-    from gemini_workshop.exercises import progress as records
-    from gemini_workshop.exercises.core import all_exercises
+    from gemini_workshop.exercises.core import progress as records
+    from gemini_workshop.exercises.core.catalogue import all_exercises
 
     done = records.load()
     exercises = all_exercises().values()
@@ -24,24 +24,24 @@ def progress() -> None:
         if exercise.lesson != lesson:
             lesson = exercise.lesson
             typer.echo(f"Lesson {lesson}")
-        typer.echo(f"  {exercise.id}  {exercise.title:<32} {_standing(done.get(exercise.id, records.Record()))}")
+        typer.echo(f"  {exercise.id}  {exercise.title:<32} {_status(done.get(exercise.id, records.Record()))}")
     passed = [exercise for exercise in exercises if exercise.id in done and done[exercise.id].has_passed]
-    typer.echo(f"\n{len(passed)} of {len(exercises)} passed, kept in {paths.home()}.")
+    typer.echo(f"\n{len(passed)} of {len(exercises)} passed, saved in {paths.home()}.")
     left = next((exercise for exercise in exercises if exercise not in passed), None)
     if left:
         typer.echo(
-            f"Next: {left.id} {left.title}, about {_counted(left.minutes, 'minute')}. gemini-workshop lab {left.lesson}"
+            f"Next: {left.id} {left.title}, about {_count(left.minutes, 'minute')}. gemini-workshop lab {left.lesson}"
         )
 
 
-def _standing(record: "Record") -> str:
+def _status(record: "Record") -> str:
     parts = ["passed" if record.has_passed else record.outcome]
     if record.attempts:
-        parts.append(_counted(record.attempts, "attempt"))
+        parts.append(_count(record.attempts, "attempt"))
     if record.hints:
-        parts.append(_counted(record.hints, "hint"))
+        parts.append(_count(record.hints, "hint"))
     return ", ".join(parts)
 
 
-def _counted(number: int, what: str) -> str:
+def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,4 +1,4 @@
-"""``gemini-workshop rehearse``: before a long run: which learning rate, which batch size, does the model learn?"""
+"""``gemini-workshop rehearse``: check a configuration before a long run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.train import CORPUS_HELP
+
 if TYPE_CHECKING:
     from gemini_workshop.training.run import Run
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Try a training before it runs: which learning rate, which batch size, and does the model learn at all?",
+    help="Check a configuration before a long run.",
 )
 
 Preset = Annotated[str, typer.Option(help="tiny, small, medium, large, or the path of a YAML file.")]
-Corpus = Annotated[str, typer.Option(help="The text to learn from: stories, tinystories, ...")]
+Corpus = Annotated[str, typer.Option(help=CORPUS_HELP)]
 Size = Annotated[str, typer.Option(help="How much of the corpus, if it comes in several sizes.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="Change one setting. Can be repeated.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one setting: --set steps=500. Can be repeated.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -29,22 +33,23 @@ def learning_rate(
     size: Size = "all",
     settings: Settings = None,
     device: Device = "auto",
-    lowest: Annotated[float, typer.Option(min=0, help="The rate to begin with.")] = 1e-5,
-    highest: Annotated[float, typer.Option(help="The rate to end with, if the loss does not explode before.")] = 1.0,
-    steps: Annotated[int, typer.Option(min=10, help="Steps from the lowest to the highest.")] = 100,
-    picture: Annotated[Path, typer.Option(help="Where the curve goes, as PNG or SVG.")] = Path("learning-rate.png"),
+    lowest: Annotated[float, typer.Option(min=0, help="First learning rate.")] = 1e-5,
+    highest: Annotated[float, typer.Option(help="Last learning rate, if the loss does not explode before.")] = 1.0,
+    steps: Annotated[int, typer.Option(min=10, help="Number of steps from the lowest to the highest rate.")] = 100,
+    picture: Annotated[Path, typer.Option(help="File of the curve: PNG or SVG.")] = Path("learning-rate.png"),
 ) -> None:
-    """Raise the learning rate step by step until the loss explodes, and suggest one.
+    """Find a learning rate: raise it until the loss explodes.
 
     Example: gemini-workshop rehearse learning-rate --preset tiny
     """
-    from gemini_workshop.training.finders import draw_rate_test, find_learning_rate
+    from gemini_workshop.training.rehearsal.finders import find_learning_rate
+    from gemini_workshop.visualization.training import rate_curve
 
     with prepared(preset, corpus, size, settings, device) as run:
         test = find_learning_rate(
-            run.model, run.train_windows, run.config.training, lowest=lowest, highest=highest, steps=steps
+            run.state.model, run.source, run.config.training, lowest=lowest, highest=highest, steps=steps
         )
-    draw_rate_test(test, picture)
+    rate_curve(test).savefig(picture)
     typer.echo(f"{test.in_words()}\nThe curve is {picture}.")
 
 
@@ -56,16 +61,18 @@ def batch_size(
     settings: Settings = None,
     device: Device = "auto",
 ) -> None:
-    """Find the largest batch that fits into memory: by trial on a GPU, by the memory of small steps on a CPU.
+    """Find the largest batch that fits in memory.
+
+    On a GPU by trial; on a CPU by extrapolation from two small steps.
 
     Example: gemini-workshop rehearse batch-size --preset small
     """
-    from gemini_workshop.training.finders import find_batch_size
+    from gemini_workshop.training.rehearsal.finders import find_batch_size
 
     with prepared(preset, corpus, size, settings, device) as run:
-        largest = find_batch_size(run.model, run.config.training)
+        largest = find_batch_size(run.state.model, run.config.training)
         wanted = run.config.training.batch_size
-    typer.echo(f"{largest} sequences of {run.config.model.context_tokens} tokens fit into memory at a time.")
+    typer.echo(f"{largest} sequences of {run.config.model.context_tokens} tokens fit in memory at once.")
     if largest >= wanted:
         typer.echo(f"batch_size={wanted} fits as it is.")
     else:
@@ -80,26 +87,28 @@ def one_batch(
     size: Size = "all",
     settings: Settings = None,
     device: Device = "auto",
-    steps: Annotated[int, typer.Option(min=1, help="The most steps to learn it in.")] = 200,
-    sequences: Annotated[int, typer.Option(min=1, help="Sequences in the batch.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Maximum number of steps.")] = 200,
+    sequences: Annotated[int, typer.Option(min=1, help="Number of sequences in the batch.")] = 4,
 ) -> None:
-    """Learn one small batch by heart. A model that cannot has a fault; then it says what to suspect, with exit code 1.
+    """Overfit one small batch, to check that the model can learn.
+
+    A model that cannot is broken; the command then prints what to suspect and exits with code 1.
 
     Example: gemini-workshop rehearse one-batch --preset tiny
     """
-    from gemini_workshop.training.finders import LEARNED_NATS, diagnosis, overfit_one_batch
+    from gemini_workshop.training.rehearsal.finders import LEARNED_NATS, diagnosis, overfit_one_batch
 
-    with prepared(preset, corpus, size, settings, device) as run:
+    small = [*(settings or []), f"batch_size={sequences}", "accumulation_steps=1"]
+    with prepared(preset, corpus, size, small, device) as run:
         training = run.config.training
-        batch = run.train_windows.batch(0, sequences, training.seed)
-        losses = overfit_one_batch(run.model, *batch, training, steps)
+        losses = overfit_one_batch(run.state.model, run.source.batch(0), training, steps)
     typer.echo(diagnosis(losses, training.learning_rate))
     raise typer.Exit(0 if losses[-1] < LEARNED_NATS else 1)
 
 
 @contextmanager
 def prepared(preset: str, corpus: str, size: str, settings: list[str] | None, device: str) -> "Iterator[Run]":
-    """A run in a folder that is thrown away."""
+    """A run in a temporary folder."""
     from tempfile import TemporaryDirectory
 
     from gemini_workshop.config import load_config, override

@@ -7,24 +7,25 @@ import typer
 
 
 def scrape(
-    urls: Annotated[Path, typer.Argument(help="A text file: one address a line; # begins a comment.")],
-    out: Annotated[Path, typer.Option(help="The pages, PAGES.jsonl; the log beside it is PAGES.log.jsonl.")],
+    urls: Annotated[Path, typer.Argument(help="A text file: one address per line; # begins a comment.")],
+    out: Annotated[Path, typer.Option(help="File for the pages, PAGES.jsonl; its log is PAGES.log.jsonl.")],
     problem: Annotated[str, typer.Option(help="CSS selector of the problem.")],
     solution: Annotated[str, typer.Option(help="CSS selector of the solution; the first match counts.")],
-    title: Annotated[str, typer.Option(help="CSS selector of the title; it may be missing on a page.")] = "title",
-    delay: Annotated[float, typer.Option(min=0, help="Seconds from one request to the next to one host.")] = 1.0,
+    title: Annotated[str, typer.Option(help="CSS selector of the title; optional on a page.")] = "title",
+    delay: Annotated[float, typer.Option(min=0, help="Seconds between requests to one host.")] = 1.0,
     user_agent: Annotated[
-        str | None, typer.Option(help="Who asks. Say how to reach you: 'my-project/1.0 (https://...)'.")
+        str | None, typer.Option(help="User agent; include how to reach you: 'my-project/1.0 (https://...)'.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed addresses again.")] = False,
     allow: Annotated[
-        list[str] | None, typer.Option(help="host:port on a private network that may be asked; repeatable.")
+        list[str] | None, typer.Option(help="host:port on a private network to allow; repeatable.")
     ] = None,
 ) -> None:
-    """Fetch pages politely, take problem and solution out of each, and append them to a JSONL file.
+    """Scrape problems and solutions from web pages.
 
-    robots.txt is obeyed, and redirects to private networks are refused. After Ctrl-C or a crash the same command
-    goes on where it stopped. Look up whether the owner of the pages permits your use of them.
+    Each page adds a line to a JSONL file. robots.txt is obeyed, and redirects to private networks are refused. After
+    Ctrl-C or a crash the same command resumes where it stopped. Look up whether the owner of the pages permits your
+    use of them.
 
     Example:
 
@@ -44,7 +45,7 @@ def scrape(
         Selectors(problem=problem, solution=solution, title=title),
         Manners(delay_seconds=delay, user_agent=user_agent or USER_AGENT, allowed=tuple(allow or ())),
         retries_failed=retry_failed,
-        tell=lambda url, outcome: typer.echo(f"{outcome:<16} {url}"),
+        report=lambda url, outcome: typer.echo(f"{outcome:<16} {url}"),
     )
     typer.echo(", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()) or "no addresses")
     typer.echo(f"{out}; what became of each address: {out.with_suffix('.log.jsonl')}")

@@ -1,10 +1,15 @@
+import base64
 import json
+from functools import partial
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from gemini_workshop.authoring import build as module
 from gemini_workshop.authoring.build import WIDGET, WIDGET_FALLBACK, BuildError, build, write
+from gemini_workshop.authoring.cells import Cell
+from gemini_workshop.authoring.outputs import png_size
 from gemini_workshop.authoring.source import read_lesson
 from tests.authoring.lessons import BODY, lesson_with, notebooks_with
 
@@ -52,13 +57,13 @@ def test_cells_for_a_gpu_are_neither_run_here_nor_by_nbval(notebooks):
 
 def test_the_starter_has_no_outputs_and_no_counts(notebooks):
     code = [cell for cell in read(notebooks, "starter").cells if cell.cell_type == "code"]
-    assert len(code) == 6
+    assert len(code) == 7
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
 
 
 def test_each_flavour_has_its_own_cells_and_shared_cells_share_their_id(notebooks):
     starter, solution = ({c.id: c.source for c in read(notebooks, f).cells} for f in ("starter", "solution"))
-    assert starter.keys() - solution.keys() == {"90-004-expected", "90-006"}
+    assert starter.keys() - solution.keys() == {"90-004-expected", "90-006", "90-welcome"}
     assert solution.keys() - starter.keys() == {"90-005"}
 
 
@@ -69,9 +74,21 @@ def test_what_to_expect_follows_its_cell_folded_with_text_and_picture(notebooks)
     assert expected.source == (
         "<details>\n<summary>You should see</summary>\n\n"
         "```text\nthree is 3\n```\n\n"
-        "![What the figure should look like](attachment:90-004-0.png)\n\n</details>"
+        "![One grey pixel.](attachment:90-004-0.png)\n\n</details>"
     )
     assert expected.attachments == {"90-004-0.png": {"image/png": output.data["image/png"]}}
+
+
+def test_a_starter_greets_who_comes_back_right_after_its_first_code_cell(notebooks):
+    cells = [cell for cell in read(notebooks, "starter").cells if cell.cell_type == "code"]
+    assert cells[1].id == "90-welcome"
+    assert 'welcome_back("90")' in cells[1].source
+
+
+def test_a_starter_shows_sliders_at_rest_without_being_asked():
+    cell = partial(Cell, id="90-001", kind="code", tags=frozenset(), path=Path("90.py"), line=1)
+    assert cell(text="def draw(x):\n    return x\n\nexplore(draw, x=slider)").has_expectation
+    assert not cell(text="# explore(draw)\nfigure = draw(1)").has_expectation
 
 
 def test_backticks_in_what_to_expect_do_not_end_its_block():
@@ -112,6 +129,8 @@ CAREFUL = {
     "except Exception as error:\n    print(type(error).__name__)",
     "environment": "import os\nprint(os.environ['GEMINI_WORKSHOP_HOME'] == 'mine', os.environ['OMP_NUM_THREADS'])",
     "folder": "print(os.path.basename(os.getcwd()))",
+    "figure": "from gemini_workshop.visualization.theme import plt, use_theme\nuse_theme()\n"
+    "figure, axes = plt.subplots(figsize=(3, 2))\naxes.set(title='A finding', xlabel='step', ylabel='loss');",
     "names": "print([name for name in dir() if 'work' in name or 'offline' in name])",
 }
 
@@ -146,6 +165,15 @@ def test_a_widget_leaves_a_sentence_behind_and_no_state(careful):
     assert "widgets" not in metadata
 
 
+def test_a_figure_is_stored_with_its_alternative_text_and_twice_as_sharp_as_it_is_shown(careful):
+    (output,) = careful[0]["figure"].outputs
+    assert output.data["text/plain"] == output.metadata["image/png"]["alt"] == "A finding: loss over step."
+    shown = output.metadata["image/png"]["width"], output.metadata["image/png"]["height"]
+    assert 250 < shown[0] < 330
+    stored = png_size(base64.b64decode(output.data["image/png"]))
+    assert [pixels // 2 for pixels in stored] == list(shown)
+
+
 def test_a_widget_that_brings_a_picture_leaves_the_picture():
     cell = nbformat.v4.new_code_cell("x", execution_count=1)
     data = {"text/plain": "<Figure>", "image/png": "aGk=", WIDGET: {"model_id": "1"}}
@@ -158,7 +186,8 @@ def test_a_widget_that_brings_a_picture_leaves_the_picture():
     [
         ("object()", "90-000 shows a memory address.*object at 0x"),
         ("import os\nprint(os.path.realpath('/usr/bin'))", "90-000 shows an absolute path.*/usr/bin"),
-        ("import warnings\nwarnings.warn('old')", r"90-000 warns(.|\n)*UserWarning: old"),
+        ("from IPython.display import Image\nImage(b'PNG', format='png')", "90-000 shows an image without an alt"),
+        ("import warnings\nwarnings.warn('old')", r"90-000 shows a warning(.|\n)*UserWarning: old"),
         ("x = 1\n\ny = x / 0", r"Cell 90-000 raised an error:\nx = 1(.|\n)*ZeroDivisionError"),
         ("import os\nos._exit(1)", "DeadKernelError"),
     ],

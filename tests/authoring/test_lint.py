@@ -1,6 +1,6 @@
 import pytest
 
-from gemini_workshop.authoring.lint import problems
+from gemini_workshop.authoring.lint import problems, unchecked
 from tests.authoring.lessons import BODY, HEADER_LINES, lesson_with
 
 CHECKED = '# %%\ndef f():\n    return 1\n\n\n# %% tags=["check"]\nf = check("90.1", f)\n'
@@ -62,10 +62,19 @@ def test_what_is_allowed_is_not_reported(tmp_path, body):
     assert found(tmp_path, body) == []
 
 
-def test_an_exercise_belongs_to_one_lesson_which_may_check_it_twice(tmp_path):
-    twice = lesson_with(tmp_path / "one", CHECKED + '\n# %% tags=["check"]\nf = check("90.1", f)\n')
-    other = lesson_with(tmp_path / "two", CHECKED, stem="90_others")
-    assert problems([twice], ["90.1"]) == []
-    assert problems([twice, other], ["90.1"]) == [
-        f"90_others.py:{HEADER_LINES + 7}: exercise '90.1' is already checked in 90_tests.py:{HEADER_LINES + 7}."
-    ]
+def test_an_exercise_is_checked_once_other_attempts_keep_no_name(tmp_path):
+    attempt = lesson_with(tmp_path / "one", CHECKED + '\n# %% tags=["check"]\nfirst = check("90.1", f)\n')
+    twice = lesson_with(tmp_path / "two", CHECKED + '\n# %% tags=["check"]\nf = check("90.1", f)\n')
+    other = lesson_with(tmp_path / "three", CHECKED, stem="90_others")
+    already = f"exercise '90.1' is already checked in 90_tests.py:{HEADER_LINES + 7}."
+    assert problems([attempt], ["90.1"]) == []
+    assert problems([twice], ["90.1"]) == [f"90_tests.py:{HEADER_LINES + 10}: {already}"]
+    assert problems([attempt, other], ["90.1"]) == [f"90_others.py:{HEADER_LINES + 7}: {already}"]
+
+
+def test_an_exercise_that_no_lesson_checks_is_found(tmp_path):
+    lesson = lesson_with(tmp_path, CHECKED)
+    assert unchecked([lesson], ["89.1", "90.1"]) == []
+    assert unchecked([lesson], ["90.1", "90.2"]) == ["exercise '90.2' is checked in no lesson."]
+    attempt = lesson_with(tmp_path, CHECKED.replace("f = check", "first = check"))
+    assert unchecked([attempt], ["90.1"]) == ["exercise '90.1' is checked in no lesson."]

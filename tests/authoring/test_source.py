@@ -2,8 +2,10 @@ import ast
 
 import pytest
 
-from gemini_workshop.authoring.source import SourceError, find_sources, read_lesson
+from gemini_workshop.authoring.cells import SourceError
+from gemini_workshop.authoring.source import find_sources, read_lesson, with_levels
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.exercises.core.catalogue import find
 from tests.authoring.lessons import BODY, HEADER, HEADER_LINES, lesson_with, notebooks_with
 
 METHOD = """\
@@ -26,6 +28,16 @@ class Norm:
 # %% tags=["check"]
 Norm = check("90.7", Norm)
 """
+
+
+def test_the_heading_of_an_exercise_is_followed_by_its_difficulty_and_importance():
+    difficulty, importance = find("02.3").difficulty, find("02.3").importance
+    assert with_levels("# Title\n### Exercise 02.3 · `causal_mask` (8 minutes)\n\nDraw it.") == (
+        "# Title\n### Exercise 02.3 · `causal_mask` (8 minutes)\n\n"
+        f"*Difficulty {difficulty} of 5 · importance {importance} of 5*\n\nDraw it."
+    )
+    unknown = "### Exercise 90.1 · `add_one` (1 minute)"
+    assert with_levels(unknown) == unknown
 
 
 def text_of(lesson, position, flavour="starter"):

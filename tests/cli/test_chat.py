@@ -117,7 +117,7 @@ def test_an_empty_line_lets_a_story_go_on_but_is_no_turn_of_a_dialogue(say, term
 
 def test_the_end_of_the_text_is_told(say, terminal):
     terminal.partner.has_ended = True
-    assert "The model sees the end of the text here" in say("a")
+    assert "The model ended the text here" in say("a")
 
 
 def test_turns_can_come_through_a_pipe(tmp_path):

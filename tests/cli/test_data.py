@@ -84,7 +84,7 @@ def test_get_shows_the_file_and_what_is_in_it():
     ("name", "summary"),
     [
         ("digits", "200 images"),
-        ("dial-tones", "100 sounds"),
+        ("dial-tones", "100 audio clips"),
         ("moving-digits", "100 videos"),
         ("stories", "200 documents"),
     ],

@@ -2,18 +2,20 @@
 
 import json
 import os
+import re
 
 import pytest
 
-from gemini_workshop.cli.evaluate.code import kind_of
+from gemini_workshop.cli.evaluate.programs import kind_of
 from gemini_workshop.cli.main import app
 from gemini_workshop.data import corpora
-from gemini_workshop.data.sharding import write_shards
-from gemini_workshop.data.tokenizer import BPETokenizer
+from gemini_workshop.data.batches.sharding import write_shards
+from gemini_workshop.data.tokenizers import BPETokenizer
 from gemini_workshop.errors import CheckpointError, ConfigError, DataError, WorkshopError
 from gemini_workshop.evaluation import passk
 from gemini_workshop.evaluation.results import load_result
-from gemini_workshop.evaluation.sandbox.running import SandboxError, why_not_isolated
+from gemini_workshop.evaluation.sandbox.running import SandboxError
+from tests.evaluation.sandbox.isolation import why_not_isolated
 from tests.training import stories
 
 testing = pytest.importorskip("typer.testing")
@@ -21,7 +23,7 @@ testing = pytest.importorskip("typer.testing")
 
 @pytest.fixture
 def command(monkeypatch):
-    monkeypatch.setattr(corpora, "load_documents", stories.documents)
+    monkeypatch.setattr(corpora, "stream_documents", lambda *_: iter(stories.documents()))
 
     def command(*arguments):
         result = testing.CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
@@ -36,24 +38,25 @@ def command(monkeypatch):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     run = stories.start(tmp_path_factory.mktemp("run"))
-    run.save(1, {})
+    run.state.step = 1
+    run.save({})
     return run
 
 
 def test_a_run_is_measured_on_the_documents_that_it_did_not_learn_from(command, checkpoint):
     output = command(checkpoint.folder, "--corpus", "few", "--stride", 3)
-    predicted = len(checkpoint.text.validation_ids) - 1
-    assert f"{predicted:,} tokens predicted, {checkpoint.text.validation_bytes:,} bytes" in output
+    predicted = checkpoint.text.validation.num_tokens - 1
+    assert f"{predicted:,} tokens predicted, {checkpoint.text.validation.num_bytes:,} bytes" in output
     for name in ("uniform", "unigram", "bigram", "model, end to end", "model, stride 3"):
         assert f"\n{name} " in output
 
 
-def test_shares_add_up(command, checkpoint):
+def test_splits_add_up(command, checkpoint):
     counts = {
-        share: json.loads(command(checkpoint.folder, "--corpus", "few", "--share", share, "--json"))["details"][
+        split: json.loads(command(checkpoint.folder, "--corpus", "few", "--split", split, "--json"))["details"][
             "num_bytes"
         ]
-        for share in ("train", "validation", "all")
+        for split in ("train", "validation", "all")
     }
     assert counts["train"] + counts["validation"] == counts["all"]
 
@@ -67,9 +70,9 @@ def test_a_folder_of_shards_is_read_as_it_is_if_its_tokenizer_is_the_model_s(com
         command(checkpoint.folder, "--corpus", tmp_path / "others")
 
 
-def test_an_empty_share_is_refused(command, checkpoint, monkeypatch):
-    monkeypatch.setattr(corpora, "load_documents", lambda *_: [])
-    with pytest.raises(DataError, match="validation share of few holds no documents"):
+def test_an_empty_split_is_refused(command, checkpoint, monkeypatch):
+    monkeypatch.setattr(corpora, "stream_documents", lambda *_: iter([]))
+    with pytest.raises(DataError, match="validation split of few has no documents"):
         command(checkpoint.folder, "--corpus", "few")
 
 
@@ -105,15 +108,15 @@ def test_needles_are_looked_for_by_a_model_or_its_stand_ins(command, checkpoint,
     (tmp_path / "book.txt").write_text("The cat saw 3 birds. " * 200)
     grid = ("--book", tmp_path / "book.txt", "--lengths", "90,120", "--depths", 3, "--trials", 2)
     output, result = measured(command, tmp_path, "needle", checkpoint.folder, *grid)
-    assert "depth / tokens      90     120" in output
+    assert "depth / tokens   90  120" in output
     assert result.settings["depths"] == [0.0, 0.5, 1.0]
     assert "100% found in all" in command("needle", checkpoint.folder, *grid, "--retriever", "oracle")
-    assert "blind: share of 2 needles" in command("needle", checkpoint.folder, *grid, "--retriever", "blind")
+    assert "blind: needles found, of 2 per cell" in command("needle", checkpoint.folder, *grid, "--retriever", "blind")
 
 
 @pytest.mark.parametrize("lengths", ["a,b", "0,5", "5,", "-1"])
 def test_numbers_that_are_none_are_refused(command, checkpoint, lengths):
-    with pytest.raises(ConfigError, match=f"'{lengths}' are no positive whole numbers"):
+    with pytest.raises(ConfigError, match=f"'{lengths}' is not a list of positive whole numbers"):
         command("needle", checkpoint.folder, "--lengths", lengths)
 
 
@@ -124,7 +127,8 @@ def test_questions_come_from_a_file_or_from_the_endings_of_a_corpus(command, che
     )
     assert "1 questions" in output
     assert result.scores["chance"] == 0.5
-    monkeypatch.setattr(corpora, "load_documents", lambda *_: [f"The cat saw {i} birds. Go." for i in range(90)])
+    texts = [f"The cat saw {i} birds. Go." for i in range(90)]
+    monkeypatch.setattr(corpora, "stream_documents", lambda *_: iter(texts))
     assert "3 questions, endings of few" in command("choice", checkpoint.folder, "--corpus", "few", "--limit", 3)
 
 
@@ -149,7 +153,7 @@ def test_programs_are_written_and_judged(command, checkpoint, tmp_path, monkeypa
     assert "1 problems of humaneval, 2 programs each" in output
     assert result.scores == {"pass@1": 0.0, "pass@2": 0.0}
     assert result.details["passed"] == {"x": 0}
-    assert "pass@1       100.0%" in command("code", "--reference")
+    assert "pass@1  100.0%" in command("code", "--reference")
 
 
 def test_what_cannot_be_estimated_or_isolated_is_refused_before_anything_is_written(command, checkpoint, monkeypatch):
@@ -172,7 +176,7 @@ def test_models_stand_side_by_side(command, checkpoint, tmp_path):
     assert "bits/byte" in output
     one, other = result.scores.values()
     assert one == other
-    with pytest.raises(ConfigError, match="stories-small alone cannot be compared"):
+    with pytest.raises(ConfigError, match="One checkpoint, stories-small, cannot be compared"):
         command("compare", "stories-small", "--corpus", "few")
 
 
@@ -182,6 +186,21 @@ def test_speed_says_where_its_joules_come_from(command, checkpoint, tmp_path):
     assert "tokens/s" in output
     assert "estimated from a stated TDP: 28 W" in output or "measured by RAPL" in output
     assert load_result(tmp_path / "speed.json").scores["written_tokens_per_second"] > 0
+
+
+def test_stories_are_continued_from_their_first_sentence_and_measured_beside_the_originals(
+    command, checkpoint, tmp_path
+):
+    arguments = (checkpoint.folder, "--corpus", "few", "--count", 3, "--new-tokens", 5)
+    output = command("stories", *arguments, "--result", tmp_path / "stories.json")
+    result = load_result(tmp_path / "stories.json")
+    assert re.search(r"3 stories by .*names kept .*quotes closed .*sentences repeated", output)
+    assert "the stories of few" in output
+    assert result.scores["sentences_repeated"] == 0
+    assert result.details["originals"]["words"] == 5  # The cat saw 7 birds.
+    assert len(result.details["stories"]) == 3
+    for story in result.details["stories"]:
+        assert re.match(r"The (cat|dog|hen) saw \d+ birds\.", story)
 
 
 def test_results_are_shown_side_by_side_with_why_they_differ(command, checkpoint, tmp_path):

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.cli.generate import read_bias, unescaped
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizer import BPETokenizer
+from gemini_workshop.data.tokenizers import BPETokenizer
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.decode import generate_text
-from gemini_workshop.training.checkpointing import load_pretrained
 
 SHORT = ("--max-new-tokens", "12")
 
@@ -99,8 +99,8 @@ def test_a_stop_string_is_not_shown(write):
 
 
 def test_a_forbidden_token_does_not_come(write):
-    likeliest = json.loads(write("The", "--temperature", "0", "--json", "--logprobs", "1"))["tokens"][0]["text"]
-    assert not write("The", "--temperature", "0", "--bias", f"{likeliest}=-inf").startswith(f"The{likeliest} ")
+    most_likely = json.loads(write("The", "--temperature", "0", "--json", "--logprobs", "1"))["tokens"][0]["text"]
+    assert not write("The", "--temperature", "0", "--bias", f"{most_likely}=-inf").startswith(f"The{most_likely} ")
 
 
 def test_a_regular_expression_holds(write):
@@ -138,16 +138,16 @@ def test_drafts_do_not_change_a_greedy_text(write, draft):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x", "--file", "y"], "PROMPT and --file cannot go together"),
-        (["--draft", "lookup", "--json"], "--draft and --json cannot go together"),
-        (["--draft", "lookup", "--beams", "2"], "--draft and --beams cannot go together"),
-        (["--logprobs", "2"], "--logprobs has no place to be shown"),
+        (["x", "--file", "y"], "PROMPT and --file cannot be combined"),
+        (["--draft", "lookup", "--json"], "--draft and --json cannot be combined"),
+        (["--draft", "lookup", "--beams", "2"], "--draft and --beams cannot be combined"),
+        (["--logprobs", "2"], "--logprobs is printed only as JSON"),
         (["--file", "nowhere.txt"], "nowhere.txt cannot be read: No such file"),
-        (["--bias", "cat"], "'cat' is no bias"),
-        (["--bias", "cat=nan"], "'cat=nan' is no bias"),
-        (["--regex", "("], r"The pattern '\(' is no rule"),
-        (["--regex", "a", "--json-schema", "b"], "--regex and --json-schema cannot go together"),
-        (["--beams", "3", "--beam-groups", "2"], "num_beams=3 cannot be parted into num_groups=2"),
+        (["--bias", "cat"], "'cat' is not a bias"),
+        (["--bias", "cat=nan"], "'cat=nan' is not a bias"),
+        (["--regex", "("], r"The pattern '\(' cannot be used as a constraint"),
+        (["--regex", "a", "--json-schema", "b"], "--regex and --json-schema cannot be combined"),
+        (["--beams", "3", "--beam-groups", "2"], "num_beams=3 cannot be split into num_groups=2"),
         (["--top-p", "2"], "top_p=2.0 is outside"),
     ],
 )
@@ -158,21 +158,21 @@ def test_what_cannot_be_done_is_refused(write, arguments, message):
 
 def test_a_file_that_is_no_text_is_refused(write, tmp_path):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    with pytest.raises(WorkshopError, match="is no text: invalid start byte at byte 0"):
+    with pytest.raises(WorkshopError, match="is not text: invalid start byte at byte 0"):
         write("--file", tmp_path / "picture.png")
 
 
 def test_a_draft_with_other_tokens_is_refused(write, monkeypatch):
-    from gemini_workshop.training import checkpointing
+    from gemini_workshop import checkpoint
 
-    original = checkpointing.load_pretrained
+    original = checkpoint.load_pretrained
     other = BPETokenizer.train(["some other words than those of the stories"], 260)
 
     def load(name="stories-small", *rest):
         model, tokenizer = original("stories-small", *rest)
         return model, other if name == "other" else tokenizer
 
-    monkeypatch.setattr(checkpointing, "load_pretrained", load)
+    monkeypatch.setattr(checkpoint, "load_pretrained", load)
     with pytest.raises(WorkshopError, match="other has another tokenizer"):
         write("--draft", "other")
 

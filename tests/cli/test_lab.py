@@ -11,66 +11,92 @@ import urllib.request
 
 import pytest
 
-from gemini_workshop import paths
-from gemini_workshop.cli.lab import find_notebook
-from gemini_workshop.errors import WorkshopError
+from gemini_workshop.cli import lab
+from gemini_workshop.lessons.folder import find_copy
 
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
 @pytest.fixture
-def lessons(tmp_path):
-    """A notebooks folder with a lesson of each kind."""
-    folder = tmp_path / "notebooks"
-    names = ["00_setup.ipynb", "part2/02_attention_starter.ipynb", "part2/02_attention_solution.ipynb"]
-    no_lessons = ["part2/03_heads_solution.ipynb", "part2/.ipynb_checkpoints/07_gone-checkpoint.ipynb"]
-    for name in [*names, *no_lessons]:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(json.dumps(NOTEBOOK), "utf-8")
-    return folder
+def opened(monkeypatch):
+    """What JupyterLab would have been started with, call by call."""
+    calls = []
+    monkeypatch.setattr(lab, "_serve", lambda *arguments: calls.append(arguments))
+    return calls
 
 
-@pytest.mark.parametrize(
-    ("lesson", "name"),
-    [("00", "00_setup.ipynb"), ("02", "part2/02_attention_starter.ipynb"), ("2", "part2/02_attention_starter.ipynb")],
-)
-def test_a_lesson_opens_in_its_starter_or_its_only_notebook(lessons, lesson, name):
-    assert find_notebook(lessons, lesson) == lessons / name
+def test_lab_lays_the_lessons_out_once_and_opens_the_learners_copy(run, opened, tmp_path):
+    result = run("lab", "2", "--no-browser", "--port", "9000")
+    [(folder, notebook, port, browser)] = opened
+    assert (folder, port, browser) == (tmp_path / "lessons", 9000, False)
+    assert notebook.as_posix() == "part2_fundamentals/02_attention_mechanism_starter.ipynb"
+    assert f"Your lessons are in {folder} (copied now: 00, 01, 02" in result.output
+
+    (folder / notebook).write_text("my work", "utf-8")
+    assert run("lab", "2").output == f"Your lessons are in {folder}\n"
+    assert (folder / notebook).read_text("utf-8") == "my work"
 
 
-def test_an_unknown_lesson_is_answered_with_the_known_ones(lessons):
-    with pytest.raises(WorkshopError, match=r"There is no lesson '05'\. Did you mean '0[02]'\? Known: 00, 02\."):
-        find_notebook(lessons, "05")
+def test_lab_works_in_the_folder_that_was_named_and_finds_it_from_anywhere(run, opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("lab", "--folder", "elsewhere")
+    assert opened[0][0] == tmp_path / "elsewhere"
+    assert (tmp_path / "elsewhere" / "00_setup_and_verification.ipynb").is_file()
+    assert not (tmp_path / "lessons").exists()
 
 
-def test_lessons_that_were_never_built_are_an_error_with_the_cure(tmp_path):
-    with pytest.raises(WorkshopError, match="gemini-workshop notebooks build"):
-        find_notebook(tmp_path, "00")
+def test_lab_says_which_lessons_have_a_newer_starter(run, opened, tmp_path):
+    run("lab")
+    find_copy(tmp_path / "lessons", "02").began_as.write_text("an older starter", "utf-8")
+    output = run("lab").output
+    assert output.endswith("Lesson 02 has a newer starter: gemini-workshop lesson update 02\n")
+    assert output.count("newer") == 1
 
 
-def test_an_installed_package_says_that_the_lessons_come_with_a_clone(run, monkeypatch):
-    monkeypatch.setattr(paths, "notebooks_folder", lambda: None)
-    result = run("lab")
-    assert isinstance(result.exception, WorkshopError)
-    assert "come with a clone of the repository" in str(result.exception)
+@pytest.mark.parametrize("port", ["99999", "65536", "0", "-1"])
+@pytest.mark.usefixtures("opened")
+def test_a_port_that_cannot_be_is_refused(run, port):
+    result = run("lab", "--port", port)
+    assert result.exit_code == 2
+    assert f"Invalid value for '--port': {port} is not a port. Choose one from 1 to 65535" in result.output
+
+
+@pytest.mark.parametrize("port", ["1", "65535"])
+def test_any_other_port_is_tried(run, opened, port):
+    run("lab", "--port", port)
+    assert opened[0][2] == int(port)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-def test_jupyterlab_serves_the_lesson_on_this_machine_until_ctrl_c(lessons, tmp_path):
+def test_jupyterlab_serves_the_lesson_on_this_machine_until_ctrl_c(tmp_path):
+    shipped = tmp_path / "notebooks" / "part2" / "02_attention_starter.ipynb"
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text(json.dumps(NOTEBOOK), "utf-8")
     with socket.socket() as taken:  # a port that someone else holds: Jupyter takes another
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         source = (
             "import sys; from pathlib import Path; from gemini_workshop import paths\n"
-            f"paths.notebooks_folder = lambda: Path({str(lessons)!r})\n"
+            f"paths.notebooks_folder = lambda: Path({str(tmp_path / 'notebooks')!r})\n"
             "from gemini_workshop.cli.main import main; main()"
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
         for kind in ("CONFIG", "DATA", "RUNTIME"):
             environment[f"JUPYTER_{kind}_DIR"] = str(tmp_path / kind)
         process = subprocess.Popen(
-            [sys.executable, "-c", source, "lab", "02", "--no-browser", "--port", str(port)],
+            [
+                sys.executable,
+                "-c",
+                source,
+                "lab",
+                "02",
+                "--folder",
+                tmp_path / "mine",
+                "--no-browser",
+                "--port",
+                str(port),
+            ],
             stdin=os.openpty()[1],  # at a terminal Jupyter would ask whether Ctrl-C was meant
             stderr=subprocess.PIPE,
             text=True,
@@ -84,10 +110,14 @@ def test_jupyterlab_serves_the_lesson_on_this_machine_until_ctrl_c(lessons, tmp_
             server = address.split("/lab/")[0]
             assert json.loads(_get(f"{server}/api?token={token}"))["version"]
             listed = json.loads(_get(f"{server}/api/contents/?token={token}"))["content"]
-            assert {item["name"] for item in listed} == {"00_setup.ipynb", "part2"}
+            assert {item["name"] for item in listed} == {"part2"}
             page = _get(address)
             settings = json.loads(re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
             assert settings["news"] == {"disabled": True}
+            asked = json.loads(
+                _get(f"{server}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}")
+            )
+            assert asked["schema"]["properties"]["fetchNews"]["default"] == "false"  # "none" asks at every start
             assert settings["extensionManager"]["can_install"] is False
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 0
@@ -97,7 +127,7 @@ def test_jupyterlab_serves_the_lesson_on_this_machine_until_ctrl_c(lessons, tmp_
 
 
 def _address(process: subprocess.Popen[str]) -> str:
-    """What JupyterLab says when it is ready."""
+    """The address that JupyterLab prints when it is ready."""
     assert process.stderr is not None
     deadline, said = time.monotonic() + 60, ""
     while time.monotonic() < deadline and process.poll() is None:

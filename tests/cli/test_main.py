@@ -10,8 +10,23 @@ import typer
 from gemini_workshop import __version__
 from gemini_workshop.cli.main import app
 
-COMMANDS = ["doctor", "lab", "progress", "train", "evaluate", "generate", "chat", "rehearse", "data", "notebooks"]
-A_COMMAND_OF_GROUP = {"data": "get", "evaluate": "perplexity", "notebooks": "build", "rehearse": "one-batch"}
+COMMANDS = [
+    "doctor",
+    "lab",
+    "lesson",
+    "progress",
+    "train",
+    "evaluate",
+    "generate",
+    "chat",
+    "rehearse",
+    "data",
+    "notebooks",
+]
+A_COMMAND_OF_GROUP = {
+    **{"data": "get", "evaluate": "perplexity", "lesson": "diff"},
+    **{"notebooks": "build", "rehearse": "one-batch"},
+}
 
 
 def program(*arguments: str, source: str = "", **options: object) -> subprocess.Popen[str]:
@@ -62,15 +77,21 @@ def test_every_option_is_explained():
     assert unexplained == []
 
 
-def test_version(run):
-    assert run("--version").output == f"gemini-workshop {__version__}\n"
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(run, option):
+    assert run(option).output == f"gemini-workshop {__version__}\n"
+
+
+def test_the_package_is_a_program_too():
+    command = [sys.executable, "-m", "gemini_workshop", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("gemini-workshop ")
 
 
 @pytest.mark.parametrize(
     ("arguments", "nearest"),
     [(["docter"], "'doctor'"), (["lab", "--prot", "9"], "--port"), (["notebooks", "biuld"], "'build'")],
 )
-def test_an_unknown_name_is_answered_with_the_nearest_right_one(run, arguments, nearest):
+def test_an_unknown_name_is_answered_with_the_closest_one(run, arguments, nearest):
     result = run(*arguments)
     assert result.exit_code == 2
     assert nearest in result.output
@@ -84,8 +105,18 @@ def test_a_workshop_error_is_its_message_and_exit_code_two():
     assert "Traceback" not in err
 
 
+def test_a_warning_is_its_message_and_nothing_of_python(tmp_path):
+    (tmp_path / "progress.json").write_text("{")
+    process = program("progress", env=os.environ | {"GEMINI_WORKSHOP_HOME": str(tmp_path)})
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Lesson 06" in out
+    assert err.startswith("Warning: progress.json was damaged")
+    assert err.count("\n") == 1
+
+
 def test_any_other_error_keeps_its_traceback():
-    source = "from gemini_workshop.cli import lab; lab.find_notebook = lambda *_: 1 / 0"
+    source = "from gemini_workshop.lessons import folder; folder.find_copy = lambda *_: 1 / 0"
     process = program("lab", source=source)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -96,9 +127,9 @@ def test_any_other_error_keeps_its_traceback():
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
 def test_ctrl_c_ends_quietly():
     source = (
-        "import time; from gemini_workshop.cli import lab\n"
+        "import time; from gemini_workshop.lessons import folder\n"
         "def wait(*_):\n    print('waiting', flush=True)\n    time.sleep(60)\n"
-        "lab.find_notebook = wait"
+        "folder.find_copy = wait"
     )
     process = program("lab", source=source)
     assert process.stdout is not None
@@ -109,8 +140,8 @@ def test_ctrl_c_ends_quietly():
     assert (process.returncode, out.strip(), err.strip()) == (130, "", "")
 
 
-def test_a_letter_that_the_console_lacks_is_replaced():
-    source = "from gemini_workshop.cli import lab\nlab.find_notebook = lambda *_: sys.exit(print('cafe \\u25cb'))"
+def test_a_character_that_the_console_cannot_show_is_replaced():
+    source = "from gemini_workshop.lessons import folder\nfolder.find_copy = lambda *_: sys.exit(print('cafe \\u25cb'))"
     process = program("lab", source=source, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "cafe ?\n")

@@ -3,14 +3,14 @@ import sys
 import pytest
 
 from gemini_workshop.cli.main import main
-from gemini_workshop.exercises import core
+from gemini_workshop.exercises.core import catalogue
 from tests.authoring.lessons import BODY, notebooks_with
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command; give its exit code, what it printed and what it said on stderr."""
-    monkeypatch.setattr(core, "all_exercises", lambda: {"90.1": None})
+    monkeypatch.setattr(catalogue, "all_exercises", lambda: {"90.1": None})
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["gemini-workshop", "notebooks", *map(str, arguments)])

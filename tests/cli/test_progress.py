@@ -1,6 +1,6 @@
-from gemini_workshop.exercises import progress
-from gemini_workshop.exercises.core import all_exercises
-from gemini_workshop.exercises.progress import Record
+from gemini_workshop.exercises.core import progress
+from gemini_workshop.exercises.core.catalogue import all_exercises
+from gemini_workshop.exercises.core.progress import Record
 
 
 def test_a_beginner_has_everything_ahead(run):

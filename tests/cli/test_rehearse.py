@@ -3,8 +3,8 @@
 import pytest
 
 from gemini_workshop.cli.main import app
-from gemini_workshop.training import finders
-from gemini_workshop.training import run as runs
+from gemini_workshop.data import corpora
+from gemini_workshop.training.rehearsal import finders
 from tests.cli.test_train import settings
 from tests.training import stories
 
@@ -13,7 +13,7 @@ testing = pytest.importorskip("typer.testing")
 
 @pytest.fixture
 def rehearse(monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "load_documents", stories.documents)
+    monkeypatch.setattr(corpora, "stream_documents", lambda *_: iter(stories.documents()))
     monkeypatch.chdir(tmp_path)
 
     def rehearse(name, *arguments, code=0):
@@ -35,10 +35,10 @@ def test_a_learning_rate_is_suggested_with_a_picture(rehearse, tmp_path):
 def test_a_batch_size_is_found_and_what_to_set_for_the_one_that_is_planned(rehearse, monkeypatch, free, words):
     monkeypatch.setattr(finders, "available_bytes", lambda: int(free))
     output = rehearse("batch-size", *settings("batch_size=48"))
-    assert "sequences of 16 tokens fit into memory at a time" in output
+    assert "sequences of 16 tokens fit in memory at once" in output
     assert words in output
 
 
-def test_one_batch_is_learned_by_heart_or_the_exit_code_says_no(rehearse):
-    assert "Learned by heart" in rehearse("one-batch", "--sequences", "1", *settings("learning_rate=0.01"))
-    assert "Not learned by heart" in rehearse("one-batch", "--steps", "2", *settings(), code=1)
+def test_one_batch_is_memorised_or_the_exit_code_is_one(rehearse):
+    assert "Memorised" in rehearse("one-batch", "--sequences", "1", *settings("learning_rate=0.01"))
+    assert "Not memorised" in rehearse("one-batch", "--steps", "2", *settings(), code=1)

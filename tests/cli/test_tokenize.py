@@ -5,12 +5,12 @@ import pytest
 from typer.testing import CliRunner
 
 from gemini_workshop.cli.data import app
+from gemini_workshop.data.batches.reading import split_documents
+from gemini_workshop.data.batches.shards import TokenShards
 from gemini_workshop.data.corpora import load_documents
-from gemini_workshop.data.dataset import split_documents
-from gemini_workshop.data.shards import TokenShards
-from gemini_workshop.data.tokenizer import BPETokenizer
+from gemini_workshop.data.tokenizers import BPETokenizer
 from gemini_workshop.errors import DataError
-from tests.data.sharded import contents
+from tests.data.batches.sharded import contents
 
 
 def tokenize(*arguments) -> str:
@@ -76,7 +76,7 @@ def test_a_published_vocabulary_can_be_given(files, tmp_path):
 
 def test_a_vocabulary_of_another_size_than_the_tokenizer_given_is_an_error(files, tmp_path):
     BPETokenizer.train(["abc"], 257).save(tmp_path / "own.json")
-    with pytest.raises(DataError, match=r"own\.json has vocab_size=257, not 300. Leave --vocab-size away"):
+    with pytest.raises(DataError, match=r"own\.json has vocab_size=257, not 300. Remove --vocab-size"):
         tokenize(*files[1], "--tokenizer", tmp_path / "own.json", "--vocab-size", "300", "--out", tmp_path / "out")
 
 

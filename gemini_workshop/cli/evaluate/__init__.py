@@ -1,4 +1,4 @@
-"""``gemini-workshop evaluate``: what a trained model is worth. Without a subcommand, the loss on a text."""
+"""``gemini-workshop evaluate``: how good a trained model is. Without a subcommand, the loss on a text."""
 
 from typing import Any
 
@@ -6,12 +6,13 @@ import typer
 from typer.core import TyperGroup
 
 from gemini_workshop.cli.evaluate.choice import choice
-from gemini_workshop.cli.evaluate.code import code
 from gemini_workshop.cli.evaluate.compare import compare
 from gemini_workshop.cli.evaluate.needle import needle
 from gemini_workshop.cli.evaluate.perplexity import perplexity
+from gemini_workshop.cli.evaluate.programs import code
 from gemini_workshop.cli.evaluate.results import results
 from gemini_workshop.cli.evaluate.speed import speed
+from gemini_workshop.cli.evaluate.stories import stories
 
 
 class PerplexityFirst(TyperGroup):
@@ -20,7 +21,7 @@ class PerplexityFirst(TyperGroup):
     default_command = "perplexity"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the name of the command where it was left out."""
+        """Insert the default command where none is named."""
         if not args or args[0] not in {*self.commands, "-h", "--help"}:
             args = [self.default_command, *args]
         return super().parse_args(ctx, args)
@@ -28,9 +29,9 @@ class PerplexityFirst(TyperGroup):
 
 app = typer.Typer(
     cls=PerplexityFirst,
-    help="What a trained model is worth.\n\n"
+    help="Evaluate a trained model.\n\n"
     "`evaluate CHECKPOINT` is short for `evaluate perplexity CHECKPOINT`: the loss on a text. Every measurement can be "
-    "kept as a small JSON file (--result) and as a picture (--picture); `results` shows such files side by side.",
+    "saved as a small JSON file (--result) and as a picture (--picture); `results` shows such files side by side.",
 )
 app.command()(perplexity)
 app.command()(needle)
@@ -38,4 +39,5 @@ app.command()(choice)
 app.command()(code)
 app.command()(compare)
 app.command()(speed)
+app.command()(stories)
 app.command()(results)

@@ -1,40 +1,39 @@
 """gemini-workshop evaluate compare: models side by side."""
 
+import itertools
 from typing import Annotated
 
 import typer
 
 from gemini_workshop.cli.evaluate.common import (
-    AsJson,
     Device,
-    Documents,
-    Picture,
-    ResultPath,
+    Measurement,
     Seed,
-    Share,
     Size,
-    deliver,
+    Split,
+    SplitName,
     documents_of,
+    measurement,
 )
 
 
+@measurement()
 def compare(
     checkpoints: Annotated[list[str], typer.Argument(help="Two checkpoints or more.")],
-    corpus: Annotated[str, typer.Option(help="The text that all predict.")] = "stories",
+    corpus: Annotated[str, typer.Option(help="The text that all models predict.")] = "stories",
     size: Size = "all",
-    share: Documents = Share.validation,
-    limit: Annotated[int, typer.Option(min=1, help="The most documents to predict.")] = 50,
-    prompt: Annotated[list[str] | None, typer.Option(help="The beginning of a sample. Can be repeated.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Samples of each prompt.")] = 4,
-    max_new_tokens: Annotated[int, typer.Option(min=2, help="Most tokens of a sample.")] = 100,
+    split: SplitName = Split.validation,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of documents.")] = 50,
+    prompt: Annotated[list[str] | None, typer.Option(help="The beginning of a sample; repeatable.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Samples per prompt.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(min=2, help="Maximum tokens of a sample.")] = 100,
     temperature: Annotated[float, typer.Option(min=0, help="For the samples.")] = 0.8,
     seed: Seed = 0,
-    as_json: AsJson = False,
-    result: ResultPath = None,
-    picture: Picture = None,
     device: Device = "auto",
-) -> None:
-    """Put models side by side on the same texts and prompts: loss, samples, variety and speed.
+) -> Measurement:
+    """Compare models on the same texts and prompts.
+
+    It reports loss, samples, variety and speed.
 
     Bits per byte can be compared between models with different tokenizers; nats per token cannot.
 
@@ -42,19 +41,19 @@ def compare(
     """
     from dataclasses import asdict
 
+    from gemini_workshop.checkpoint import find_checkpoint, load_pretrained
     from gemini_workshop.config import GenerationConfig
     from gemini_workshop.devices import pick_device
     from gemini_workshop.errors import ConfigError
-    from gemini_workshop.evaluation.comparison import comparison_table, profile
+    from gemini_workshop.evaluation.profiles import profile, profiles_table
     from gemini_workshop.evaluation.results import Result, text_facts
     from gemini_workshop.evaluation.scores import name_of
-    from gemini_workshop.training.checkpointing import find_checkpoint, load_pretrained
     from gemini_workshop.visualization.evaluation import comparison_panels
 
     if len(checkpoints) < 2:
-        raise ConfigError(f"{checkpoints[0]} alone cannot be compared. Name two checkpoints or more.")
+        raise ConfigError(f"One checkpoint, {checkpoints[0]}, cannot be compared. Name two or more.")
     fraction = find_checkpoint(checkpoints[0]).config.training.validation_fraction
-    documents = documents_of(corpus, size, share, fraction)[:limit]
+    documents = list(itertools.islice(documents_of(corpus, size, split, fraction), limit))
     prompts = prompt or ["Once upon a time", "The little dog was sad because"]
     generation = GenerationConfig(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     names = [name_of(each) for each in checkpoints]
@@ -64,18 +63,15 @@ def compare(
         profile(name, *load_pretrained(each, pick_device(device)), documents, prompts, generation, samples)
         for name, each in zip(names, checkpoints, strict=True)
     ]
-    deliver(
+    return Measurement(
         Result(
             kind="compare",
             model={"name": " | ".join(each.name for each in profiles)},
-            data=text_facts(f"{corpus} ({share} share)", documents),
+            data=text_facts(f"{corpus} ({split} split)", documents),
             settings={"prompts": prompts, "samples": samples, **generation.to_dict()},
             scores={f"{each.name}: bits per byte": each.bits_per_byte for each in profiles},
             details={each.name: asdict(each) for each in profiles},
         ),
-        comparison_table(profiles),
+        profiles_table(profiles),
         lambda: comparison_panels(profiles),
-        as_json=as_json,
-        path=result,
-        picture=picture,
     )

@@ -1,4 +1,4 @@
-"""gemini-workshop evaluate needle: one sentence hidden in a book."""
+"""gemini-workshop evaluate needle: one sentence hidden in a long text."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gemini_workshop.cli.evaluate.common import AsJson, Checkpoint, Device, Picture, ResultPath, Seed, Size, deliver
+from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, Seed, Size, measurement, read_numbers
 
 if TYPE_CHECKING:
     from gemini_workshop.evaluation.needle import NeedleResult
@@ -20,25 +20,24 @@ class Retriever(StrEnum):
     blind = "blind"
 
 
+@measurement()
 def needle(
     checkpoint: Checkpoint = "stories-small",
     book: Annotated[str, typer.Option(help="The haystack: a text corpus, or a text file.")] = "stories",
     size: Size = "all",
-    lengths: Annotated[str, typer.Option(help="Tokens of the texts, with commas. Default: parts of the context.")] = "",
-    depths: Annotated[int, typer.Option(min=2, help="How many depths, from the beginning to the end.")] = 5,
-    trials: Annotated[int, typer.Option(min=1, help="Texts for each length and depth.")] = 10,
+    lengths: Annotated[str, typer.Option(help="Tokens per text, with commas. Default: quarters of the context.")] = "",
+    depths: Annotated[int, typer.Option(min=2, help="Number of depths, from the beginning to the end.")] = 5,
+    trials: Annotated[int, typer.Option(min=1, help="Texts per length and depth.")] = 10,
     retriever: Annotated[
-        Retriever, typer.Option(help="model; or oracle, which reads, or blind, which guesses: what the test can show.")
+        Retriever, typer.Option(help="model; or, to check the test itself, oracle (reads the text) or blind (guesses).")
     ] = Retriever.model,
     seed: Seed = 0,
-    as_json: AsJson = False,
-    result: ResultPath = None,
-    picture: Picture = None,
     device: Device = "auto",
-) -> None:
-    """Hide one sentence in a book, at several depths of texts of several lengths; does the model find its last word?
+) -> Measurement:
+    """Test whether a model finds a sentence in a long text.
 
-    It chooses among ten words, so guessing finds one in ten.
+    The sentence is hidden at several depths of texts of several lengths. The model chooses its last word among ten, so
+    guessing finds one in ten.
 
     Examples:
 
@@ -46,12 +45,12 @@ def needle(
 
         gemini-workshop evaluate needle --book moby-dick --lengths 64,128
     """
+    from gemini_workshop.checkpoint import load_pretrained
     from gemini_workshop.data.corpora import load_documents
     from gemini_workshop.devices import pick_device
-    from gemini_workshop.evaluation.needle import Haystack, blind, likeliest, needle_grid, oracle
+    from gemini_workshop.evaluation.needle import Haystack, blind, most_likely, needle_grid, oracle
     from gemini_workshop.evaluation.results import Result, model_facts, text_facts
     from gemini_workshop.evaluation.scores import name_of
-    from gemini_workshop.training.checkpointing import load_pretrained
     from gemini_workshop.visualization.evaluation import needle_heat_map
 
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
@@ -59,10 +58,10 @@ def needle(
     columns = read_numbers(lengths) if lengths else [window * part // 4 for part in (1, 2, 3, 4)]
     rows = [row / (depths - 1) for row in range(depths)]
     documents = [Path(book).read_text("utf-8")] if Path(book).is_file() else load_documents(book, size)
-    searchers = {"model": likeliest(model, tokenizer), "oracle": oracle, "blind": blind(seed)}
+    searchers = {"model": most_likely(model, tokenizer), "oracle": oracle, "blind": blind(seed)}
     grid = needle_grid(searchers[retriever], Haystack("\n".join(documents), tokenizer), columns, rows, trials, seed)
     name = name_of(checkpoint) if retriever is Retriever.model else str(retriever)
-    deliver(
+    return Measurement(
         Result(
             kind="needle",
             model=model_facts(name, model),
@@ -73,33 +72,15 @@ def needle(
         ),
         grid_table(name, grid),
         lambda: needle_heat_map(grid, f"{name}: needles in {book}"),
-        as_json=as_json,
-        path=result,
-        picture=picture,
     )
 
 
 def grid_table(name: str, grid: "NeedleResult") -> str:
     """The grid as plain text."""
-    lines = [f"{name}: share of {grid.trials} needles found, chance {grid.chance:.0%}", ""]
-    lines.append("depth / tokens" + "".join(f"{length:>8,}" for length in grid.lengths))
-    for depth, shares in zip(grid.depths, grid.found, strict=True):
-        lines.append(f"{depth:>14.0%}" + "".join(f"{share:>8.0%}" for share in shares))
-    return "\n".join([*lines, "", f"{grid.mean:.0%} found in all"])
+    from gemini_workshop.tables import table
 
-
-def read_numbers(text: str) -> list[int]:
-    """Numbers with commas between them.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    from gemini_workshop.errors import ConfigError
-
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise ConfigError(f"{text!r} are no positive whole numbers. Write them with commas: 1,10,100.")
-    return numbers
+    rows = [["depth / tokens", *(f"{length:,}" for length in grid.lengths)]]
+    for depth, fractions in zip(grid.depths, grid.found, strict=True):
+        rows.append([f"{depth:.0%}", *(f"{fraction:.0%}" for fraction in fractions)])
+    title = f"{name}: needles found, of {grid.trials} per cell; chance {grid.chance:.0%}\n"
+    return f"{table(rows, title)}\n\n{grid.mean:.0%} found in all"

@@ -1,46 +1,43 @@
 """gemini-workshop evaluate perplexity: how well a trained model predicts a text."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gemini_workshop.cli.evaluate.common import (
-    AsJson,
     Checkpoint,
     Device,
-    Documents,
-    Picture,
-    ResultPath,
-    Share,
+    Measurement,
     Size,
-    deliver,
+    Split,
+    SplitName,
     documents_of,
+    measurement,
 )
 
 if TYPE_CHECKING:
-    from gemini_workshop.data.shards import TokenShards
-    from gemini_workshop.data.tokenizer import Tokenizer
+    from gemini_workshop.data.batches.shards import TokenShards
+    from gemini_workshop.data.tokenizers import Tokenizer
 
 
+@measurement()
 def perplexity(
     checkpoint: Checkpoint = "stories-small",
-    corpus: Annotated[str, typer.Option(help="The text to predict: a corpus, or a folder of shards.")] = "stories",
+    corpus: Annotated[str, typer.Option(help="What to predict: a corpus, a file, or a folder of shards.")] = "stories",
     size: Size = "all",
-    share: Documents = Share.validation,
+    split: SplitName = Split.validation,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Tokens between two windows. Default: half of the context.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows computed at a time.")] = 16,
-    as_json: AsJson = False,
-    result: ResultPath = None,
-    picture: Picture = None,
     device: Device = "auto",
-) -> None:
-    """Measure loss, perplexity and bits per byte, beside the floors of this very text.
+) -> Measurement:
+    """Measure loss, perplexity and bits per byte.
 
-    Documents are parted by a hash of their text, so the validation share is the one that the training left out.
+    They are shown beside the floors of the same text. Documents are split by a hash of their text, so the validation
+    split is the one that training left out.
 
     Examples:
 
@@ -48,25 +45,17 @@ def perplexity(
 
         gemini-workshop evaluate runs/tiny-stories --stride 16 --result loss.json --picture loss.png
     """
-    from tempfile import TemporaryDirectory
-
-    from gemini_workshop.data.shards import INDEX_FILE, TokenShards
+    from gemini_workshop.checkpoint import find_checkpoint, load_pretrained
     from gemini_workshop.devices import pick_device
-    from gemini_workshop.evaluation.results import Result, model_facts, text_facts
+    from gemini_workshop.evaluation.results import Result, model_facts
     from gemini_workshop.evaluation.scores import evaluate_on_shards, name_of, table
-    from gemini_workshop.training.checkpointing import find_checkpoint, load_pretrained
     from gemini_workshop.visualization.evaluation import score_bars
 
     config = find_checkpoint(checkpoint).config
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
-    with TemporaryDirectory() as folder:
-        if (Path(corpus) / INDEX_FILE).exists():
-            shards, text = TokenShards(corpus, tokenizer), corpus
-            facts = text_facts(text, [header.text_sha256 for header in shards.headers])
-        else:
-            documents = documents_of(corpus, size, share, config.training.validation_fraction)
-            shards, text = write(documents, tokenizer, Path(folder)), f"{corpus} ({share} share)"
-            facts = text_facts(text, documents)
+    fraction = config.training.validation_fraction
+    with _opened(corpus, size, split, fraction, tokenizer) as (shards, text):
+        facts = {"name": text, "sha256": shards.text_sha256}
         measured = evaluate_on_shards(
             model,
             shards,
@@ -78,7 +67,7 @@ def perplexity(
         )
         del shards  # Windows removes no file that is mapped
     strided = measured.scores[-1]
-    deliver(
+    return Measurement(
         Result(
             kind="perplexity",
             model=model_facts(measured.checkpoint, model),
@@ -93,14 +82,23 @@ def perplexity(
         ),
         table(measured),
         lambda: score_bars(measured),
-        as_json=as_json,
-        path=result,
-        picture=picture,
     )
 
 
-def write(documents: Iterable[str], tokenizer: "Tokenizer", folder: Path) -> "TokenShards":
-    """The documents as shards of their own."""
-    from gemini_workshop.data.sharding import write_shards
+@contextmanager
+def _opened(
+    corpus: str, size: str, split: Split, validation_fraction: float, tokenizer: "Tokenizer"
+) -> "Iterator[tuple[TokenShards, str]]":
+    """The text as shards, and what to call it; shards that are not there yet are written to a temporary folder."""
+    from tempfile import TemporaryDirectory
 
-    return write_shards(documents, tokenizer, folder)
+    from gemini_workshop.data.batches.sharding import write_shards
+    from gemini_workshop.data.batches.text import is_folder, open_split
+
+    with TemporaryDirectory() as folder:
+        if is_folder(corpus):
+            shards = open_split(corpus, split.value, tokenizer)
+            yield shards, str(shards)
+        else:
+            documents = documents_of(corpus, size, split, validation_fraction)
+            yield write_shards(documents, tokenizer, folder), f"{corpus} ({split} split)"

@@ -7,9 +7,11 @@ import typer
 
 
 def results(
-    files: Annotated[list[Path], typer.Argument(help="Files that --result wrote.")],
+    files: Annotated[list[Path], typer.Argument(help="Files written by --result.")],
 ) -> None:
-    """Show measurements side by side, and say which cannot be compared, and why.
+    """Show saved measurements side by side.
+
+    A last line names those that cannot be compared with the first, and why.
 
     Example: gemini-workshop evaluate results before.json after.json
     """

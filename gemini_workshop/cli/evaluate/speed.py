@@ -4,25 +4,24 @@ from typing import Annotated
 
 import typer
 
-from gemini_workshop.cli.evaluate.common import AsJson, Checkpoint, Device, ResultPath, deliver
+from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, measurement
 
 
+@measurement(has_picture=False)
 def speed(
     checkpoint: Checkpoint = "stories-small",
-    prompt_tokens: Annotated[int, typer.Option(min=1, help="Tokens to read.")] = 128,
-    new_tokens: Annotated[int, typer.Option(min=2, help="Tokens to write.")] = 64,
-    rounds: Annotated[int, typer.Option(min=1, help="How often; the median counts.")] = 3,
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Tokens of the prompt.")] = 128,
+    new_tokens: Annotated[int, typer.Option(min=2, help="Tokens to generate.")] = 64,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the median is reported.")] = 3,
     tdp_watts: Annotated[
-        float | None, typer.Option(min=0, help="The processor's stated power, to estimate energy from.")
+        float | None, typer.Option(min=0, help="The processor's stated power, for an estimate of the energy.")
     ] = None,
-    as_json: AsJson = False,
-    result: ResultPath = None,
     device: Device = "auto",
-) -> None:
-    """How fast does a model read and write, and what does a token cost in energy?
+) -> Measurement:
+    """Measure tokens per second and energy per token.
 
-    Energy is measured where the processor's counters (RAPL) can be read, else estimated from --tdp-watts, and the
-    report says which.
+    Energy is measured where the processor's counters (RAPL) can be read and otherwise estimated from --tdp-watts; the
+    report shows which.
 
     Example: gemini-workshop evaluate speed stories-small --tdp-watts 28
     """
@@ -30,11 +29,11 @@ def speed(
 
     import torch
 
+    from gemini_workshop.checkpoint import load_pretrained
     from gemini_workshop.devices import pick_device
     from gemini_workshop.evaluation.results import Result, model_facts
     from gemini_workshop.evaluation.scores import name_of
     from gemini_workshop.evaluation.throughput import measure_throughput
-    from gemini_workshop.training.checkpointing import load_pretrained
 
     model, _ = load_pretrained(checkpoint, pick_device(device))
     draw = torch.Generator().manual_seed(0)
@@ -47,11 +46,11 @@ def speed(
         f"first token after    {found.first_token_seconds:>12.4f} s",
         f"reading              {found.read_tokens_per_second:>12,.0f} tokens/s",
         f"writing              {found.written_tokens_per_second:>12,.0f} tokens/s",
-        f"energy               {cost:>15} a token written",
+        f"energy               {cost:>15} per token written",
         f"                     {found.energy_source}",
     ]
     numbers = {key: value for key, value in asdict(found).items() if isinstance(value, float)}
-    deliver(
+    return Measurement(
         Result(
             kind="speed",
             model=model_facts(name, model),
@@ -61,6 +60,4 @@ def speed(
             details={"energy_source": found.energy_source, "tdp_watts": tdp_watts},
         ),
         "\n".join(lines),
-        as_json=as_json,
-        path=result,
     )

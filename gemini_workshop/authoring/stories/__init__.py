@@ -1,0 +1,1 @@
+"""The generator of the sample stories. Read generator, then teller, then the files in grammar/."""

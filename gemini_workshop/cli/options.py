@@ -1,0 +1,78 @@
+"""Options that several commands share, and help in which options stand in groups.
+
+The options that shape generated text are the fields of :class:`~gemini_workshop.config.GenerationConfig`: their names,
+types, defaults and sentences are written there and nowhere else.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from gemini_workshop.config import GenerationConfig
+from gemini_workshop.errors import WorkshopError
+
+Checkpoint = Annotated[str, typer.Option(help="A bundled checkpoint, or the folder of a run: runs/NAME.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+class GroupedHelp(TyperCommand):
+    """A command whose help shows its options in groups, each under the title given as ``rich_help_panel``."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then each group of options, in the order in which they first appear."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                groups.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def with_generation_options(*names: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command options for fields of GenerationConfig; it gets the configuration as its argument ``config``.
+
+    Args:
+        names: of the fields; all of them, if left out.
+        defaults: of this command, where they differ from those of the fields.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        fields = [field for field in dataclasses.fields(GenerationConfig) if not names or field.name in names]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            settings = {field.name: given.pop(field.name) for field in fields}
+            command(config=GenerationConfig(**settings), **given)
+
+        own = inspect.signature(command, eval_str=True).parameters
+        options = [_option_of(field, defaults.get(field.name, field.default)) for field in fields]
+        parameters = [new for name in own for new in (options if name == "config" else [own[name]])]
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+        )
+        return run
+
+    return decorate
+
+
+def _option_of(field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:
+    kind = Annotated[field.type, typer.Option(help=field.metadata["help"], rich_help_panel="Sampling")]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def refuse_together(given: dict[str, bool]) -> None:
+    """Options of which only one can be given.
+
+    Raises:
+        WorkshopError: there are several.
+    """
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise WorkshopError(f"{' and '.join(names)} cannot be combined. Choose one.")
