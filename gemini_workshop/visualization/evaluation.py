@@ -1,4 +1,4 @@
-"""Figures of what a model is worth: losses, needles, choices, programs, and models side by side."""
+"""Figures of how good a model is: losses, needles, choices, programs, and models side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gemini_workshop.evaluation.choice import ChoiceResult
-from gemini_workshop.evaluation.comparison import Profile
 from gemini_workshop.evaluation.needle import NeedleResult
+from gemini_workshop.evaluation.profiles import Profile
 from gemini_workshop.evaluation.scores import Evaluation
-from gemini_workshop.visualization.theme import BLUE, COLOURS, GREEN, GREY, ORANGE, label_line
+from gemini_workshop.visualization.theme import BLUE, COLORS, GREEN, GREY, ORANGE, label_line
 
 PERCENT = ("0%", "25%", "50%", "75%", "100%")
 
@@ -20,8 +20,8 @@ def score_bars(evaluation: Evaluation) -> Figure:
     """The losses of a model and of the simple models beside it, in bits per byte."""
     figure, axes = plt.subplots(figsize=(7.5, 0.45 * len(evaluation.scores) + 1.4))
     names = [score.name for score in evaluation.scores]
-    colours = [BLUE if name.startswith("model") else GREY for name in names]
-    _bars(axes, names, [score.bits_per_byte for score in evaluation.scores], colours, "{:.3f}")
+    colors = [BLUE if name.startswith("model") else GREY for name in names]
+    _bars(axes, names, [score.bits_per_byte for score in evaluation.scores], colors, "{:.3f}")
     axes.set(xlabel="bits per byte (lower is better)", title=f"{evaluation.checkpoint} on {evaluation.text}")
     return figure
 
@@ -32,9 +32,9 @@ def needle_heat_map(result: NeedleResult, title: str = "") -> Figure:
     figure, axes = plt.subplots(figsize=(0.75 * columns + 3.2, 0.5 * rows + 1.9))
     image = axes.imshow(np.array(result.found), vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(rows, columns):
-        share = result.found[row][column]
-        colour = "black" if share > 0.6 else "white"
-        axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=colour, size=9)
+        fraction = result.found[row][column]
+        color = "black" if fraction > 0.6 else "white"
+        axes.text(column, row, f"{fraction:.0%}", ha="center", va="center", color=color, size=9)
     axes.set_xticks(range(columns), [f"{length:,}" for length in result.lengths])
     axes.set_yticks(range(rows), [f"{depth:.0%}" for depth in result.depths])
     axes.set(xlabel="length of the text (tokens)", ylabel="depth of the needle")
@@ -46,15 +46,15 @@ def needle_heat_map(result: NeedleResult, title: str = "") -> Figure:
 
 
 def choice_bars(results: Mapping[str, ChoiceResult]) -> Figure:
-    """The share of questions answered rightly by each normalization, for each model, with the level of chance."""
+    """The fraction of questions answered correctly with each normalization, for each model, and the level of chance."""
     (first, *_) = results.values()
     names = list(first.accuracy)
     figure, axes = plt.subplots(figsize=(7.5, 3.6))
     width = 0.8 / len(results)
-    for i, ((model, result), colour) in enumerate(zip(results.items(), COLOURS, strict=False)):
+    for i, ((model, result), color) in enumerate(zip(results.items(), COLORS, strict=False)):
         places = [x + (i - (len(results) - 1) / 2) * width for x in range(len(names))]
         heights = [result.accuracy[name] for name in names]
-        axes.bar(places, heights, width * 0.92, color=colour, label=model)
+        axes.bar(places, heights, width * 0.92, color=color, label=model)
         for x, height in zip(places, heights, strict=True):
             axes.annotate(f"{height:.0%}", (x, height), xytext=(0, 3), textcoords="offset points", ha="center", size=9)
     end = len(names) - 0.5
@@ -72,11 +72,11 @@ def choice_bars(results: Mapping[str, ChoiceResult]) -> Figure:
 def pass_at_k_curves(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     """pass@k against k, one line for each model."""
     figure, axes = plt.subplots(figsize=(7, 3.8))
-    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+    for (name, curve), color in zip(curves.items(), COLORS, strict=False):
         ks = sorted(curve)
-        shares = [curve[k] for k in ks]
-        axes.plot(ks, shares, marker="o", color=colour)
-        label_line(axes, float(ks[-1]), shares[-1], name, colour)
+        fractions = [curve[k] for k in ks]
+        axes.plot(ks, fractions, marker="o", color=color)
+        label_line(axes, float(ks[-1]), fractions[-1], name, color)
     most = max(k for curve in curves.values() for k in curve)
     ticks = sorted({k for curve in curves.values() for k in curve})
     axes.set_xscale("log")
@@ -103,9 +103,9 @@ def comparison_panels(profiles: Sequence[Profile]) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: str | Sequence[str], form: str) -> None:
+def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colors: str | Sequence[str], form: str) -> None:
     """Horizontal bars from the top down, each with its number behind it."""
-    axes.barh(range(len(names)), values, color=colours, height=0.6)
+    axes.barh(range(len(names)), values, color=colors, height=0.6)
     for i, value in enumerate(values):
         axes.annotate(form.format(value), (value, i), xytext=(5, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(names)), names)

@@ -1,4 +1,4 @@
-"""Figures of pictures, sounds and films."""
+"""Figures of images, audio and video."""
 
 import textwrap
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gemini_workshop.visualization.theme import GREY
 def image_grid(
     images: Float[Tensor, "I channels height width"], captions: Sequence[str], columns: int = 8, title: str = ""
 ) -> Figure:
-    """Pictures with their captions below them."""
+    """Images with their captions below them."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(1.25 * columns, 1.5 * rows), squeeze=False)
@@ -32,7 +32,7 @@ def image_grid(
 
 
 def mel_spectrogram(log_mel: Float[Tensor, "frames bands"], hop_seconds: float, title: str = "") -> Figure:
-    """A sound as an audio encoder sees it: time to the right, mel bands upwards, loudness as colour."""
+    """Audio as an encoder sees it: time to the right, mel bands upwards, loudness as color."""
     figure, axes = plt.subplots(figsize=(7.5, 3.2))
     end = len(log_mel) * hop_seconds
     image = axes.imshow(
@@ -45,10 +45,10 @@ def mel_spectrogram(log_mel: Float[Tensor, "frames bands"], hop_seconds: float, 
     return figure
 
 
-def film_strip(
+def video_strip(
     frames: Float[Tensor, "frames channels height width"], frames_per_second: float, title: str = ""
 ) -> Figure:
-    """The frames of a film side by side, each with its moment."""
+    """The frames of a video side by side, each with its time."""
     figure, strip = plt.subplots(1, len(frames), figsize=(1.15 * len(frames), 1.75), squeeze=False)
     for t, (axes, frame) in enumerate(zip(strip.flat, frames, strict=True)):
         _show(axes, frame)

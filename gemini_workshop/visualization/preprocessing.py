@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gemini_workshop.data.preprocessing.report import Report
-from gemini_workshop.visualization.theme import BLUE, GREY, ORANGE
+from gemini_workshop.visualization.theme import BLUE, GREY, ORANGE, ink
 
 
 def preprocessing_report(report: Report) -> Figure:
@@ -22,15 +22,15 @@ def preprocessing_report(report: Report) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, counts: Mapping[str, int], num_read: int, colour: str, num_rows: int) -> None:
-    """One bar a name, with its count and share written behind it; as high as with ``num_rows`` of them."""
+def _bars(axes: Axes, counts: Mapping[str, int], num_read: int, color: str, num_rows: int) -> None:
+    """One bar per name, followed by its count and percentage; as high as ``num_rows`` bars."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    axes.barh([name for name, _ in ordered], [count for _, count in ordered], color=colour, height=0.6)
+    axes.barh([name for name, _ in ordered], [count for _, count in ordered], color=color, height=0.6)
     for i, (_, count) in enumerate(ordered):
-        share = f"{count / num_read:.1%}" if count >= num_read / 1000 else "< 0.1%"
-        axes.annotate(f"{count:,} ({share})", (count, i), xytext=(5, 0), textcoords="offset points", va="center")
+        percentage = f"{count / num_read:.1%}" if count >= num_read / 1000 else "< 0.1%"
+        axes.annotate(f"{count:,} ({percentage})", (count, i), xytext=(5, 0), textcoords="offset points", va="center")
     if not ordered:
-        axes.text(0.5, 0.5, "none", color=GREY, ha="center", va="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "none", color=ink(GREY), ha="center", va="center", transform=axes.transAxes)
         axes.set(xticks=[], yticks=[])
     axes.set_xlim(0, max(counts.values(), default=1) * 1.45)
     axes.set_ylim(num_rows - 0.5, -0.5)

@@ -1,17 +1,8 @@
 """Figures about the residual stream show the numbers that they are given."""
 
-import matplotlib.pyplot as plt
-import pytest
+from itertools import pairwise
 
 from gemini_workshop.visualization import blocks as figures
-from gemini_workshop.visualization.theme import use_theme
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    use_theme()
-    yield
-    plt.close("all")
 
 
 def test_a_stream_is_drawn_as_far_as_it_is_a_number():
@@ -41,8 +32,26 @@ def test_the_lens_begins_at_the_bottom_and_shows_spaces():
     assert bottom < top
 
 
-def test_the_shares_of_the_parameters_add_up():
+def test_the_percentages_of_the_parameters_add_up():
     parts = {"small": {"embedding": 75, "blocks": 25}, "large": {"embedding": 10, "blocks": 90}}
     axes = figures.where_the_parameters_are(parts, "").axes[0]
     assert [bar.get_width() for bar in axes.patches] == [75, 10, 25, 90]
     assert {text.get_text() for text in axes.texts} == {"75 %", "25 %", "10 %", "90 %"}
+
+
+SEEDS = {"pre": [[8.0, 4.0, 1.0], [8.0, 5.0, 2.0]], "post": [[8.0, 5.0, 4.3], [8.0, 4.5, 4.2]]}
+
+
+def test_seeds_are_thin_lines_around_their_mean():
+    axes = figures.losses_of_seeds(SEEDS, "Title", (4.0, "counts only")).axes[0]
+    by_width = {width: [line for line in axes.lines if line.get_linewidth() == width] for width in (0.8, 2.2)}
+    assert [len(lines) for lines in by_width.values()] == [4, 2]
+    assert list(by_width[2.2][0].get_ydata()) == [8.0, 4.5, 1.5]
+    assert [text.get_text() for text in axes.texts] == ["pre", "post", "counts only"]
+
+
+def test_names_of_lines_that_end_together_do_not_overlap():
+    together = {"post": [[0.0, 0.9]], "post, leveled": [[0.0, 0.9]], "pre": [[0.0, 0.5]]}
+    axes = figures.similarity_by_block(together, "Title").axes[0]
+    heights = sorted(text.xy[1] for text in axes.texts)
+    assert min(b - a for a, b in pairwise(heights)) > 0.06

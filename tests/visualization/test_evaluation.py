@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from gemini_workshop.evaluation.choice import ChoiceResult
-from gemini_workshop.evaluation.comparison import Profile
 from gemini_workshop.evaluation.needle import NeedleResult
+from gemini_workshop.evaluation.profiles import Profile
 from gemini_workshop.evaluation.scores import Evaluation, Score
 from gemini_workshop.visualization.evaluation import (
     choice_bars,

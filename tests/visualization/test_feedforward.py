@@ -1,18 +1,9 @@
 """Figures about feed-forward layers show the numbers that they are given."""
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from gemini_workshop.visualization import feedforward as figures
-from gemini_workshop.visualization.theme import use_theme
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    use_theme()
-    yield
-    plt.close("all")
 
 
 def test_corner_maps_draw_each_plane_with_what_was_asked():

@@ -5,28 +5,21 @@ import pytest
 import torch
 
 from gemini_workshop.visualization import heads as figures
-from gemini_workshop.visualization.theme import COLOURS, use_theme
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    use_theme()
-    yield
-    plt.close("all")
+from gemini_workshop.visualization.theme import COLORS
 
 
 def texts_of(axes):
     return [text.get_text() for text in axes.texts]
 
 
-def test_cutting_shows_every_number_in_the_colour_of_its_token():
+def test_cutting_shows_every_number_in_the_color_of_its_token():
     x = torch.tensor([[0.0, 1, 2, 3], [10, 11, 12, 13]])
-    figure = figures.cut_into_heads(x, {"right": x.view(2, 2, 2).transpose(0, 1), "wrong": x.view(2, 2, 2)})
+    figure = figures.split_into_heads(x, {"right": x.view(2, 2, 2).transpose(0, 1), "wrong": x.view(2, 2, 2)})
     before, head_0, _, _, wrong_0, _ = figure.axes
     assert texts_of(before) == ["0", "1", "2", "3", "10", "11", "12", "13"]
     assert texts_of(head_0) == ["0", "1", "10", "11"]
     assert texts_of(wrong_0) == ["0", "1", "2", "3"]
-    second_token = plt.matplotlib.colors.to_rgb(COLOURS[1])
+    second_token = plt.matplotlib.colors.to_rgb(COLORS[1])
     assert [patch.get_facecolor()[:3] == second_token for patch in head_0.patches] == [False, False, True, True]
 
 
@@ -47,8 +40,8 @@ def test_two_look_ups_draws_a_curve_and_two_answers_for_every_seed():
     assert better_first == [[0.9, 1.0], [0.1, 0.2], [1.0, 1.0], [0.9, 0.9]]
 
 
-def test_shares_by_head_marks_what_was_asked_for():
-    axes = figures.shares_by_head(torch.tensor([[0.9, 0.04, 0.06]]), ["Tom red", "Mia blue", "Ben red"], [2]).axes[0]
+def test_weights_by_head_marks_what_was_asked_for():
+    axes = figures.weights_by_head(torch.tensor([[0.9, 0.04, 0.06]]), ["Tom red", "Mia blue", "Ben red"], [2]).axes[0]
     assert texts_of(axes) == ["0.90", "0.06"]
     assert [label.get_weight() for label in axes.get_xticklabels()] == ["normal", "normal", "bold"]
 
@@ -66,3 +59,11 @@ def test_numbers_of_heads_and_of_what_is_left_are_drawn_as_given():
     assert [list(line.get_xdata()), list(line.get_ydata())] == [[1.0, 8.0], [0.2, 1.0]]
     dots = figures.served_by(torch.tensor([0.25, 0.5]), torch.tensor([1.0, 0.75])).axes[0].collections[0]
     assert dots.get_offsets().tolist() == [[0.25, 1.0], [0.5, 0.75]]
+
+
+def test_the_shapes_of_a_layer_are_written_along_its_arrows():
+    written = [text.get_text().strip() for text in figures.layer_shapes("Shapes").axes[0].texts]
+    assert written.count("B T D") == 2
+    assert written.count("B S D") == 2
+    assert written.count("B H S C") == 2
+    assert written.count("split") == 3

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from gemini_workshop.visualization.media import film_strip, image_grid, mel_spectrogram
+from gemini_workshop.visualization.media import image_grid, mel_spectrogram, video_strip
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,9 @@ def test_a_spectrogram_has_time_to_the_right_and_high_bands_above():
     assert bar.get_ylabel() == "ln of the magnitude"
 
 
-def test_a_film_strip_tells_the_moment_of_each_frame():
+def test_a_video_strip_shows_the_time_of_each_frame():
     frames = torch.rand(4, 1, 5, 6, generator=torch.Generator().manual_seed(0))
-    figure = film_strip(frames, 4.0, "a 3 moves up")
+    figure = video_strip(frames, 4.0, "a 3 moves up")
     assert [axes.get_xlabel() for axes in figure.axes] == ["0.00 s", "0.25 s", "0.50 s", "0.75 s"]
     for axes, frame in zip(figure.axes, frames, strict=True):
         np.testing.assert_array_equal(shown(axes), frame[0])

@@ -1,20 +1,11 @@
 """Figures about positions show the numbers that they are given."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from gemini_workshop.models.embeddings import rotary_frequencies, sinusoidal_positions
 from gemini_workshop.visualization import positions as figures
-from gemini_workshop.visualization.theme import use_theme
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    use_theme()
-    yield
-    plt.close("all")
 
 
 def test_waves_are_drawn_with_their_likeness_to_the_middle_one():
@@ -28,7 +19,7 @@ def test_waves_are_drawn_with_their_likeness_to_the_middle_one():
 
 def test_the_score_of_a_turned_pair_depends_on_the_difference_of_the_angles():
     def title(query_angle, key_angle):
-        return figures.turning_pair(query_angle, key_angle, (1.0, 0.0), (1.0, 0.0)).axes[0].get_title(loc="left")
+        return figures.rotated_pair(query_angle, key_angle, (1.0, 0.0), (1.0, 0.0)).axes[0].get_title(loc="left")
 
     assert title(0.0, 0.0) == "The score of this pair is 1.00"
     assert title(2.0, 1.0) == title(7.0, 6.0) == f"The score of this pair is {np.cos(1):.2f}"
@@ -42,8 +33,11 @@ def test_every_pair_has_a_clock_that_says_its_turns():
 def test_scores_are_drawn_for_each_way():
     scores = {"a": torch.rand(4, 5), "b": -torch.rand(4, 5)}
     figure = figures.scores_by_position(scores)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b"]
-    drawn = [axes.images[0].get_array() for axes in figure.axes]
+    *maps, bar = figure.axes
+    assert [axes.get_title(loc="left") for axes in maps] == ["a", "b"]
+    assert bar.get_ylabel() == "score"
+    drawn = [axes.images[0].get_array() for axes in maps]
+    assert len({axes.images[0].get_clim() for axes in maps}) == 1
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(drawn, scores.values(), strict=True))
 
 
@@ -53,9 +47,12 @@ def test_moved_rows_are_marked_where_training_ended():
 
 
 def test_recall_has_a_line_for_each_kind_and_labels_that_do_not_touch():
-    right = {"a": [0.9, 0.5], "b": [0.8, 0.5], "c": [0.7, 0.49]}
+    right = {"a": [[0.9, 0.5], [0.7, 0.5]], "b": [[0.8, 0.5]], "c": [[0.7, 0.49]]}
+    right = {name: np.array(seeds) for name, seeds in right.items()}
     axes = figures.recall_by_length([64, 128], right, trained_tokens=64, title="").axes[0]
-    assert [list(line.get_ydata()) for line in axes.lines[:3]] == list(right.values())
+    means = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_ydata().tolist() for line in means] == [seeds.mean(0).tolist() for seeds in right.values()]
+    assert len([line for line in axes.lines if line.get_linewidth() == 0.8]) == 4
     heights = sorted(text.xy[1] for text in axes.texts if text.get_text() in right)
     assert min(np.diff(heights)) > 0.05
 

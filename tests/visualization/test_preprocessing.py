@@ -1,16 +1,5 @@
-import matplotlib.pyplot as plt
-import pytest
-
 from gemini_workshop.data.preprocessing.report import Report
 from gemini_workshop.visualization.preprocessing import preprocessing_report
-from gemini_workshop.visualization.theme import use_theme
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    use_theme()
-    yield
-    plt.close("all")
 
 
 def texts(axes) -> list[str]:

@@ -1,19 +1,10 @@
 """Figures about recurrence show the numbers that they are given."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from gemini_workshop.visualization import recurrence as figures
-from gemini_workshop.visualization.theme import use_theme
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    use_theme()
-    yield
-    plt.close("all")
 
 
 def values(line):
@@ -37,8 +28,9 @@ def test_a_pulse_is_drawn_for_each_unit():
 
 def test_gradients_stand_on_a_logarithmic_axis_with_their_bounds_dotted():
     curves, bounds = {"RNN": torch.rand(6), "other": torch.rand(6)}, {"RNN": torch.ones(6)}
-    axes = figures.gradients(curves, bounds, "Title").axes[0]
+    axes = figures.gradients(curves, bounds, "Title", "the bound").axes[0]
     assert axes.get_yscale() == "log"
+    assert "dotted: the bound" in [text.get_text() for text in axes.texts]
     assert [line.get_linestyle() for line in axes.lines] == ["-", ":", "-"]
     assert axes.lines[0].get_color() == axes.lines[1].get_color() != axes.lines[2].get_color()
     assert torch.equal(values(axes.lines[1]), bounds["RNN"])
@@ -52,7 +44,7 @@ def test_the_axis_ends_with_the_data_and_leaves_room_for_names():
         assert axes.get_xlim()[1] > 35
 
 
-def test_several_kinds_of_lstm_have_colours_of_their_own_beside_the_rnn():
+def test_several_kinds_of_lstm_have_colors_of_their_own_beside_the_rnn():
     names = ["RNN", "LSTM, bias 0", "LSTM, bias 1", "LSTM, bias 3"]
     axes = figures.gradients({name: torch.rand(3) for name in names}, {}, "").axes[0]
     assert len({line.get_color() for line in axes.lines}) == 4
@@ -82,9 +74,12 @@ def test_what_grows_with_the_length_is_drawn_for_each_kind(draw):
     axes = draw([8, 16, 32], by_kind).axes[0]
     assert [list(line.get_ydata()) for line in axes.lines] == list(by_kind.values())
     assert axes.get_ylabel()
+    if draw is figures.seconds:
+        assert axes.get_title(loc="left") == "At 32 tokens, the RNN takes longest on this machine"
 
 
 def test_a_real_gradient_is_shown_relative_to_distance_one():
-    axes = figures.real_gradient(torch.tensor([9.0, 4.0, 2.0, 1.0]), 0.5).axes[0]
+    curves = {"trained": torch.tensor([9.0, 4.0, 2.0, 1.0]), "fresh": torch.tensor([1.0, 8.0, 8.0, 16.0])}
+    axes = figures.real_gradient(curves, "Title").axes[0]
     assert values(axes.lines[0]).tolist() == [1.0, 0.5, 0.25]
-    assert values(axes.lines[1]).tolist() == [1.0, 0.5, 0.25]
+    assert values(axes.lines[1]).tolist() == [1.0, 1.0, 2.0]
