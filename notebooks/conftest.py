@@ -1,12 +1,16 @@
-"""nbval starts its kernels as the builder does: one thread, no network, a learner's folder of their own."""
+"""How nbval runs the solutions: kernels as the builder's, and every output compared with the one that is stored."""
 
+import copy
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
+from nbval.plugin import IPyNbCell
 
+from gemini_workshop.authoring.build import tidy_outputs
 from gemini_workshop.authoring.kernel import kernel_environment
+from gemini_workshop.authoring.outputs import disagreements
 
 FOLDER = tempfile.TemporaryDirectory(prefix="gemini-workshop-", ignore_cleanup_errors=True)
 
@@ -18,3 +22,22 @@ def pytest_runtest_setup(item: pytest.Item):
         for name, value in kernel_environment(Path(FOLDER.name) / item.path.stem).items():
             patch.setitem(os.environ, name, value)
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    """What a cell shows now must agree with what is stored: the one execution of a solution serves both."""
+    if not isinstance(item, IPyNbCell):
+        return (yield)
+    stored = copy.deepcopy(item.cell.outputs)  # nbval joins streams in place
+    result = yield
+    fresh = tidy_outputs(item.cell, item.test_outputs)
+    rounded = "rounded" in item.cell.metadata.get("tags", ())
+    if found := disagreements(stored, fresh, rounded=rounded):
+        lesson = item.path.name[:2]
+        item.raise_cell_error(
+            f"The cell shows something else than is stored (- stored, + now). If it should, run: "
+            f"gemini-workshop notebooks build {lesson}",
+            "\n".join(found),
+        )
+    return result

@@ -23,43 +23,49 @@
 #
 # - this computer can run every lesson,
 # - a language model of the kind you are going to build already runs on it,
-# - a check tells you *what* is wrong, and how to get help from it.
+# - a check tells you *what* is wrong, and how to get help from it,
+# - the way ahead: which lesson builds which part of the final model.
 #
 # Run the cells from top to bottom with Shift + Enter.
 
 # %%
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.devices import pick_device
 from gemini_workshop.diagnostics import diagnose
-from gemini_workshop.exercises.core import check, hint, solution
+from gemini_workshop.exercises import check, hint, solution
 from gemini_workshop.generation.decode import generate_text
-from gemini_workshop.training.checkpointing import load_pretrained
+from gemini_workshop.visualization.course import road_map
+from gemini_workshop.visualization.theme import use_theme
 
+use_theme()
 device = pick_device()
 
 # %% [markdown]
 # ## 1 · Is this machine ready?
 #
-# One line a question. Should one say `fail`, the line below it is the command that mends it. The same report with all
-# versions: `gemini-workshop doctor` in a terminal.
+# One line per question. If a line says `fail`, the line below it is the command that fixes it. For the same report with
+# all versions, run `gemini-workshop doctor` in a terminal.
 
 # %%
 findings = [finding for finding in diagnose() if finding.verdict != "note"]
 for finding in findings:
     print(f"{finding.verdict:5s} {finding.name}")
     if finding.verdict == "fail":
-        print(f"      found: {finding.found}\n      cure:  {finding.cure}")
+        print(f"      found: {finding.found}\n      fix:   {finding.fix}")
 
 assert all(finding.verdict == "ok" for finding in findings), (
-    "See the cures above, then restart the kernel."
+    "See the fixes above, then restart the kernel."
 )
 
 # %% [markdown]
 # ## 2 · First sentences
 #
-# A small language model came with the workshop. It has read nothing but short stories for children, and has hardly
-# more than three million numbers to remember them by; the large models that you may have talked to have many thousand
-# times as many. Its architecture is the one that you build in lessons 02 to 06.
+# A small language model comes with the workshop. It has read nothing but short stories for children, and it has little
+# more than three million numbers to remember them by. The large models that you may have talked to have many thousand
+# times as many. Its architecture is the one that you build in lessons 02 to 06. It does one thing: from the text so far it
+# computes a probability for every possible next piece of text (a **token**, a word or a part of one). One of them is
+# chosen and appended, and it starts again.
 
 # %%
 model, tokenizer = load_pretrained(device=device)
@@ -75,15 +81,15 @@ for piece in generate_text(model, tokenizer, prompt, settings):
     print(piece, end="", flush=True)
 
 # %% [markdown]
-# It knows how a sentence goes and how a story begins, and soon forgets what it was about. Give it another
-# beginning, another `seed` or another `temperature` (0 always takes the likeliest word, 1.5 is wild) and run the cell
-# again. Lesson 12 is about what these numbers do.
+# It knows how a sentence goes and how a story begins, and soon forgets what it was about. Give it another beginning,
+# another `seed` or another `temperature` (`0` always takes the most likely token, `1.5` is wild) and run the cell
+# again. Lesson 12 explains what these numbers do.
 
 # %% [markdown]
 # ## 3 · How a check talks
 #
-# From lesson 01 on you write functions, and below each stands a check. Here are four attempts at a toy exercise, the
-# average of some numbers, so that you have seen all that a check can say.
+# From lesson 01 on you write functions, and each comes with a check. Here are four attempts at a toy exercise, the
+# average of some numbers, so that you have seen everything a check can say.
 #
 # **Nothing written yet.** Exercises come with their first line, a docstring and a gap:
 
@@ -100,7 +106,7 @@ first_attempt = check("00.1", average)
 
 # %% [markdown]
 # **A wrong answer.** The check compares your function with an independent way to the right result. If your function
-# behaves like a mistake that it knows, it says so in words, and shows the smallest example either way:
+# behaves like a mistake that it knows, it says so in words. Either way it shows the smallest example:
 
 
 # %%
@@ -142,14 +148,14 @@ def average(values: list[float]) -> float:
 average = check("00.1", average)
 
 # %% [markdown]
-# `check` gives back your function if it passed and the reference if it did not. So a notebook always runs to its end,
-# and after a passed exercise it runs on *your* code. What passes is kept, too: lesson 13 puts your own functions
-# together to a model.
+# `check` returns your function if it passed and the reference if it did not. So a notebook always runs to its end,
+# and after a passed exercise it runs on *your* code. Functions that pass are saved: lesson 13 assembles a model from
+# your own code.
 #
 # ## 4 · Your turn
 #
-# Turn counts into shares: of `[1, 1, 2]` the last is half of everything. (You will need just this in lesson 02, where
-# a model shares out its attention.) Replace the last line of the function, then run both cells.
+# Turn counts into shares of the total: in `[1, 1, 2]` the last is half of everything. (In lesson 02 a model does the
+# same to divide its attention among words.) Replace the last line of the function, then run both cells.
 
 
 # %%
@@ -180,12 +186,54 @@ hint("00.2")
 solution("00.2")
 
 # %% [markdown]
-# ## 5 · Where you stand
+# ## 5 · The way ahead
 #
-# Your attempts are noted in one small file on this computer and sent nowhere. In a terminal, `gemini-workshop progress`
-# shows what has passed and what comes next.
+# This is the model that you are going to build, from the text at the bottom to the next token at the top, and the lesson
+# that builds each part.
+
+# %%
+figure = road_map()
+
+# %% [markdown]
+# Read it in the order of the lessons. **01** shows why texts are no longer read by the networks that came before.
+# **02** and **03** build attention, the part in which tokens look at each other; **04** tells it where they are. **05**
+# builds the layer in which each token is worked on by itself, and **06** stacks it all into a model that predicts the
+# next token. **07** to **09** make it cheaper, larger and able to see and hear; **10** to **12** turn text into tokens,
+# train the model and let it write. In **13** you put your own functions together. Lessons 00 to 06 exist today; the
+# others are being written.
+#
+# Below the heading of every exercise are two numbers. **Difficulty** goes from 1, a line without a trap, to 5.
+# **Importance** goes from 1, practice that may be skipped, to 5, a part of the final model: if time is short, do those.
+# Every lesson says at its beginning what can be skipped, and ends with a recap in ten lines and with the error messages
+# that you are most likely to meet.
+#
+# ## 6 · Where you stand
+#
+# Your attempts are recorded in one small file on this computer and sent nowhere. In a terminal,
+# `gemini-workshop progress` shows what has passed and what comes next.
 #
 # Every lesson has two notebooks: the **starter** with gaps for you, and the **solution**, the same notebook filled in.
 # You learn more from a wrong attempt than from reading the solution; the checks are made for wrong attempts.
 #
-# On to `part2_fundamentals/02_attention_mechanism_starter.ipynb`.
+# When you come back another day, the names of the cells above are gone, and you read `NameError: name ... is not
+# defined`. Choose *Run > Run All Above Selected Cell* in the menu, and continue where you were.
+#
+# ## Recap
+#
+# 1. `gemini-workshop doctor` says what is missing on this machine, and how to fix it.
+# 2. A language model gives every possible next token a probability, over and over.
+# 3. `check` says one of four things: not started, error in your code, wrong answer, passed.
+# 4. A wrong answer comes with the smallest example, and with the mistake's name if it is a known one.
+# 5. `hint` has three hints; `solution` opens after an attempt.
+# 6. It does not matter how you write a function, only what it computes.
+# 7. What passes is saved, and lesson 13 builds a model from it.
+#
+# ## I get this error
+#
+# <details>
+# <summary><code>NameError: name 'model' is not defined</code></summary>
+#
+# A cell above has not been run since the kernel was started: run all cells above.
+# </details>
+#
+# Next: `part1_evolution/01_rnn_limitations_starter.ipynb`.

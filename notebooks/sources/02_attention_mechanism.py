@@ -9,7 +9,7 @@
 #     title: Attention
 #     part: part2_fundamentals
 #     kind: pair
-#     minutes: 60
+#     minutes: 75
 #     budget_seconds: 60
 #     requires: ["00"]
 # ---
@@ -17,18 +17,22 @@
 # %% [markdown]
 # # 02 · Attention
 #
-# **60 minutes** · needs only lesson 00
+# **75 minutes** · needs only lesson 00
 #
 # After this lesson you can
 #
-# - work attention out by hand for four tokens,
+# - compute attention by hand for three tokens,
 # - say why scores are divided by √d, and show it,
-# - keep the future out, and prove that it is out,
+# - mask the future, and prove that it is masked,
 # - read an attention map without fooling yourself.
 #
-# You write four functions, a dozen lines in all. Below each stands a check; run it as often as you like. It tells
+# You write four functions, a dozen lines in all. Each comes with a check; run it as often as you like. It tells
 # you what your code does and what it should do. `hint("02.1")` helps, `solution("02.1")` shows an answer once you
-# have tried. Nothing breaks if you skip one: the notebook goes on with the reference.
+# have tried. Nothing breaks if you skip one: the notebook uses the reference.
+#
+# **In a hurry?** Sections 1 to 3 are the core. Section 4 without its figure, and section 6, can wait. The code that
+# measures and draws (`score_statistics`, `which_outputs_move`, everything in section 5) is there to be run: read what
+# it prints, and skip how.
 
 # %%
 import math
@@ -36,17 +40,18 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.data.corpora import load_documents
 from gemini_workshop.devices import pick_device
-from gemini_workshop.evaluation.heads import attention_maps, head_costs
-from gemini_workshop.exercises.core import check, hint, quiz, solution
-from gemini_workshop.training.checkpointing import load_pretrained
+from gemini_workshop.evaluation.interpretability.heads import attention_maps, head_costs
+from gemini_workshop.exercises import check, hint, quiz, solution
 from gemini_workshop.visualization import attention as figures
 from gemini_workshop.visualization.theme import use_theme
 from gemini_workshop.visualization.widgets import explore
 from ipywidgets import FloatSlider, IntSlider
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 use_theme()
 device = pick_device()
@@ -56,7 +61,7 @@ model, tokenizer = load_pretrained(device=device)
 # %% [markdown]
 # ## 1 · A dictionary that never says "no such key"
 #
-# A Python dictionary knows two answers: the value, or nothing.
+# A Python dictionary has two answers: the value, or an error.
 
 # %%
 prices = {(1.0, 0.0): 10.0, (0.0, 1.0): 20.0}
@@ -67,35 +72,35 @@ except KeyError as error:
     print("the query (0.7, 0.7) ends in", repr(error))
 
 # %% [markdown]
-# Here is one that always answers. It compares the query with *every* key, turns the likenesses into shares that add
-# up to one, and mixes the values by their shares.
+# Here is one that always answers. It compares the query with *every* key, turns the similarities into **weights** that
+# add up to one, and averages the values with these weights.
 #
 # **Predict before you run:** what does it answer to (0.7, 0.7)? And to (1, 0), the very query that found 10 above?
 
 
 # %%
 def soft_lookup(query, keys, values, sharpness=1.0):
-    likeness = sharpness * (keys @ query)  # one number for each key
-    shares = torch.softmax(likeness, dim=0)  # all positive, together 1
-    return shares, float((shares * values).sum())
+    similarity = sharpness * (keys @ query)  # one number for each key
+    weights = torch.softmax(similarity, dim=0)  # all positive, together 1
+    return weights, float((weights * values).sum())
 
 
 keys = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
 values = torch.tensor([10.0, 20.0])
 
 for query in ([0.7, 0.7], [1.0, 0.0]):
-    shares, answer = soft_lookup(torch.tensor(query), keys, values)
-    print(f"query {query}: shares {shares[0]:.2f} and {shares[1]:.2f}, answer {answer:.1f}")
+    weights, answer = soft_lookup(torch.tensor(query), keys, values)
+    print(f"query {query}: weights {weights[0]:.2f} and {weights[1]:.2f}, answer {answer:.1f}")
 
 assert math.isclose(soft_lookup(torch.tensor([0.7, 0.7]), keys, values)[1], 15.0, abs_tol=1e-4)
 assert 12 < soft_lookup(torch.tensor([1.0, 0.0]), keys, values)[1] < 13
 
 # %% [markdown]
 # Halfway between the keys it answers halfway between the values: 15. But the exact key gives 12.7 and not 10, because
-# even a key at right angles keeps a share. *Soft* means that nothing is ever quite left out.
+# even a key at right angles keeps some weight. *Soft* means that nothing is ever quite left out.
 #
-# Move the sliders. The **angle** turns the query, the **sharpness** multiplies the likenesses. At which sharpness does
-# the soft dictionary become an ordinary one? Keep that number in mind: section 2 is about a sharpness that nobody
+# Move the sliders. The **angle** rotates the query, the **sharpness** multiplies the similarities. At which sharpness
+# does the soft dictionary become an ordinary one? Keep that number in mind: section 2 is about a sharpness that nobody
 # asked for.
 
 
@@ -103,8 +108,8 @@ assert 12 < soft_lookup(torch.tensor([1.0, 0.0]), keys, values)[1] < 13
 def draw_lookup(angle=45, sharpness=1.0):
     radians = math.radians(angle)
     query = torch.tensor([math.cos(radians), math.sin(radians)])
-    shares, _ = soft_lookup(query, keys, values, sharpness)
-    return figures.soft_lookup(query, keys, values, shares)
+    weights, _ = soft_lookup(query, keys, values, sharpness)
+    return figures.soft_lookup(query, keys, values, weights)
 
 
 explore(
@@ -114,12 +119,12 @@ explore(
 )
 
 # %% [markdown]
-# That is attention, whole. What remains is to do it for many queries at once, to keep the sharpness in hand, and to
-# decide who may look at whom.
+# That is all there is to attention. What remains is to do it for many queries at once, to control the sharpness, and to
+# decide which token may look at which.
 #
 # ### Exercise 02.1 · `softmax` (5 minutes)
 #
-# Shares from scores. For the scores $s_1 \dots s_n$ of one query, the share of key $i$ is
+# From scores to weights. For the scores $s_1 \dots s_n$ of one query, the weight of key $i$ is
 #
 # $$p_i = \frac{e^{s_i}}{\sum_j e^{s_j}}$$
 #
@@ -129,12 +134,12 @@ explore(
 
 # %%
 def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
-    """Turn scores into shares: each at least 0, together 1 along `dim`, larger for larger scores.
+    """Turn scores into weights: each at least 0, together 1 along `dim`, larger for larger scores.
 
     softmax(tensor([1000., 1001.])) is tensor([0.2689, 0.7311]).
     """
     # SOLUTION
-    # 1. Find a number that can be subtracted from every score of a row without changing any share.
+    # 1. Find a number that can be subtracted from every score of a row without changing any weight.
     shifted = scores - scores.amax(dim=dim, keepdim=True)
     # 2. Make every score positive.
     exponentials = shifted.exp()
@@ -155,10 +160,13 @@ ids = torch.tensor([tokenizer.encode("Tom was very")], device=device)
 with torch.no_grad():
     scores = model(ids)[0, -1].cpu()
 probabilities = softmax(scores)
-likeliest = probabilities.topk(6).indices
-names = [tokenizer.decode([int(i)]) for i in likeliest]
-figure = figures.scores_and_shares(
-    scores[likeliest], probabilities[likeliest], names, 'After "Tom was very"'
+most_likely = probabilities.topk(6).indices
+names = [tokenizer.decode([int(i)]) for i in most_likely]
+figure = figures.scores_and_probabilities(
+    scores[most_likely],
+    probabilities[most_likely],
+    names,
+    "Small steps in score, large ones in probability",
 )
 
 assert math.isclose(float(probabilities.sum()), 1.0, abs_tol=1e-4)
@@ -167,60 +175,91 @@ assert {" happy", " sad"} <= set(names)
 # %% [markdown]
 # ## 2 · Why √d
 #
-# A score is a dot product: $q \cdot k = q_1 k_1 + \dots + q_d k_d$, a sum of $d$ products, where $d$ is the size of
-# the vectors. Take queries and keys of independent random numbers with mean 0 and spread 1, as they are in a fresh
-# model, and let $d$ grow. **Predict:** what happens to the spread of the scores from $d = 4$ to $d = 1024$? Does it
-# grow 256 times, 16 times, or not at all?
+# A score is a dot product: $q \cdot k = q_1 k_1 + \dots + q_d k_d$, a sum of $d$ products, where $d$ is the size of the
+# vectors. Take queries and keys of independent random numbers with mean 0 and standard deviation 1, as in a fresh
+# model, and let $d$ grow. **Predict:** what happens to the standard deviation of the scores from $d = 4$ to
+# $d = 1024$? Does it grow 256 times, 16 times, or not at all?
 
 # %%
 head_dims = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 
 def score_statistics(divide_by):
-    """For each head size: the scores' spread, the largest of 16 shares, and how much gradient gets through."""
-    spread, largest, gradient = [], [], []
+    """For each head size: the scores' standard deviation, and the largest of 16 weights."""
+    deviation, largest = [], []
     for d in head_dims:
         query, key = torch.randn(2, 9600, d, generator=rng)
         scores = (query * key).sum(-1) / divide_by(d)
-        shares = softmax(scores.reshape(600, 16))
-        spread.append(float(scores.std()))
-        largest.append(float(shares.amax(-1).mean()))
-        # The slope of a share with respect to its own score is p (1 - p); summed over the keys:
-        gradient.append(float((shares * (1 - shares)).sum(-1).mean()))
-    return spread, largest, gradient
+        deviation.append(float(scores.std()))
+        largest.append(float(softmax(scores.reshape(600, 16)).amax(-1).mean()))
+    return deviation, largest
 
 
-spread, largest, gradient = score_statistics(divide_by=lambda d: 1.0)
-slope = np.polyfit(np.log(head_dims), np.log(spread), deg=1)[0]
-print(
-    f"spread ~ d to the power of {slope:.2f}; from d = 4 to d = 1024 it grows {spread[-1] / spread[0]:.0f} times"
-)
+deviation, largest = score_statistics(divide_by=lambda d: 1.0)
+slope = np.polyfit(np.log(head_dims), np.log(deviation), deg=1)[0]
+print(f"standard deviation ~ d to the power of {slope:.2f}")
+print(f"from d = 4 to d = 1024 it grows {deviation[-1] / deviation[0]:.0f} times")
 assert abs(slope - 0.5) < 0.02
 assert largest[-1] > 0.9
 
-figure = figures.score_spread(head_dims, {"as they are": spread}, {"as they are": largest})
+figure = figures.score_spread(head_dims, {"as they are": deviation}, {"as they are": largest})
 
 # %% [markdown]
 # Sixteen times: the power is one half. Each product adds a variance of 1, so the variance of the sum is $d$ and its
-# spread is $\sqrt d$. On the right you see what that does. With 1024 channels one key of sixteen, picked by chance,
-# takes nearly all the attention. The dictionary became sharp without being asked.
-#
-# That alone would be a matter of taste. What it does to learning is not: where one share is nearly 1 and the others
-# nearly 0, the softmax is flat, and a flat function has no gradient. The cure follows from the diagnosis: divide each
-# score by $\sqrt d$.
+# standard deviation is $\sqrt d$. On the right you see what that does. With 1024 channels one key of sixteen, picked by
+# chance, takes nearly all the attention. The dictionary became sharp without being asked. The cure follows from the
+# diagnosis: divide each score by $\sqrt d$.
+
+# %%
+scaled_deviation, scaled_largest = score_statistics(divide_by=math.sqrt)
+print(f"scaled, it stays between {min(scaled_deviation):.2f} and {max(scaled_deviation):.2f}")
+assert 0.95 < min(scaled_deviation) <= max(scaled_deviation) < 1.05
+assert abs(scaled_largest[-1] - scaled_largest[2]) < 0.05
+
+# %% [markdown]
+# Is that more than a matter of taste? A sharp softmax could be just what a model wants. So look at what it does to
+# learning: the gradient that reaches a query, for hundreds of random queries. **Predict:** without the root, do queries
+# of 1024 channels get gradients that are too small, or too large?
+
 
 # %% tags=["expected"]
-scaled_spread, scaled_largest, scaled_gradient = score_statistics(divide_by=math.sqrt)
-print(f"scaled, the spread stays between {min(scaled_spread):.2f} and {max(scaled_spread):.2f}")
-print(
-    f"at d = 1024 the scaled scores let {scaled_gradient[-1] / gradient[-1]:.0f} times as much gradient through"
-)
-assert 0.95 < min(scaled_spread) <= max(scaled_spread) < 1.05
-assert scaled_gradient[-1] > 5 * gradient[-1]
+def gradients_at_queries(d, divide_by, seed):
+    """The norm of the gradient at each of 300 queries; the loss is a random mix of the output's channels."""
+    random = torch.Generator().manual_seed(seed)
+    query = torch.randn(300, 1, d, generator=random, requires_grad=True)
+    key = torch.randn(300, 16, d, generator=random)
+    value, wanted = torch.randn(300, 16, 8, generator=random), torch.randn(8, generator=random)
+    weights = softmax((query * key).sum(-1) / divide_by(d))
+    loss = ((weights[:, None] @ value) @ wanted).sum()
+    return torch.autograd.grad(loss, query)[0].norm(dim=-1).flatten()
 
-figure = figures.surviving_gradient(
-    head_dims, {"as they are": gradient, "divided by √d": scaled_gradient}
+
+ways = {"as they are": lambda d: 1.0, "divided by √d": math.sqrt}
+sizes = {name: [] for name in ways}
+for name, divide_by in ways.items():
+    for d in head_dims:
+        runs = torch.stack([gradients_at_queries(d, divide_by, seed) for seed in range(3)])
+        sizes[name].append(tuple(runs.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()))
+        if d == 1024:
+            medians, means = runs.median(dim=1).values, runs.mean(dim=1)
+            print(f"d = 1024, {name}, three seeds:")
+            print(f"    median query {', '.join(f'{median:.3f}' for median in medians)}")
+            print(f"    mean         {', '.join(f'{mean:.1f}' for mean in means)}")
+            assert (
+                means > 50 * medians if name == "as they are" else means < 3 * medians
+            ).all()
+figure = figures.gradient_at_queries(
+    head_dims, sizes, "Without the root, most queries learn next to nothing"
 )
+
+assert sizes["as they are"][-1][1] < 0.05 * sizes["divided by √d"][-1][1]
+assert sizes["as they are"][-1][2] > 3 * sizes["divided by √d"][-1][2]
+
+# %% [markdown]
+# Both, and that is the trouble. Where one weight is nearly 1 and the others nearly 0, the softmax is flat, and a flat
+# function has no gradient: the median query gets next to none. A few queries stand between two keys, where the softmax
+# is as steep as a cliff: they get *more* than with the root, and dominate the mean. No single learning rate suits both.
+# With the root, all queries get gradients of about the same size, whatever the size of the head.
 
 # %% [markdown]
 # ### Exercise 02.2 · `scaled_dot_product_attention` (10 minutes)
@@ -229,12 +268,20 @@ figure = figures.surviving_gradient(
 #
 # $$\text{attention}(Q, K, V) = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V$$
 #
-# $d$ is the width of queries and keys. The softmax runs along the keys, so that each query's shares add up to one. The
-# **mask** says which keys a query may see at all: `mask[t, s]` is True where query `t` *may* look at key `s`. A hidden
-# key must get a share of exactly zero, so give it a score whose exponential is zero *before* the softmax.
+# $d$ is the width of queries and keys. The softmax runs along the keys, so that each query's **attention weights** add
+# up to one. The **mask** says which keys a query may see at all: `mask[t, s]` is True where query `t` *may* look at key
+# `s`. A hidden key must get a weight of exactly zero, so give it a score whose exponential is zero *before* the
+# softmax.
 #
 # Shapes are written in letters: T queries, S keys, C channels, Cv channels of a value, and `*B` for any axes in front
 # (batch, heads), which your code can ignore if it counts axes from the end.
+
+# %%
+figure = figures.attention_shapes("Every query meets every key, every weight a value")
+
+# %% [markdown]
+# Axes that are multiplied away have the same letter: C in the first product, S in the second. (In code C is the size of
+# a head, the $d$ of the formula.) Now write it.
 
 
 # %%
@@ -244,18 +291,18 @@ def scaled_dot_product_attention(
     value: Float[Tensor, "*#B S Cv"],
     mask: Bool[Tensor, "*#B T S"] | None = None,
 ) -> Float[Tensor, "*#B T Cv"]:
-    """Mix the values, weighting each by how well its key matches the query.
+    """Average the values, weighting each by how well its key matches the query.
 
     Args:
         mask: True where query t may look at key s. None: every query may look at every key.
     """
     # SOLUTION
-    # 1. Compare every query with every key: one row a query, one column a key. Scale.
+    # 1. Compare every query with every key: one row per query, one column per key. Scale.
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
     # 2. Where there is a mask, give hidden keys a score whose exponential is zero.
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    # 3. Turn scores into shares and mix the values by them.
+    # 3. Turn scores into weights and average the values with them.
     return softmax(scores) @ value
     # END SOLUTION
 
@@ -264,25 +311,38 @@ def scaled_dot_product_attention(
 scaled_dot_product_attention = check("02.2", scaled_dot_product_attention)
 
 # %% [markdown]
-# **By hand, once.** Four keys, one query, $d = 4$, so $\sqrt d = 2$. The numbers are chosen so that paper is enough:
-# each score is the logarithm of 1, 2, 3 or 4. What are the four shares? What is the answer? Write both down, then run.
+# **By hand, once: three tokens, two channels.** The numbers are chosen so that paper is enough. The queries are
+# multiples of $\sqrt 2$, so that the division by $\sqrt d$ cancels; the keys are logarithms of 1, 2 and 3, so that the
+# exponentials are whole numbers. Work out the last row: its three scores, their exponentials, the weights, the output.
 
 # %%
-query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
-key = torch.zeros(4, 4)
-key[:, 0] = torch.tensor([1.0, 2.0, 3.0, 4.0]).log()
-value = torch.tensor([[10.0], [20.0], [30.0], [40.0]])
+query = math.sqrt(2) * torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+key = torch.tensor([[1.0, 1.0], [2.0, 1.0], [1.0, 3.0]]).log()
+value = torch.tensor([[0.0, 60.0], [60.0, 0.0], [120.0, 0.0]])
 
-answer = scaled_dot_product_attention(query, key, value).item()
-print(f"the answer is {answer:.1f}")
-assert math.isclose(answer, 0.1 * 10 + 0.2 * 20 + 0.3 * 30 + 0.4 * 40, abs_tol=1e-4)
+for t in range(3):  # a loop over queries, so that every number has a name
+    scores = [float(query[t] @ key[s]) / math.sqrt(2) for s in range(3)]
+    exponentials = [math.exp(score) for score in scores]
+    weights = [one / sum(exponentials) for one in exponentials]
+    output = [sum(weights[s] * float(value[s, c]) for s in range(3)) for c in range(2)]
+    print(f"token {t}: exponentials {', '.join(f'{e:.0f}' for e in exponentials)}", end="")
+    print(f" · weights {', '.join(f'{w:.2f}' for w in weights)}", end="")
+    print(f" · output {', '.join(f'{o:.0f}' for o in output)}")
+    mine = scaled_dot_product_attention(query, key, value)[t]
+    assert torch.allclose(mine, torch.tensor(output), atol=1e-3)
 
 # %% [markdown]
-# Your function returns mixtures, not shares. There is a way to see the shares all the same: give every key a value
-# that names it, a row of the identity matrix. What comes out is the shares themselves.
+# And all at once, as your function does it. Follow one row from the left to the right, then into the second line.
+
+# %% tags=["expected"]
+figure = figures.worked_attention(query, key, value, title="One row per query, all the way")
+
+# %% [markdown]
+# Your function returns averages, not weights. There is a way to see the weights all the same: give every key a value
+# that names it, a row of the identity matrix. What comes out is the attention weights themselves.
 #
-# Here on a real sentence. The vectors are the model's own embeddings, brought to unit spread, used as queries and keys
-# at once. **Predict:** which token will each token like best?
+# Here it is on a real sentence. The vectors are the model's own embeddings, scaled to a standard deviation of one, used
+# as queries and keys at once. **Predict:** to which token will each token give the most weight?
 
 # %% tags=["expected"]
 sentence = "Lily gave Tom her red ball because he was sad."
@@ -291,20 +351,20 @@ tokens = [tokenizer.decode([int(i)]) for i in ids]
 vectors = model.embedding.weight[ids].detach().cpu()
 vectors = vectors / vectors.std(dim=-1, keepdim=True)
 
-shares = scaled_dot_product_attention(vectors, vectors, torch.eye(len(tokens)))
-figure = figures.attention_map(shares, tokens, "Left to itself, each likes itself best")
-assert (shares.argmax(-1) == torch.arange(len(tokens))).all()
+weights = scaled_dot_product_attention(vectors, vectors, torch.eye(len(tokens)))
+figure = figures.attention_map(weights, tokens, "With nothing learned, each looks at itself")
+assert (weights.argmax(-1) == torch.arange(len(tokens))).all()
 
 # %% [markdown]
-# Itself. A vector is more like itself than like anything else, and attention with nothing learned says no more than
-# that. To look *elsewhere*, a model learns three matrices that make a token's query, key and value different vectors:
-# what it asks for, what it offers to be found by, and what it hands over. Lesson 03 adds them. Section 5 below shows
+# To itself. A vector is more similar to itself than to anything else, and attention with nothing learned finds no more
+# than that. To look *elsewhere*, a model learns three matrices that make a token's query, key and value different
+# vectors: what it looks for, what it can be found by, and what it passes on. Lesson 03 adds them. Section 5 below shows
 # what they learn.
 
 # %% [markdown]
 # ## 3 · No peeking
 #
-# A language model learns by predicting the next token. Look at what a token sees in the map above: everything, also
+# A language model learns by predicting the next token. Look at what a token sees in the map above: everything, even
 # the words that come after it. Let us measure it. We change the *last* token and watch the *first* output.
 
 # %%
@@ -318,14 +378,15 @@ print(f"token 5 changed; output 0 moved by {(after - before)[0].abs().max():.2f}
 assert (after - before)[0].abs().max() > 0.01
 
 # %% [markdown]
-# A model that reads its own future will score splendidly in training and know nothing at generation, when there is no
+# A model that reads its own future will do brilliantly in training and fail when it generates, because then there is no
 # future to read. So each token may look at itself and at what came before it, and at nothing else.
 #
 # **Predict:** once that holds, which outputs move if token 2 of 6 changes?
 #
 # ### Exercise 02.3 · `causal_mask` (8 minutes)
 #
-# Draw it first, for three tokens: one row a query, one column a key, `#` where the query may look. Then write it down.
+# Draw it first, for three tokens: one row per query, one column per key, `#` where the query may look. Then write it in
+# code.
 #
 # One more thing to draw: later, when text is generated token by token, the keys of old tokens are kept and only the
 # newest tokens ask. There are then *more keys than queries*, and the queries are the **last** ones:
@@ -357,7 +418,17 @@ def causal_mask(
 causal_mask = check("02.3", causal_mask)
 
 # %% [markdown]
-# A picture of a mask proves nothing about a model. An experiment does: change each token in turn and note which
+# The three tokens from above, masked: where grey is, there is no score, and each row of weights still adds up to one.
+
+# %% tags=["expected"]
+figure = figures.worked_attention(
+    query, key, value, causal_mask(3, 3), title="The same, with the future hidden"
+)
+first = scaled_dot_product_attention(query, key, value, causal_mask(3, 3))[0]
+assert torch.allclose(first, value[0]), "the first token sees only itself"
+
+# %% [markdown]
+# A picture of a mask proves nothing about a model. An experiment does: change each token in turn and record which
 # outputs move.
 
 
@@ -375,7 +446,7 @@ def which_outputs_move(mask):
 
 
 has_moved = which_outputs_move(causal_mask(6, 6))
-figure = figures.influence(has_moved, "A change moves only what comes after it")
+figure = figures.influence(has_moved, "A change moves nothing that came before it")
 
 assert not has_moved.triu(1).any(), "an output moved before its time"
 assert has_moved.diagonal().all()
@@ -396,10 +467,10 @@ assert (moved[:6] < 1e-4).all()
 assert (moved[6:] > 1e-4).all()
 
 # %% [markdown]
-# ## 4 · Shutting a key out
+# ## 4 · Hiding a key
 #
 # Many libraries take a mask of numbers that is *added* to the scores instead of a boolean one. What do you have to add
-# so that a share does not change? So that it becomes exactly zero?
+# so that a weight does not change? So that it becomes exactly zero?
 #
 # ### Exercise 02.4 · `additive_mask` (5 minutes)
 
@@ -435,43 +506,55 @@ assert torch.allclose(mine, by_numbers, atol=1e-5)
 print("yours, PyTorch with booleans, PyTorch with numbers: equal")
 
 # %% [markdown]
-# Why so drastic, minus *infinity*? Here are ways to hide the future that are found in real code, and the share of
-# attention that still reaches it, averaged over a hundred random texts of twelve tokens.
+# Why so drastic, minus *infinity*? Here are ways to hide the future, and the fraction of attention that still reaches
+# it, averaged over a hundred random texts of twelve tokens. The first two are mistakes that beginners make. The others
+# are from real code: BERT's adds -10,000, GPT-2's subtracts 1e10, Gemma's sets about -2e38, nearly the lowest number
+# that a float can hold. **Predict:** which of them leak?
 
 # %% tags=["expected"]
 queries, other_keys = torch.randn(2, 100, 12, 8, generator=rng)
 scores = queries @ other_keys.transpose(-2, -1) / math.sqrt(8)
 mask = causal_mask(12, 12)
 hidden = {
-    "scores as they are": scores,
     "scores times 0": scores * mask,
     "scores set to -1": scores.masked_fill(~mask, -1.0),
-    "minus 1 added": scores + (mask.float() - 1.0),
+    "BERT: -10,000 added": scores - 1e4 * (~mask).float(),
+    "GPT-2: 1e10 subtracted": scores - 1e10 * (~mask).float(),
+    "Gemma: set to -2e38": scores.masked_fill(~mask, -2.3819763e38),
     "minus infinity added": scores + additive_mask(mask),
 }
 leaked = {name: float((softmax(s) * ~mask).sum(-1).mean()) for name, s in hidden.items()}
 figure = figures.leakage(leaked)
 
-assert leaked["minus infinity added"] == 0.0
-assert min(share for name, share in leaked.items() if name != "minus infinity added") > 0.01
+mistakes, real = list(leaked.values())[:2], list(leaked.values())[2:]
+assert min(mistakes) > 0.01
+assert real == [0.0] * 4, "exactly zero: the exponential is too small for a float"
 
 # %% [markdown]
-# One trap is left. If *every* key of a query is hidden, all its scores are minus infinity, and the shares are 0 / 0:
+# A score of zero is a score like any other, and so is -1. Every number that is *far* below the others hides its key
+# just as well as minus infinity does: the exponential of -10,000 is exactly zero in a float. So why infinity? The
+# difference shows in one case: **every** key of a query is hidden. It happens with padding, and with masks that are
+# wrong by one. Values 1, 2 and 3, all of them hidden:
 
 # %%
-nothing_to_see = torch.full((3,), float("-inf"))
-print(softmax(nothing_to_see))
-assert softmax(nothing_to_see).isnan().all()
+three_values = torch.tensor([1.0, 2.0, 3.0])
+for name, number in (("minus infinity", -math.inf), ("-10,000", -1e4)):
+    weights = softmax(torch.full((3,), number))
+    print(f"{name:15s} weights {weights.tolist()}, output {float(weights @ three_values):.1f}")
+
+assert softmax(torch.full((3,), -math.inf)).isnan().all()
+assert torch.allclose(softmax(torch.full((3,), -1e4)), torch.full((3,), 1 / 3))
 
 # %% [markdown]
-# That is why a token always sees itself, and why a causal mask shifted by one, which hides the token from itself, ends
-# in `nan` at the very first position.
+# With minus infinity the weights are 0 / 0, and `nan` spreads to the loss within one step: you notice. With a large
+# number the query averages everything that it must not see, and nobody notices. Which of the two is better depends on
+# whether such a row is a mistake; in a causal mask it always is, since a token sees itself.
 
 # %% [markdown]
 # ## 5 · A real one, read with care
 #
-# The pretrained model has several layers with several heads each: small attentions side by side, every one with its
-# own learned query, key and value matrices (lesson 03). Move the sliders and look for a head that does something you
+# The pretrained model has several layers with several heads each: small attentions side by side, each with its own
+# learned query, key and value matrices (lesson 03). Move the sliders and look for a head that does something you
 # can name.
 
 # %%
@@ -480,26 +563,30 @@ num_layers, num_heads = maps.shape[:2]
 
 
 def draw_head(layer=0, head=0):
-    return figures.attention_map(maps[layer, head], tokens, f"Layer {layer}, head {head}")
+    title = f"Layer {layer}, head {head}"
+    return figures.attention_map(
+        maps[layer, head], tokens, title, causal_mask(*[len(tokens)] * 2)
+    )
 
 
 explore(draw_head, layer=IntSlider(max=num_layers - 1), head=IntSlider(max=num_heads - 1))
 
 # %% [markdown]
-# Where does "he" look? Of all heads, this is the one whose "he" gives most to the boy in the sentence:
+# Where does "he" look? Of all heads, this is the one whose "he" gives the most weight to the boy in the sentence:
 
 # %% tags=["expected"]
 he, tom = tokens.index(" he"), tokens.index(" Tom")
 best = int(maps[:, :, he, tom].argmax())
 layer, head = divmod(best, num_heads)
-share = float(maps[layer, head, he, tom])
-print(f'layer {layer}, head {head}: " he" gives " Tom" a share of {share:.2f}')
-figure = figures.attention_map(maps[layer, head], tokens, f"Layer {layer}, head {head}")
+weight = float(maps[layer, head, he, tom])
+print(f'layer {layer}, head {head}: " he" gives " Tom" a weight of {weight:.2f}')
+figure = draw_head(layer, head)
 
 # %% [markdown]
 # It is tempting to write "the model has understood the pronoun" under such a picture. A map shows where a head *reads*.
-# Whether the model *needs* what it reads there is another question, and it can be measured: take a head away and see
-# how much worse the model predicts. "Away" here means that the head gives the same share to everything it may see.
+# Whether the model *needs* what it reads there is another question, and it can be measured: remove a head and see
+# how much worse the model predicts (an **ablation**). "Remove" here means that the head gives the same weight to
+# everything it may see. **Predict:** are the heads with the most focused maps the ones that the model needs most?
 
 # %% tags=["expected"]
 stories = load_documents("stories")[:12]
@@ -510,74 +597,142 @@ def next_token_loss(logits, token_ids):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), token_ids[:, 1:].flatten())
 
 
+def rank_correlation(a, b):
+    """Spearman's: the correlation of the ranks."""
+    ranks = torch.stack([x.flatten().argsort().argsort().float() for x in (a, b)])
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
 costs = head_costs(model, batch, next_token_loss)
 focus = torch.stack([attention_maps(model, story).amax(-1).mean(-1) for story in batch]).mean(0)
 
 costliest = divmod(int(costs.argmax()), num_heads)
-pointed = focus >= focus.flatten().quantile(0.75)
-idle = divmod(int(costs.masked_fill(~pointed, math.inf).argmin()), num_heads)
-for what, which in {"most needed": costliest, "pointed, hardly used": idle}.items():
-    print(f"{what:20s} layer {which[0]}, head {which[1]}: {costs[which]:+.2f} nats per token")
-figure = figures.head_costs(focus, costs, [costliest, idle])
+focused = focus >= focus.flatten().quantile(0.75)
+idle = divmod(int(costs.masked_fill(~focused, math.inf).argmin()), num_heads)
+order = rank_correlation(focus, costs)
+for what, which in {"most needed": costliest, "focused, least needed": idle}.items():
+    below = int((costs < costs[which]).sum())
+    print(
+        f"{what:22s} layer {which[0]}, head {which[1]}: {costs[which]:+.2f} nats per token, more",
+        end="",
+    )
+    print(f" than {below} of the other {costs.numel() - 1} heads")
+title = f"Focus against importance: a rank correlation of {order:.1f}"
+figure = figures.head_costs(focus, costs, [costliest, idle], title)
 
-blurred = focus < focus.flatten().median()
-assert costs[idle] < 0.25 * costs[costliest]
-assert costs[idle] < 0.75 * costs[blurred].max()
+assert order > 0.3
+assert costs[idle] < 0.5 * costs[costliest]
 
 # %% [markdown]
-# The horizontal axis is what the eye goes by: how strongly a head's queries settle on one key. The vertical axis is
-# what the model loses without the head. Among the quarter of heads with the most pointed maps is one that costs less
-# than a quarter of what the most needed head costs, and less than a head from the blurred half of the maps; the
-# assertions hold us to that. A map is a place to start looking, and no more (Jain and Wallace 2019).
+# (A **nat** is the unit of the loss: one nat more means that the token that really comes next gets $1/e$, about a
+# third, of the probability it had.)
+#
+# The horizontal axis is what catches the eye: how strongly a head's queries focus on one key. The vertical axis is what
+# the model loses without the head. The rank correlation compares two orders: 1 means that the heads stand in the same
+# order on both axes, 0 that one order says nothing about the other. So on the whole a focused map *is* a hint that a
+# head matters. For a single head it is no more than a hint: among the quarter of heads with the most focused maps is
+# one that costs less than half of what the most needed head costs; the assertion checks it.
+#
+# Removing one head at a time is itself a rough measure: another head may step in for the one that is missing. How much
+# a map explains has been argued ever since Jain and Wallace 2019, "Attention is not Explanation"
+# ([arXiv:1902.10186](https://arxiv.org/abs/1902.10186)), and the reply by Wiegreffe and Pinter 2019, "Attention is not
+# not Explanation" ([arXiv:1908.04626](https://arxiv.org/abs/1908.04626)): it depends on the question, so test it.
 
 # %% [markdown]
 # ## 6 · What it costs
 #
-# Every query meets every key. **Predict:** a text twice as long needs a matrix of shares how many times as large?
+# Every query meets every key. **Predict:** a text twice as long needs a matrix of weights how many times as large?
 
 # %%
-shares_bytes = {
+weights_bytes = {
     T: scaled_dot_product_attention(torch.zeros(T, 4), torch.zeros(T, 4), torch.eye(T)).nbytes
     for T in (256, 512, 1024)
 }
-for T, size in shares_bytes.items():
+for T, size in weights_bytes.items():
     print(f"{T:5d} tokens: {size / 2**20:6.2f} MiB for one head")
-million = shares_bytes[1024] * (1_000_000 / 1024) ** 2
-print(f"1,000,000 tokens: {million / 2**40:.1f} TiB for one head")
-assert shares_bytes[1024] == 4 * shares_bytes[512] == 16 * shares_bytes[256]
+million = weights_bytes[1024] * (1_000_000 / 1024) ** 2
+print(f"1,000,000 tokens: {million / 2**40:.1f} TiB for one head (1 TiB is 1024 × 1024 MiB)")
+assert weights_bytes[1024] == 4 * weights_bytes[512] == 16 * weights_bytes[256]
 assert 3.5 < million / 2**40 < 3.8
 
 # %% [markdown]
-# Four times for twice the length. For the million tokens that Gemini reads, one head's matrix would fill terabytes. No
+# Four times for twice the length: the cost is *quadratic*. For the million tokens that Gemini reads, one head's matrix would fill terabytes. No
 # memory holds that, and none has to: lesson 07 computes the same result without ever writing the matrix down, and then
 # makes most of it unnecessary.
 
 # %% [markdown]
 # ## Checkpoint
 #
-# Click an answer to see what speaks for or against it.
+# Click an answer to see why it is right or wrong.
 
 # %%
 quiz("02")
 
 # %% [markdown]
+# ## Recap
+#
+# 1. Attention is a soft dictionary: compare a query with every key, average the values.
+# 2. The softmax turns scores into attention weights: positive, and one in all for each query.
+# 3. Only differences of scores count, so subtracting the largest one is free and keeps the exponential in range.
+# 4. A score sums $d$ products, so its standard deviation grows like $\sqrt d$.
+# 5. Divided by $\sqrt d$, the sharpness no longer depends on the size of the head, and every query gets a gradient.
+# 6. Rows are queries, columns are keys; the mask is True where a query may look.
+# 7. Causal means: no output depends on a later token. Test it by changing tokens, not by looking at the mask.
+# 8. A hidden score lies far below all others *before* the softmax; if a whole row is hidden, infinity gives `nan`.
+# 9. A map shows where a head reads; whether the model needs it is measured by taking the head away.
+# 10. Every pair of tokens has a weight: twice the text, four times the matrix.
+#
+# ## I get this error
+#
+# <details>
+# <summary><code>RuntimeError: mat1 and mat2 shapes cannot be multiplied (3x2 and 3x2)</code></summary>
+#
+# `query @ key` with both as (tokens, channels). The inner sizes of a product must agree: transpose the keys, so that
+# channels meet channels. With axes in front the message reads `Expected size for first two dimensions of batch2
+# tensor`, and means the same.
+# </details>
+#
+# <details>
+# <summary><code>RuntimeError: masked_fill_ only supports boolean masks, but got mask with dtype float</code></summary>
+#
+# `masked_fill` wants True and False. A mask of zeros and ones is compared first: `mask == 0`. And `~mask` of numbers
+# is something else than of booleans.
+# </details>
+#
+# <details>
+# <summary><code>RuntimeError: The size of tensor a (4) must match the size of tensor b (3) at non-singleton dimension 1</code></summary>
+#
+# Two tensors are added or multiplied elementwise, and one axis has different sizes. In attention it is mostly a mask
+# made for queries where keys are meant, or a sum without `keepdim=True`, so that the axis to divide by is gone.
+# </details>
+#
+# <details>
+# <summary>No error, but the loss is <code>nan</code></summary>
+#
+# Some row is hidden completely, or an exponential has overflowed. Look for the first tensor with
+# `tensor.isnan().any()`, from the input up.
+# </details>
+#
 # ## From here to Gemini
 #
 # - The formula is equation 1 of Vaswani et al. 2017 ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762)), section
-#   3.2.1; the argument about √d is its footnote 4. Every Gemini and Gemma model still computes it.
-# - Gemma 2 bends large scores back with a soft cap; Gemma 3 normalises queries and keys instead, so that the sharpness
-#   is learned and bounded. Our own model does that too: `query_norm` and `key_norm` in
-#   `gemini_workshop/models/attention_layers.py`.
-# - In `attention.py` beside it, `scaled_dot_product_attention` is line for line what you wrote. `fused_attention.py`
-#   is what runs in training: the same numbers from PyTorch's fused kernel, without the matrix.
-# - Lesson 03 puts many heads side by side, 04 tells tokens where they stand, 07 shares keys between heads and looks
+#   3.2.1; the argument about √d is its footnote 4. It is at the core of every Gemma model that attends. What is inside
+#   Gemini is not published.
+# - The factor has changed since. Gemma 2 also limits large scores with a soft cap; Gemma 3 normalizes queries and keys,
+#   so that the sharpness is learned and bounded; Gemma 3n and Gemma 4 do that and leave the division out altogether. Our
+#   own model normalizes, too: `query_norm` and `key_norm` in `gemini_workshop/models/attention_layers.py`.
+# - In `attention.py` beside it, `scaled_dot_product_attention` is what you wrote. In training,
+#   `gemini_workshop/kernels/fused_attention.py` runs instead: the same numbers from PyTorch's fused kernel, without the
+#   matrix.
+# - Lesson 03 puts many heads side by side, 04 tells tokens where they are, 07 shares keys between heads and looks
 #   through a window.
 #
 # ## Stretch · without the matrix
 #
-# Write attention again so that the T × S matrix is never held. Go through the keys in chunks and keep, for each query,
-# only the largest score so far, the sum so far and the mixture so far. When a larger score turns up, what must the old
-# sum and the old mixture be multiplied with? The test below is ready; the answer is in lesson 07.
+# Write attention again so that the T × S matrix is never stored. Go through the keys in chunks and keep, for each
+# query, only the largest score so far, the sum so far and the average so far. When a larger score turns up, by what
+# must the old sum and the old average be multiplied? The test below is ready: its last line shows the largest tensor
+# that is made on the way, against the size of the matrix. The answer is in lesson 07.
 
 
 # %%
@@ -585,8 +740,21 @@ def attention_in_chunks(query, key, value, chunk=4):
     return scaled_dot_product_attention(query, key, value)  # yours goes here
 
 
+class LargestTensor(TorchDispatchMode):
+    """While it is on, remembers how many numbers the largest new tensor has."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.numbers = max(self.numbers, getattr(result, "numel", int)())
+        return result
+
+
 long_query, long_key, long_value = torch.randn(3, 50, 8, generator=rng)
 expected = F.scaled_dot_product_attention(long_query[None], long_key[None], long_value[None])[0]
-assert torch.allclose(
-    attention_in_chunks(long_query, long_key, long_value), expected, atol=1e-5
-)
+with LargestTensor() as largest_tensor:
+    found = attention_in_chunks(long_query, long_key, long_value)
+assert torch.allclose(found, expected, atol=1e-5), "the result has to stay the same"
+print(f"largest tensor: {largest_tensor.numbers} numbers; the matrix has {50 * 50}")
+print("without the matrix:", largest_tensor.numbers < 50 * 50)

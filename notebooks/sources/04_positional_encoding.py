@@ -9,7 +9,7 @@
 #     title: Positional encoding
 #     part: part2_fundamentals
 #     kind: pair
-#     minutes: 60
+#     minutes: 75
 #     budget_seconds: 60
 #     requires: ["02"]
 # ---
@@ -17,32 +17,36 @@
 # %% [markdown]
 # # 04 · Positional encoding
 #
-# **60 minutes** · builds on 02
+# **75 minutes** · builds on 02
 #
 # After this lesson you can
 #
 # - prove that attention by itself does not know the order of its tokens,
 # - give it that order in three ways: fixed waves, a learned table, rotations,
-# - say why rotations make a score depend on distance, and check it,
+# - explain why rotations make a score depend on distance, and check it,
 # - tell the two layouts of rotary weights apart, and convert one into the other,
 # - predict what happens when a text is longer than any in training, and measure it.
 #
-# You write three functions and one small class, a dozen lines in all.
+# You write three functions and one small class, a dozen lines in all. Short of time? Sections 5 and 7 can be skipped:
+# no exercise builds on them.
 
 # %%
+import cmath
 import dataclasses
 import itertools
+import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.data.corpora import load_documents
 from gemini_workshop.devices import pick_device
-from gemini_workshop.exercises.core import check, hint, quiz, solution
+from gemini_workshop.exercises import check, hint, quiz, solution
 from gemini_workshop.models.attention import scaled_dot_product_attention
 from gemini_workshop.models.embeddings import apply_rotary_interleaved, rotary_cos_sin
 from gemini_workshop.models.masks import causal_mask
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.checkpointing import load_pretrained
 from gemini_workshop.visualization import positions as figures
 from gemini_workshop.visualization.theme import use_theme
 from gemini_workshop.visualization.widgets import explore
@@ -59,12 +63,12 @@ model, tokenizer = load_pretrained(device=device)
 # ## 1 · Attention does not know what came first
 #
 # "Tom saw Lily" and "Lily saw Tom" are two different stories. Here are the vectors of some tokens, once in order and
-# once shuffled, each through one attention layer without a mask. **Predict:** what happens to the outputs?
+# once shuffled, both passed through one attention layer without a mask. **Predict:** what happens to the outputs?
 
 # %%
 ids = torch.tensor(tokenizer.encode("Tom saw Lily in the garden."), device=device)
 x = model.embedding.weight[ids].detach().cpu()
-x = x / x.std(dim=-1, keepdim=True)
+x = 0.3 * x / x.std(dim=-1, keepdim=True)  # small enough that attention mixes
 order = torch.randperm(len(x), generator=rng)
 
 in_order = scaled_dot_product_attention(x, x, x)
@@ -73,11 +77,11 @@ assert torch.allclose(shuffled, in_order[order], atol=1e-5)
 print("shuffle the tokens, and the same outputs come in the shuffled order")
 
 # %% [markdown]
-# Nothing else changes. Whatever "Tom" gathered, it gathers again, wherever it stands. Mathematicians say that attention
+# Nothing else changes. Whatever "Tom" gathered, it gathers again, wherever it is. Mathematicians say that attention
 # is *equivariant* under permutations. For us it means: to this layer a sentence is a bag of words.
 #
-# Does the causal mask help? It hides what comes later, and so it tells a token *which* others came before. In which
-# order they came it does not tell:
+# Does the causal mask help? It hides what comes later, so a token knows *which* others came before it, but not in what
+# order:
 
 # %%
 last_in_order = scaled_dot_product_attention(x, x, x, causal_mask(len(x), len(x)))[-1]
@@ -88,14 +92,33 @@ assert torch.allclose(last_shuffled, last_in_order, atol=1e-5)
 print("shuffle all tokens before it, and the last output stays as it was")
 
 # %% [markdown]
-# (Several causal layers on top of each other can work out some order from this. They need not: the decoders of today
-# tell their tokens where they stand.)
-#
-# **What order is worth.** The pretrained model learns order by a trick that section 4 takes apart. Here we switch the
-# trick off and leave all weights as they are. The loss is in nats per token, measured on stories.
+# So one masked layer sees a *set* of earlier tokens. **Predict:** does a second masked layer on top of it see more?
 
 
 # %%
+def two_masked_layers(x):
+    """The last output of two attention layers, each with the causal mask."""
+    mask = causal_mask(len(x), len(x))
+    below = scaled_dot_product_attention(x, x, x, mask)
+    return scaled_dot_product_attention(below, below, below, mask)[-1]
+
+
+changed = (two_masked_layers(y) - two_masked_layers(x)).norm() / two_masked_layers(x).norm()
+print(f"shuffle all tokens before it, and the last output of two layers moves by {changed:.0%}")
+assert changed > 0.05
+
+# %% [markdown]
+# It does: the layer below gives each token a mixture of *its* predecessors, and the layer above can tell those mixtures
+# apart. Decoders without any positions (**NoPE**) learn to use this, and do nearly as well as others on text (Haviv et
+# al. 2022). Most decoders still tell their tokens where they are; some, such as Llama 4, do so in most of their layers
+# and leave it out in the rest.
+#
+# **How much order matters.** The pretrained model knows the order by a trick that section 4 explains. Here we switch
+# the trick off and leave all weights as they are. The loss is in nats per token, measured on stories. **Predict:** how
+# much does it rise? (With equal probabilities for all tokens it would be ln V.)
+
+
+# %% tags=["rounded"]
 def with_rope(**changes):
     """The pretrained model, with the same weights and its rotary positions changed."""
     rope = dataclasses.replace(model.config.rope, **changes)
@@ -106,7 +129,7 @@ def with_rope(**changes):
 
 @torch.no_grad()
 def token_losses(model, token_ids):
-    """The loss of every predicted token, one row a text."""
+    """The loss of every predicted token, one row per text."""
     logits = model(token_ids)[:, :-1]
     return F.cross_entropy(logits.transpose(1, 2), token_ids[:, 1:], reduction="none").cpu()
 
@@ -120,19 +143,24 @@ texts = stream[: 8 * context].view(8, context)
 
 loss = float(token_losses(model, texts).mean())
 # Divided by a billion, every angle is as good as 0.
-unturned = with_rope(scaling="linear", factor=1e9)
-without_order = float(token_losses(unturned, texts).mean())
+unrotated = with_rope(scaling="linear", factor=1e9)
+without_order = float(token_losses(unrotated, texts).mean())
 assert without_order - loss > 1.5
-print("with its positions switched off, the loss rises by more than 1.5 nats per token")
+print(f"with its positions {loss:.2f} nats per token, without them {without_order:.2f}")
+print(f"with equal probabilities for all tokens {math.log(model.config.vocab_size):.2f}")
 
 # %% [markdown]
-# A model that had never had positions would do better than that: this one was trained to rely on them.
+# This shows how much *this* model relies on its positions. It does not show what a model without them could have
+# learned: for that, one has to train one.
 #
 # ### A question that only order can answer
 #
 # For the rest of the lesson we need a task small enough to train in seconds. A diary of boxes: now and then something
-# is put into a box, `b=4`, which throws out what was in it. At the end come questions: what is in box `b` *now*? To
+# is put into a box, `b=4`, which replaces what was in it. At the end come questions: what is in box `b` *now*? To
 # answer, a model has to find the notes about that box and take the **latest**.
+#
+# The next two cells make the task and a small model for it. You can run them and read on: what matters is the printed
+# diary.
 
 # %%
 BOXES, CONTENTS, NOTHING, NOTES, QUESTIONS = 6, 6, 6, 16, 8
@@ -169,12 +197,12 @@ print("answers:", *answers[0].tolist())
 
 # %% [markdown]
 # The reader is one attention layer with two heads and nothing around it. What it knows about positions comes from
-# outside: vectors to **add** to the tokens, or **frequencies** by which to turn queries and keys. Without either it is
-# the bag of words from above. **Predict:** how often will it be right? Worse than, like, or better than picking one of
-# the notes about the box by chance?
+# outside: vectors to **add** to the tokens, or **frequencies** by which to rotate queries and keys. Without either it
+# is the bag of words from above. **Predict:** how often will it be right? Less often than, as often as, or more often
+# than someone who picks one of the notes about the box at random?
 
-# %%
-SEED = 4
+# %% tags=["rounded"]
+SEEDS = (0, 1, 2)  # one result proves little
 
 
 class Reader(nn.Module):
@@ -193,12 +221,10 @@ class Reader(nn.Module):
     def forward(self, ids, frequencies=None):
         frequencies = self.frequencies if frequencies is None else frequencies
         positions = torch.arange(ids.shape[1])
-        x = self.embedding[ids]
-        if self.add is not None:
-            x = x + self.add(positions)
-        asking, diary = x[:, -QUESTIONS:], x[:, :-QUESTIONS]
-        query = self.split(asking @ self.query)
-        key, value = self.split(diary @ self.key), self.split(diary @ self.value)
+        asking = ids[:, -QUESTIONS:], positions[-QUESTIONS:]
+        diary = ids[:, :-QUESTIONS], positions[:-QUESTIONS]
+        query = self.project(*asking, self.query)
+        key, value = self.project(*diary, self.key), self.project(*diary, self.value)
         if frequencies is not None:
             cos, sin = rotary_cos_sin(positions, frequencies)
             query = apply_rotary(query, cos[-QUESTIONS:], sin[-QUESTIONS:])
@@ -206,12 +232,16 @@ class Reader(nn.Module):
         mixed = scaled_dot_product_attention(query, key, value)
         return mixed.transpose(1, 2).flatten(-2) @ self.output
 
-    def split(self, x):
+    def project(self, ids, positions, matrix):
+        """(embedding + position) times the matrix, by heads; the small tables are multiplied first."""
+        x = F.embedding(ids, self.embedding @ matrix)
+        if self.add is not None:
+            x = x + self.add(positions) @ matrix
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def trained_reader(add=None, frequencies=None, steps=300, num_tokens=64):
-    rng = torch.Generator().manual_seed(SEED)
+def trained_reader(seed, add=None, frequencies=None, steps=300, num_tokens=64):
+    rng = torch.Generator().manual_seed(seed)
     reader = Reader(rng, add, frequencies)
     optimizer = torch.optim.Adam(reader.parameters())
     rate = torch.optim.lr_scheduler.OneCycleLR(
@@ -233,27 +263,29 @@ def accuracy(reader, num_tokens, frequencies=None):
     return float((reader(ids, frequencies).argmax(-1) == answers).float().mean())
 
 
-readers = {"none": trained_reader()}
-right = accuracy(readers["none"], 64)
+readers = {"none": [trained_reader(SEEDS[0])]}
+right = [accuracy(reader, 64) for reader in readers["none"]]
 picks_latest = (1 - (1 - 1 / BOXES) ** NOTES) / (NOTES / BOXES)
 by_chance = picks_latest + (1 - picks_latest) / CONTENTS  # another note may say the same
-assert abs(right - by_chance) < 0.1
-print("without positions it is right about as often as a pick among the notes by chance")
+print(f"right without positions: {right[0]:.1f}")
+print(f"right by a random pick among the notes about the box: {by_chance:.2f}")
+assert all(abs(fraction - by_chance) < 0.08 for fraction in right)
 
 # %% [markdown]
-# It has found the notes about the box: a blind guess among six contents would be right once in six times, a pick among
-# the notes by chance not quite every second time. Which note is the latest it cannot know, and no training will teach
-# it. The order has to come from somewhere.
+# About as often. It has found the notes about the box: a blind guess among six contents would be right once in six
+# times, a random pick among the notes almost every second time. It cannot know which note is the latest, and no
+# training will teach it. The order has to come from somewhere.
 #
 # ## 2 · Waves
 #
-# The first transformer *added* to each token a vector that says where it stands. Position $p$ has $D$ channels, in
-# pairs. Pair $i$ is the sine and the cosine of one angle, which grows with the position, and slower from pair to pair:
+# The first transformer *added* to each token a vector that says where it is. Position $p$ has $D$ channels, in
+# pairs. Pair $i$ is the sine and the cosine of one angle, which grows with the position, more slowly from pair to pair:
 #
 # $$\text{channel } 2i = \sin\frac{p}{10000^{2i/D}} \qquad \text{channel } 2i+1 = \cos\frac{p}{10000^{2i/D}}$$
 #
-# Think of the hands of a clock: one for seconds, one for minutes, one for hours. Together they tell any time apart from
-# any other, and none of the numbers ever gets large.
+# Think of the hands of a clock: one for seconds, one for minutes, one for hours. Together they tell the times of half a
+# day apart, and none of the numbers ever gets large. Here the slowest hand needs almost $2\pi \cdot 10000$ positions
+# for one round.
 #
 # ### Exercise 04.1 · `sinusoidal_positions` (8 minutes)
 
@@ -268,7 +300,7 @@ def sinusoidal_positions(
 
     Args:
         positions: whole numbers in any order, for one text or for a batch of them (the `*B`);
-            the first token of a text stands at 0.
+            the first token of a text is at 0.
         embed_dim: channels of a vector, an even number D.
     """
     # SOLUTION
@@ -278,7 +310,7 @@ def sinusoidal_positions(
     )
     # 2. The angle of each position and pair.
     angles = positions.unsqueeze(-1) * speeds
-    # 3. Sine and cosine of an angle beside each other.
+    # 3. Sine and cosine of an angle next to each other.
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
     # END SOLUTION
 
@@ -287,22 +319,22 @@ def sinusoidal_positions(
 sinusoidal_positions = check("04.1", sinusoidal_positions)
 
 # %% [markdown]
-# Left, your vectors, one column a position. Right, how alike two of them are: the dot product of the vector in the
-# middle with all others. **Predict:** does it matter *which* position stands in the middle?
+# On the left are your vectors, one column per position. On the right is how similar two of them are: the dot product of
+# the vector in the middle with all others. **Predict:** does it matter *which* position is in the middle?
 
 # %% tags=["expected"]
 vectors = sinusoidal_positions(torch.arange(128), 32)
 figure = figures.waves(vectors)
 
-likeness = vectors @ vectors.T
+similarity = vectors @ vectors.T
 for distance in (1, 5, 40):
-    diagonal = likeness.diagonal(distance)
+    diagonal = similarity.diagonal(distance)
     assert torch.allclose(diagonal, diagonal[0].expand_as(diagonal), atol=1e-3)
 
 # %% [markdown]
 # It does not: the assertion finds the same number at every pair of positions of one distance. That is the
-# addition theorem of the cosine: $\sin a \sin b + \cos a \cos b = \cos(a - b)$, summed over the pairs. Keep it in mind.
-# It is the whole of section 4.
+# addition theorem of the cosine: $\sin a \sin b + \cos a \cos b = \cos(a - b)$, summed over the pairs. Keep it in mind:
+# section 4 is built on it.
 #
 # ## 3 · A table
 #
@@ -310,8 +342,8 @@ for distance in (1, 5, 40):
 #
 # ### Exercise 04.2 · `LearnedPositionalEmbedding` (6 minutes)
 #
-# A class this time. `__init__` makes the table, one row a position, and `forward` picks rows. The rows start as small
-# random numbers (spread 0.02), because they are added to the token vectors and must not drown them.
+# A class this time. `__init__` makes the table, one row per position, and `forward` picks rows. The rows start as small
+# random numbers (standard deviation 0.02), because they are added to the token vectors and must not drown them.
 
 
 # %%
@@ -321,7 +353,7 @@ class LearnedPositionalEmbedding(nn.Module):
     Its one parameter is the table, `weight`, of shape (num_positions, embed_dim).
 
     Args:
-        generator: where the initial numbers are drawn from, with a spread of 0.02.
+        generator: the source of the random initial numbers, which have a standard deviation of 0.02.
     """
 
     def __init__(
@@ -329,7 +361,7 @@ class LearnedPositionalEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         # SOLUTION
-        # 1. Draw the table and make it a parameter of this module.
+        # 1. Fill the table with random numbers and make it a parameter of this module.
         start = 0.02 * torch.randn(num_positions, embed_dim, generator=generator)
         self.weight = nn.Parameter(start)
         # END SOLUTION
@@ -349,54 +381,101 @@ LearnedPositionalEmbedding = check("04.2", LearnedPositionalEmbedding)
 # Now the reader gets your table, with room for 256 positions, and trains on diaries of 64 tokens. Then we look at
 # which rows have moved. **Predict** the picture.
 
-# %% tags=["expected"]
-table = LearnedPositionalEmbedding(256, 64, torch.Generator().manual_seed(SEED))
-start = next(table.parameters()).detach().clone()
-readers["learned"] = trained_reader(add=table)
 
-moved = (next(table.parameters()).detach() - start).norm(dim=-1)
+# %% tags=["expected", "rounded"]
+def fresh_table(seed):
+    return LearnedPositionalEmbedding(256, 64, torch.Generator().manual_seed(seed))
+
+
+def rows_of(table):
+    return next(table.parameters()).detach()
+
+
+tables = [fresh_table(seed) for seed in SEEDS]
+readers["learned"] = [
+    trained_reader(seed, add=table) for seed, table in zip(SEEDS, tables, strict=True)
+]
+changes = [
+    rows_of(table) - rows_of(fresh_table(seed))
+    for seed, table in zip(SEEDS, tables, strict=True)
+]
+moved = changes[0].norm(dim=-1)
 figure = figures.moved_rows(moved, trained_tokens=64)
 
-assert accuracy(readers["learned"], 64) > 0.7
+with_table = [accuracy(reader, 64) for reader in readers["learned"]]
+print(
+    "right with a learned table, three seeds:", *(f"{fraction:.1f}" for fraction in with_table)
+)
+assert min(with_table) > max(right) + 0.15
 assert (moved[:64] > 0.05).all()
-assert (moved[64:] == 0).all()
+assert all((change[64:] == 0).all() for change in changes)
 
 # %% [markdown]
-# It is now right more than seven times in ten. The valley shows how: early and late rows moved in *opposite* directions,
-# so that a later note gets a higher score; the cell below checks both. (The last eight rows belong to the questions.)
+# It is now right far more often than without. The valley shows how: early and late rows moved in *opposite*
+# directions, so that a later note gets a higher score; the cell below checks both. (The last eight rows belong to the
+# questions.)
 #
-# And the rows from 64 on are, to the last bit, the random numbers that they were: no text ever touched them. Asked
-# about position 100, the table answers with noise. More training on 64 tokens will not change that. It is what a table
-# is.
+# And the rows from 64 on are, to the last bit, the random numbers that they were: no text ever touched them, so they
+# never had a gradient. For position 100 the table returns noise, and more training on 64 tokens will not change that.
+# (With weight decay, as in AdamW, such rows shrink towards zero. They still learn nothing.)
 
 # %%
-change = next(table.parameters()).detach() - start
-early, late = change[2:20].mean(0), change[44:55].mean(0)
-assert F.cosine_similarity(early, late, dim=0) < -0.8
+for change, table, reader in zip(changes, tables, readers["learned"], strict=True):
+    early, late = change[2:20].mean(0), change[44:55].mean(0)
+    opposite = F.cosine_similarity(early, late, dim=0)
+    assert opposite < -0.8
 
-reader, rows = readers["learned"], table(torch.arange(64))
-asking = reader.embedding[FIRST_QUESTION:FIRST_NOTHING] + rows[-1]
-scores = (asking @ reader.query) @ (rows @ reader.key).T
-assert (scores[:, 44:55].mean(-1) > scores[:, 2:20].mean(-1)).all()
+    rows = rows_of(table)[:64]
+    asking = reader.embedding[FIRST_QUESTION:FIRST_NOTHING] + rows[-1]
+    scores = (asking @ reader.query) @ (rows @ reader.key).T
+    assert (scores[:, 44:55].mean(-1) > scores[:, 2:20].mean(-1)).all()
+    print(f"cosine between the ways of early and of late rows: {opposite:.1f}")
 
 # %% [markdown]
+# ## 4 · Rotating instead of adding
 #
-# ## 4 · Turning instead of adding
-#
-# What we want in the end is a *score* that knows how far apart query and key are. The waves have an idea to offer: the
-# dot product of two of them depends on the difference of their angles only. So do not add the angles to the token;
-# **turn the query and the key themselves**. Split the channels of a head into pairs. Each pair is a point in the plane;
-# at position $p$ it is turned by the angle $p \cdot f_i$:
+# What we want in the end is a *score* that depends on how far apart query and key are. The waves suggest how: the
+# dot product of two of them depends only on the difference of their angles. So do not add the angles to the token;
+# **rotate the query and the key themselves**. Split the channels of a head into pairs. Each pair is a point in the
+# plane; at position $p$ it is rotated by the angle $p \cdot f_i$:
 #
 # $$(a, b) \;\to\; (a \cos p f_i - b \sin p f_i,\;\; b \cos p f_i + a \sin p f_i)$$
 #
-# A query turned by $p f_i$ and a key turned by $s f_i$ stand at an angle that has changed by $(p - s) f_i$. Move both
-# sliders of position by the same amount and watch the title.
+# If the query is rotated by $p f_i$ and the key by $s f_i$, the angle between them changes by $(p - s) f_i$.
+#
+# **One pair, every number.** The query is (2, 1), the key (1, 2), and $f = 0.5$ radians per token. The cell rotates
+# with complex numbers, in which a pair $(a, b)$ is $a + b\,\mathrm{i}$ and a rotation is one multiplication.
+# **Predict:** which rows end with the same score?
+
+# %%
+query, key, frequency = complex(2, 1), complex(1, 2), 0.5
+
+
+def pair_score(query_position, key_position):
+    """The two rotated points of one pair, and their part of the score: the dot product."""
+    q = query * cmath.exp(1j * query_position * frequency)
+    k = key * cmath.exp(1j * key_position * frequency)
+    return q, k, q.real * k.real + q.imag * k.imag
+
+
+print("   query at, rotated by, becomes |   key at, rotated by, becomes | score")
+for p, s in ((0, 0), (2, 0), (3, 1), (13, 11), (3, 2)):
+    q, k, score = pair_score(p, s)
+    print(
+        f"{p:6d} {p * frequency:9.1f} ({q.real:+.2f}, {q.imag:+.2f}) |"
+        f"{s:6d} {s * frequency:9.1f} ({k.real:+.2f}, {k.imag:+.2f}) | {score:+.2f}"
+    )
+assert math.isclose(pair_score(2, 0)[2], pair_score(13, 11)[2])
+assert not math.isclose(pair_score(3, 2)[2], pair_score(13, 11)[2])
+
+# %% [markdown]
+# The three rows in which the query is two tokens after the key agree, although all four numbers of their points are
+# different. Now with your eyes: move both position sliders by the same amount and watch the title.
 
 
 # %%
 def draw_pair(query_position=12, key_position=4, frequency=0.3):
-    return figures.turning_pair(
+    return figures.rotated_pair(
         query_position * frequency, key_position * frequency, query=(0.9, 0.3), key=(0.4, -0.8)
     )
 
@@ -411,13 +490,13 @@ explore(
 # %% [markdown]
 # ### Exercise 04.3 · `rotary_frequencies` (5 minutes)
 #
-# The speeds are those of the waves, with the base left open: pair $i$ of a head with $C$ channels turns by
+# The speeds are those of the waves, with the base as a parameter: pair $i$ of a head with $C$ channels rotates by
 # $f_i = \text{base}^{-2i/C}$ radians from one token to the next.
 
 
 # %%
 def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
-    """Radians by which each pair of channels turns from token to token, fastest pair first.
+    """Radians by which each pair of channels rotates from token to token, fastest pair first.
 
     rotary_frequencies(4, 100.0) is tensor([1.0000, 0.1000]).
     """
@@ -433,7 +512,7 @@ def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
 rotary_frequencies = check("04.3", rotary_frequencies)
 
 # %% [markdown]
-# Your clock. Move the position, then the base. Which hands does the base change, and which one never?
+# Your clock. Move the position, then the base. Which hands does the base change, and which one does it never change?
 
 
 # %%
@@ -451,8 +530,8 @@ explore(
 # %% [markdown]
 # ### Exercise 04.4 · `apply_rotary` (10 minutes)
 #
-# Positions and frequencies become cosines and sines by `rotary_cos_sin`, which is given: it multiplies every position
-# with every frequency and takes both. What is left is the turning.
+# `rotary_cos_sin`, which is given, turns positions and frequencies into cosines and sines: it multiplies every position
+# by every frequency and takes both. What is left is the rotation.
 #
 # Which two channels make a pair is a matter of choice. Here, as in Gemma, pair $i$ is channel $i$ of the
 # **first half** and channel $i$ of the **second half**: with six channels (0, 3), (1, 4), (2, 5).
@@ -462,7 +541,7 @@ explore(
 def apply_rotary(
     x: Float[Tensor, "*B T C"], cos: Float[Tensor, "*#B T C/2"], sin: Float[Tensor, "*#B T C/2"]
 ) -> Float[Tensor, "*B T C"]:
-    """Turn the channel pairs (i, i + C/2) of each token by the angle of its position.
+    """Rotate the channel pairs (i, i + C/2) of each token by the angle of its position.
 
     Args:
         cos, sin: of the angle of each token and pair.
@@ -470,11 +549,11 @@ def apply_rotary(
     # SOLUTION
     # 1. Split the channels into two halves.
     first, second = x.chunk(2, dim=-1)
-    # 2. Turn each pair. Both results need both old values.
-    turned_first = first * cos - second * sin
-    turned_second = second * cos + first * sin
+    # 2. Rotate each pair. Both results need both old values.
+    rotated_first = first * cos - second * sin
+    rotated_second = second * cos + first * sin
     # 3. Put the halves together again.
-    return torch.cat([turned_first, turned_second], dim=-1)
+    return torch.cat([rotated_first, rotated_second], dim=-1)
     # END SOLUTION
 
 
@@ -483,19 +562,48 @@ apply_rotary = check("04.4", apply_rotary)
 
 
 # %% [markdown]
-# The claim was that scores depend on distance only. We take *one* query and *one* key and put them at every pair of
-# positions. **Predict** both pictures: on the left both are turned, on the right only the query.
+# **A whole head, every number.** Three tokens with the same four channels (two pairs), so that positions are all that
+# can make a difference. Read the stages from top to bottom. **Predict** the pattern of the scores.
+
+# %% tags=["expected"]
+frequencies = rotary_frequencies(4, 100.0)
+tokens = torch.tensor([[1.0, 1.0, 0.0, 0.0]]).expand(3, 4)
+cos, sin = rotary_cos_sin(torch.arange(3), frequencies)
+rotated = apply_rotary(tokens, cos, sin)
+scores = rotated @ rotated.T / 4**0.5
+
+angles = torch.arange(3)[:, None] * frequencies
+stages = {
+    "angle of pairs 0 and 1": angles,
+    "channels, before": tokens,
+    "channels, after": rotated,
+    "score with key 0, 1, 2": scores,
+    "attention weights": scores.softmax(-1),
+}
+for name, rows in stages.items():
+    for t, row in enumerate(rows.tolist()):
+        print(f"{name if t == 0 else '':24s} token {t}: " + " ".join(f"{v:6.2f}" for v in row))
+
+assert torch.allclose(scores[1, 0], scores[2, 1])
+assert scores[0, 0] > scores[1, 0] > scores[2, 0]
+
+# %% [markdown]
+# The channels of a pair are two columns apart: 0 with 2, 1 with 3. Pair 0 moves by a radian per token, pair 1 by a
+# tenth of it. In the scores every diagonal holds one number: the same token, one step away, always gets the same score.
+#
+# Is that so at every distance, and for other vectors? We take *one* query and *one* key, at random, and put them at
+# every pair of positions. **Predict** both figures: on the left both are rotated, on the right only the query.
 
 # %% tags=["expected"]
 query, key = torch.randn(2, 1, 8, generator=rng)
 cos, sin = rotary_cos_sin(torch.arange(40), rotary_frequencies(8, 100.0))
-turned_query = apply_rotary(query.expand(40, 8), cos, sin)
-turned_key = apply_rotary(key.expand(40, 8), cos, sin)
+rotated_query = apply_rotary(query.expand(40, 8), cos, sin)
+rotated_key = apply_rotary(key.expand(40, 8), cos, sin)
 
-both = turned_query @ turned_key.T
-only_query = turned_query @ key.expand(40, 8).T
+both = rotated_query @ rotated_key.T
+only_query = rotated_query @ key.expand(40, 8).T
 figure = figures.scores_by_position(
-    {"both turned: distance decides": both, "only the query: it does not": only_query}
+    {"both rotated: distance decides": both, "only the query: it does not": only_query}
 )
 
 
@@ -508,47 +616,47 @@ assert is_by_distance(both)
 assert not is_by_distance(only_query)
 
 # %% [markdown]
-# Stripes along the diagonal: all places of one distance have one score, positive or negative as the pairs meet. On the
+# Stripes along the diagonal: all pairs at the same distance have the same score, whether positive or negative. On the
 # right each row has its own score whatever the key's position: the distance plays no part.
 #
-# And the values? They are mixed, not compared. We shift a whole text by 100 positions; nothing should change.
+# And the values? They are averaged, not compared. We shift a whole text by 100 positions; nothing should change.
 
 
 # %%
-def attend(x, first_position, turns_values=False):
+def attend(x, first_position, rotates_values=False):
     positions = first_position + torch.arange(len(x))
     cos, sin = rotary_cos_sin(positions, rotary_frequencies(x.shape[-1], 100.0))
-    turned = apply_rotary(x, cos, sin)
-    return scaled_dot_product_attention(turned, turned, turned if turns_values else x)
+    rotated = apply_rotary(x, cos, sin)
+    return scaled_dot_product_attention(rotated, rotated, rotated if rotates_values else x)
 
 
 x = torch.randn(12, 8, generator=rng)
 assert torch.allclose(attend(x, 0), attend(x, 100), atol=1e-4)
 assert not torch.allclose(
-    attend(x, 0, turns_values=True), attend(x, 100, turns_values=True), atol=0.1
+    attend(x, 0, rotates_values=True), attend(x, 100, rotates_values=True), atol=0.1
 )
-print("queries and keys turned: shifting the text changes nothing")
-print("values turned as well: shifting the text changes the outputs")
+print("queries and keys rotated: shifting the text changes nothing")
+print("values rotated as well: shifting the text changes the outputs")
 
 # %% [markdown]
-# A warning about this test: it is easy to pass. Turn the wrong way round, choose any base, pair any channels you like:
-# the shift still changes nothing. That is why the check of 04.4 also compares numbers.
+# A warning about this test: it is easy to pass. Rotate in the wrong direction, choose any base, pair any channels you
+# like: the shift still changes nothing. That is why the check of 04.4 also compares numbers.
 #
 # ## 5 · Two layouts, one rotation
 #
-# The paper pairs neighbours, (0, 1), (2, 3), ..., and so does Meta's own code of Llama. Gemma pairs halves, as you did,
+# The paper pairs neighbors, (0, 1), (2, 3), ..., and so does Meta's own code of Llama. Gemma pairs halves, as you did,
 # and so does Llama in the library `transformers`. Which is right? Both, but weights trained with one are useless with
-# the other. **Predict:** how bad does it get if the pretrained model is read in the wrong layout?
+# the other. **Predict:** how bad does it get if the pretrained model runs with the wrong layout?
 
-# %%
+# %% tags=["rounded"]
 wrong_layout = with_rope(layout="interleaved")
 loss_in_wrong_layout = float(token_losses(wrong_layout, texts).mean())
+print(f"right layout {loss:.2f} nats per token, wrong layout {loss_in_wrong_layout:.2f}")
 assert loss_in_wrong_layout - loss > 1.0
-print("in the wrong layout the loss of the same weights is more than 1 nat higher")
 
 # %% [markdown]
-# No error, no wrong shape; just a worse model. It is a well-known way to lose a day when weights are converted. The
-# cure is to bring the *channels* of queries and keys into the other order, so that partners meet again:
+# No error, no wrong shape; just a much worse model. It is a well-known way to lose a day when weights are converted.
+# The cure is to reorder the *channels* of queries and keys, so that the pairs match again:
 
 # %%
 channels = torch.arange(8).view(2, 4).T.flatten()
@@ -560,9 +668,9 @@ reordered_first = apply_rotary_interleaved(x[:, channels], cos, sin)
 assert torch.allclose(reordered_first, apply_rotary(x, cos, sin)[:, channels], atol=1e-5)
 
 # %% [markdown]
-# Channels come out of the rows of weight matrices, so it is enough to reorder rows, once, for each head: those of the
-# query and the key matrices, and the weights of the norms that act on queries and keys. A score is a sum over channels;
-# in which order it is summed makes no difference.
+# Each channel is computed by one row of a weight matrix, so it is enough to reorder rows, once, for each head: those of
+# the query and the key matrices, and the weights of the norms that act on queries and keys. A score is a sum over
+# channels; the order of summation makes no difference.
 
 # %%
 C = model.config.head_dim
@@ -585,41 +693,54 @@ print("with its rows reordered the model is the old one again")
 # The readers were trained on 64 tokens. Now the diaries get longer, up to 256, with the same 16 notes spread over more
 # days. Two more readers join: one with your waves added, one with your rotations.
 #
-# What base? Long models keep a proportion: with 128 channels and base 10,000 the slowest pair of Llama 2 turns by about
-# half a radian over its 4096 tokens. For heads of 32 channels and 64 tokens, base 100 gives 0.85,
-# of the same order.
+# What base? With 128 channels and base 10,000 the slowest pair of Llama 2 rotates by about half a radian over its 4096
+# tokens. For heads of 32 channels and 64 tokens, base 100 gives 0.85 radians, which is of the same order.
 #
 # **Predict**, for each of the four: is it still right at 128 tokens? At 256?
 
 # %%
-llama_turn = 4096 * rotary_frequencies(128, 10_000.0)[-1]
-our_turn = 64 * rotary_frequencies(32, 100.0)[-1]
-assert 0.4 < llama_turn < 0.6
-assert 0.8 < our_turn < 0.9
+llama_angle = 4096 * rotary_frequencies(128, 10_000.0)[-1]
+our_angle = 64 * rotary_frequencies(32, 100.0)[-1]
+assert 0.4 < llama_angle < 0.6
+assert round(float(our_angle), 2) == 0.85
 
-readers["sinusoidal"] = trained_reader(
-    add=lambda positions: sinusoidal_positions(positions, 64)
-)
-readers["rotary"] = trained_reader(frequencies=rotary_frequencies(32, 100.0))
+readers["sinusoidal"] = [
+    trained_reader(seed, add=lambda positions: sinusoidal_positions(positions, 64))
+    for seed in SEEDS
+]
 
-# %% tags=["expected"]
+# %%
+readers["rotary"] = [
+    trained_reader(seed, frequencies=rotary_frequencies(32, 100.0)) for seed in SEEDS
+]
+
+# %% tags=["expected", "rounded"]
 lengths = [64, 96, 128, 192, 256]
-right = {name: [accuracy(reader, T) for T in lengths] for name, reader in readers.items()}
+right = {
+    name: np.array([[accuracy(reader, T) for T in lengths] for reader in of_seeds])
+    for name, of_seeds in readers.items()
+}
 figure = figures.recall_by_length(
     lengths, right, trained_tokens=64, title="Past the training length all of them fail"
 )
 
-assert min(right[name][0] for name in ("learned", "sinusoidal", "rotary")) > 0.7
-assert right["rotary"][0] == max(values[0] for values in right.values())
+for name, of_seeds in right.items():
+    means = ", ".join(
+        f"{T}: {mean:.1f}" for T, mean in zip(lengths, of_seeds.mean(0), strict=True)
+    )
+    print(f"{name:10s} {means}")
 for name in ("learned", "sinusoidal", "rotary"):
-    assert right[name][-1] < 0.6
-assert right["rotary"][2] > max(right["learned"][2], right["sinusoidal"][2]) + 0.1
+    assert right[name][:, 0].min() > right["none"][:, 0].max() + 0.15
+    assert right[name][:, -1].max() < by_chance + 0.1
+assert right["rotary"][:, 1].mean() > right["sinusoidal"][:, 1].mean() + 0.05
+assert right["rotary"][:, 1].mean() > right["learned"][:, 1].mean() + 0.1
 
 # %% [markdown]
-# All of them, the rotations too. At 256 tokens not one is right more than six times in ten: they are back among the
-# bags of words. The table had to fail. The waves exist at every position, but the weights that read them were only ever
-# shown the first 64. Rotations fail more slowly: at 128 tokens they are ahead of both by more than 0.1. "Relative" is
-# not the same as "for any length": distances above 64 never occurred either.
+# All of them, the rotations too. At 256 tokens none of them does better than a random pick among the notes about the
+# box. (The reader without positions loses as well: more empty days take more of its attention.) The table had to fail.
+# The waves exist at every position, but the weights that read them only ever saw the first 64. Rotations fail more
+# slowly, and are ahead at 96 tokens. "Relative" is not the same as "for any length": distances above 64 never occurred
+# either.
 #
 # Where does it go wrong? Look at the largest angle of each pair, in training and in the test.
 
@@ -644,34 +765,43 @@ is_new = (as_trained * 64 < 2 * torch.pi) & (as_trained * 256 > as_trained * 64)
 assert 0 < int(is_new.sum()) < len(as_trained)
 
 # %% [markdown]
-# A fast pair has been round the circle many times in 64 tokens; it has met every angle. A slow pair has met only part
-# of the circle, and in a longer text comes into the rest, for which no weight was ever fitted. So slow it down:
+# A fast pair has gone around the circle many times in 64 tokens; it has seen every angle. A slow pair has seen only
+# part of the circle, and in a longer text reaches the rest, for which no weight was ever fitted. So slow it down:
 #
-# - **Position interpolation** divides every frequency by the factor by which the text is longer. Token 256 now stands
-#   where token 64 stood. Nothing is new, but neighbours have moved together, four to one place.
-# - A **raised base** slows the slowest pair by the same factor and leaves the fastest alone, with all others in
-#   between. Neighbours stay apart; some middle pairs still meet a few new angles. The slowest pair has the exponent
-#   30/32, so the base has to grow by the factor to the power of 32/30.
+# - **Position interpolation** divides every frequency by the factor by which the text is longer. Token 256 is now
+#   where token 64 was. Nothing is new, but neighbors are squeezed together, four into the space of one.
+# - A **raised base** (known as NTK-aware scaling) slows the slowest pair by the same factor and leaves the fastest
+#   alone, with all others in between. Neighbors stay apart; some middle pairs still meet a few new angles. The slowest
+#   pair has the exponent 30/32, so the base has to grow by the factor to the power of 32/30.
 #
 # No weight is changed and nothing is trained. **Predict**, then run.
 
-# %% tags=["expected"]
-rotary = readers["rotary"]
-right["interpolated"] = [accuracy(rotary, T, as_trained * 64 / T) for T in lengths]
-right["raised base"] = [
-    accuracy(rotary, T, rotary_frequencies(32, 100.0 * (T / 64) ** (32 / 30))) for T in lengths
-]
+
+# %% tags=["expected", "rounded"]
+def slowed_down(slow):
+    """How often the rotary readers are right, with frequencies of their own for each length."""
+    return np.array(
+        [[accuracy(reader, T, slow(T / 64)) for T in lengths] for reader in readers["rotary"]]
+    )
+
+
+right["interpolated"] = slowed_down(lambda factor: as_trained / factor)
+right["raised base"] = slowed_down(
+    lambda factor: rotary_frequencies(32, 100.0 * factor ** (32 / 30))
+)
 figure = figures.recall_by_length(
     lengths, right, trained_tokens=64, title="Slowed down, the same weights hold"
 )
 
-assert right["interpolated"][-1] > 0.75
-assert right["raised base"][-1] > 0.7
-assert min(right["interpolated"][-1], right["raised base"][-1]) > right["rotary"][-1] + 0.2
+at_256 = {name: of_seeds[:, -1] for name, of_seeds in right.items()}
+for name in ("rotary", "interpolated", "raised base"):
+    print(f"{name:13s} at 256 tokens:", *(f"{fraction:.1f}" for fraction in at_256[name]))
+assert min(at_256["interpolated"].min(), at_256["raised base"].min()) > 0.7
+assert at_256["interpolated"].mean() > at_256["raised base"].mean() + 0.03
 
 # %% [markdown]
 # The same weights, four times the length, and both stay above 0.7. For this task interpolation is the better cure: the
-# notes lie four times as far apart as before, and it moves them together again. Do not expect that of every task.
+# notes are four times as far apart as before, and it moves them together again. Do not expect that of every task.
 #
 # ## 7 · A real one, past its context
 #
@@ -679,7 +809,7 @@ assert min(right["interpolated"][-1], right["raised base"][-1]) > right["rotary"
 # four times as much and measure the loss by position, as it is and slowed down in both ways. **Predict:** which of the
 # three curves rises past the context? Which one is worst?
 
-# %% tags=["expected"]
+# %% tags=["expected", "rounded"]
 long_texts = stream[: 4 * 4 * context].view(4, 4 * context)
 ways = {
     "as trained": model,
@@ -696,26 +826,29 @@ figure = figures.loss_by_position(
     edges, by_stretch, context, title="Interpolation hurts most, inside the context too"
 )
 
+print("nats per token, inside the context and in three stretches beyond it")
+for name, losses in by_stretch.items():
+    print(f"{name:12s}", *(f"{loss:.2f}" for loss in losses))
 within, *beyond = by_stretch["as trained"]
-assert max(beyond) - within < 0.2
+assert max(beyond) - within < 0.3
 for i in range(4):
-    assert abs(by_stretch["raised base"][i] - by_stretch["as trained"][i]) < 0.2
-    assert by_stretch["interpolated"][i] - by_stretch["as trained"][i] > 1.0
+    assert abs(by_stretch["raised base"][i] - by_stretch["as trained"][i]) < 0.3
+    assert by_stretch["interpolated"][i] - by_stretch["as trained"][i] > 0.5
 
 # %% [markdown]
-# Not what the diaries led us to expect, and worth an honest look.
+# Not what the diaries led us to expect, and worth a closer look.
 #
-# - As trained, **nothing breaks**: up to four times the context the loss stays within 0.2 nats of what it was inside.
-# - **Interpolation hurts everywhere**, by more than 1 nat, and inside the context too. It moves neighbours together, and
-#   predicting text lives on neighbours. The paper that proposed it trains the model for a while afterwards.
-# - A **raised base** changes little, less than 0.2 nats: neighbours stay where they were. Here it does not help, because
-#   there is nothing to mend.
+# - As trained, **nothing breaks**: up to four times the context the loss is about what it was inside.
+# - **Interpolation hurts everywhere**, inside the context too. It squeezes neighbors together, and predicting text
+#   depends on neighbors. The paper that proposed it trains the model for a while afterwards.
+# - A **raised base** changes little: neighbors stay where they were. Here it does not help much, because there is
+#   nothing to fix.
 #
 # Why does nothing break? One reason is in the configuration: most layers of this model look through a *window*
 # (lesson 07). Whatever the length of the text, they never meet a larger distance than in training. The other reason can
 # be measured. Predict the same last tokens twice: once with everything before them, once with one context only.
 
-# %%
+# %% tags=["rounded"]
 windows = [layer.window_tokens for layer in model.config.layers]
 assert sum(window is not None for window in windows) > len(windows) / 2
 
@@ -723,42 +856,94 @@ last = context // 2
 from_everything = by_token["as trained"][-last:].mean()
 short = long_texts[:, -2 * last :]
 from_little = token_losses(model, short).mean(0)[-last:].mean()
-assert from_everything > from_little - 0.1
-print("what lies far back saves less than 0.1 nats per token")
+assert abs(from_everything - from_little) < 0.2
+print(
+    f"loss with everything before them {from_everything:.2f}, with one context {from_little:.2f}"
+)
 
 # %% [markdown]
-# The far text was no help, so it could not be missed. A flat curve shows that a model survives long texts, and not that
-# it *reads* them. To show that, one has to ask for something that stands far back, as the diaries do, and as the
-# needle-in-a-haystack tests of lesson 14 do.
+# The distant text is of next to no help, so losing it would cost next to nothing. A flat curve shows that a model
+# survives long texts, not that it *uses* them. To show that, one has to ask for something that is far back, as the
+# diaries do, and as the needle-in-a-haystack tests of lesson 14 do.
 
 # %% [markdown]
 # ## Checkpoint
 #
-# Click an answer to see what speaks for or against it.
+# Click an answer to see why it is right or wrong.
 
 # %%
 quiz("04")
 
 # %% [markdown]
+# ## Recap
+#
+# 1. Attention without positions is permutation-equivariant: shuffle the tokens, and the outputs are shuffled with them.
+# 2. One causal layer sees the set of its predecessors, not their order. A second one on top can tell orders apart.
+# 3. Sinusoidal positions are *added*: pairs of sine and cosine, slower from pair to pair.
+# 4. The dot product of two of them depends only on the distance, since $\sin a \sin b + \cos a \cos b = \cos(a - b)$.
+# 5. A learned table is also added. Rows that no text reached hold noise.
+# 6. Rotary positions (RoPE) rotate queries and keys, never values: pair $i$ at position $p$ by $p \cdot
+#    \text{base}^{-2i/C}$.
+# 7. The score of two rotated vectors depends on their distance. Shifting the whole text changes nothing.
+# 8. Two layouts of the pairs exist, halves and neighbors. Weights of one run in the other without an error, and badly.
+# 9. Past the trained length slow pairs reach angles that no weight was fitted to.
+# 10. Position interpolation slows all pairs, a raised base mostly the slow ones. Which is better depends on the task.
+#
+# ## I get this error
+#
+# <details>
+# <summary><code>RuntimeError: The size of tensor a (8) must match the size of tensor b (4)</code></summary>
+#
+# x has one number per channel, cos and sin have one per *pair* (`apply_rotary`): multiply the halves of x. In
+# `sinusoidal_positions` the same message means that positions and speeds need an axis each, `positions.unsqueeze(-1)`.
+# </details>
+#
+# <details>
+# <summary><code>TypeError: cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor</code></summary>
+#
+# `torch.cat` and `torch.stack` take one list: `torch.cat([first, second], dim=-1)`.
+# </details>
+#
+# <details>
+# <summary><code>IndexError: tensors used as indices must be long, int, byte or bool tensors</code></summary>
+#
+# Positions became floats, by a division for example, before they picked rows of the table
+# (`LearnedPositionalEmbedding`).
+# </details>
+#
+# <details>
+# <summary><code>IndexError: index 300 is out of bounds for dimension 0 with size 256</code></summary>
+#
+# A position past the end of the table. This one is on purpose: a table has no answer there.
+# </details>
+#
+# <details>
+# <summary><code>NameError: name ... is not defined</code></summary>
+#
+# A cell above was not run, for example after a restart. In the menu: Run, then Run All Above Selected Cell.
+# </details>
+#
 # ## From here to Gemini
 #
 # - Waves: Vaswani et al. 2017 ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762)), section 3.5. Rotations: Su et al.
 #   2021 ([arXiv:2104.09864](https://arxiv.org/abs/2104.09864)), section 3.2. In the package both are in
 #   `gemini_workshop/models/embeddings.py`, line for line what you wrote.
+# - Decoders without positions (NoPE): Haviv et al. 2022 ([arXiv:2203.16634](https://arxiv.org/abs/2203.16634)); how
+#   they do on longer texts: Kazemnejad et al. 2023 ([arXiv:2305.19466](https://arxiv.org/abs/2305.19466)).
 # - Position interpolation: Chen et al. 2023 ([arXiv:2306.15595](https://arxiv.org/abs/2306.15595)). YaRN, which keeps
 #   fast pairs and slows the slow ones: Peng et al. 2023 ([arXiv:2309.00071](https://arxiv.org/abs/2309.00071)).
 #   `models/rotary_scaling.py` has these two, the raised base and Llama 3's way.
 # - Gemma 3 ([arXiv:2503.19786](https://arxiv.org/abs/2503.19786)) gives its local layers, which look through a window,
 #   base 10,000, and its global layers base 1,000,000; the long context comes from interpolating the global ones by 8
 #   and training on. `rope` and `local_rope` in `ModelConfig` are that pair.
-# - ALiBi (Press et al. 2021, [arXiv:2108.12409](https://arxiv.org/abs/2108.12409)) needs no vectors and no rotations: it
-#   lowers each score by the distance. `alibi_slopes` is in the package; try `positions: alibi`.
+# - ALiBi (Press et al. 2021, [arXiv:2108.12409](https://arxiv.org/abs/2108.12409)) needs no vectors and no rotations:
+#   it lowers each score in proportion to the distance. `alibi_slopes` is in the package; try `positions: alibi`.
 #
 # ## Stretch · keep the fast, slow the slow
 #
-# A pair that went round several times in training knows every angle and needs no cure; a pair that did not needs all of
-# it. Build frequencies for 256 tokens by that rule. Where must the border lie if you want to beat the raised base?
-# (`llama3_scaling` is such a rule, with a gentle passage in between.)
+# A pair that went around several times in training has seen every angle and needs no cure; a pair that did not needs
+# the full one. Build frequencies for 256 tokens by that rule. Where must the border be if you want to beat the raised
+# base? (`llama3_scaling` is such a rule, with a smooth transition in between.)
 
 
 # %%
@@ -766,13 +951,13 @@ def by_parts(frequencies, trained_tokens, factor):
     return frequencies  # yours goes here
 
 
-mine = accuracy(rotary, 256, by_parts(as_trained, 64, FACTOR))
-is_better = mine > right["raised base"][-1] + 0.03
+mine = accuracy(readers["rotary"][0], 256, by_parts(as_trained, 64, FACTOR))
+is_better = mine > at_256["raised base"][0] + 0.03
 print("better than the raised base" if is_better else "not better than the raised base yet")
 
 # %% [markdown]
 # ## Stretch · a longer table
 #
 # Can the table be saved as well? Stretch its trained rows over all 256 positions with `F.interpolate`: the rows of the
-# diary over 248, those of the questions as they are. Measure. What would the same do to a model that lives on
-# neighbours?
+# diary over 248, those of the questions as they are. Measure. What would the same do to a model that depends on
+# neighbors?

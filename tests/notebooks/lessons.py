@@ -6,7 +6,7 @@ from gemini_workshop.authoring.source import Lesson, find_sources, read_lesson
 from gemini_workshop.paths import notebooks_folder
 
 NOTEBOOKS = notebooks_folder()
-LESSONS = [read_lesson(path) for path in find_sources(NOTEBOOKS)] if NOTEBOOKS else []
+LESSONS = [read_lesson(path) for path in find_sources(NOTEBOOKS)]
 PAIRS = [lesson for lesson in LESSONS if "starter" in lesson.files]
 
 

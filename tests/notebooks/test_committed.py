@@ -8,13 +8,14 @@ import textwrap
 import pytest
 
 from gemini_workshop.authoring.check import differences, orphans
-from gemini_workshop.authoring.lint import problems
-from gemini_workshop.exercises.core import all_exercises
+from gemini_workshop.authoring.lint import problems, unchecked
+from gemini_workshop.exercises.core.catalogue import all_exercises
 from tests.notebooks.lessons import LESSONS, NOTEBOOKS, PAIRS, committed, name, verdicts
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=name)
 every_pair = pytest.mark.parametrize("lesson", PAIRS, ids=name)
 
+MEGABYTE = 1_000_000
 REGION = re.compile(r"^ *# SOLUTION\n(.*?)\n *# END SOLUTION$", re.MULTILINE | re.DOTALL)
 GAP = re.compile(
     r"^( *)# TODO \(about \d+ lines?\)\n(?: *#.*\n)*\1(?:raise NotImplementedError\(.*\)|\.\.\.)$", re.MULTILINE
@@ -24,6 +25,10 @@ GAP = re.compile(
 def test_the_sources_hold_nothing_that_a_lesson_must_not_hold():
     found = problems(LESSONS, all_exercises())
     assert not found, "\n".join(found)
+
+
+def test_every_exercise_is_checked():
+    assert unchecked(LESSONS, all_exercises()) == []
 
 
 @every_lesson
@@ -53,6 +58,28 @@ def test_a_starter_gives_no_answer_away(lesson):
     text = "\n".join(cell.source for cell in committed(lesson, "starter").cells)
     assert text.count("# TODO (about") == sum(len(cell.regions) for cell in lesson.cells)
     assert "SOLUTION" not in text
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=name)
+def test_every_figure_has_an_alternative_text_of_its_own_and_so_has_its_copy_in_the_starter(lesson):
+    told = [
+        output.metadata.get("image/png", {}).get("alt", "")
+        for cell in committed(lesson, "solution").cells
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+    assert [text for text in told if len(text) < 40] == []
+    if lesson in PAIRS:
+        copies = "\n".join(cell.source for cell in committed(lesson, "starter").cells if cell.get("attachments"))
+        shown = re.findall(r"!\[(.*)\]\(attachment:", copies)
+        assert [text for text in shown if len(text) < 40] == []
+        assert len(shown) <= len(told)
+
+
+@every_lesson
+def test_a_notebook_weighs_at_most_a_megabyte(lesson):
+    for flavour in lesson.files:
+        assert (NOTEBOOKS / lesson.files[flavour]).stat().st_size <= MEGABYTE, lesson.files[flavour]
 
 
 @every_pair
