@@ -1,4 +1,4 @@
-"""What every configuration shares: fields that explain themselves, type checks, the way to and from plain data."""
+"""What all configurations have in common: documented fields, type checks, conversion from and to plain data."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from gemini_workshop.errors import ConfigError, unknown_name
 
 
 def option(help: str, **kwargs: Any) -> Any:
-    """A dataclass field with its explanation; the command line shows the same sentence."""
+    """A dataclass field with a sentence that explains it; errors and ``--help`` show the same sentence."""
     return dataclasses.field(metadata={"help": help}, **kwargs)
 
 
@@ -18,13 +18,17 @@ Self_ = TypeVar("Self_", bound="Section")
 
 
 class Section:
-    """What all sections share: type checks, and the way to and from plain data."""
+    """Base class of the sections of a configuration."""
 
     __slots__ = ()
 
     @classmethod
     def from_dict(cls: type[Self_], values: Any) -> Self_:
-        """Build from plain data. Unknown and missing fields are errors that name them."""
+        """Build from plain data.
+
+        Raises:
+            ConfigError: a field is unknown or missing, or its value cannot work.
+        """
         if not isinstance(values, dict):
             raise ConfigError(f"{cls.__name__} is {values!r}, not a list of fields. Write each as field: value.")
         fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -39,7 +43,7 @@ class Section:
         return cls(**{name: _as_type(fields[name].type, value) for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_dict` turns back into an equal configuration."""
+        """Plain data from which :meth:`from_dict` builds an equal configuration."""
         return _plain(dataclasses.asdict(self))  # type: ignore[call-overload]
 
     def _check_types(self) -> None:
@@ -61,16 +65,16 @@ class Section:
 
 
 def _plain(value: Any) -> Any:
-    """The same with lists in place of tuples, which YAML has no word for."""
+    """Lists in place of tuples, which YAML does not have."""
     if isinstance(value, dict):
         return {key: _plain(member) for key, member in value.items()}
     return [_plain(member) for member in value] if isinstance(value, tuple) else value
 
 
 def _as_type(kind: Any, value: Any) -> Any:
-    """Turn plain data into what the field holds: sections, tuples, and numbers that YAML reads too narrowly.
+    """Convert plain data to the type of the field: sections, tuples, floats.
 
-    YAML takes 3 for a whole number where a float is meant, and 1e-3 for text.
+    YAML reads 3 as an int, and 1e-3 as text.
     """
     for member in _members(kind):
         if isinstance(value, dict) and isinstance(member, type) and issubclass(member, Section):
@@ -123,10 +127,10 @@ def _type_in_words(kind: Any) -> str:
 
 
 def divisors(number: int) -> list[str]:
-    """The numbers that divide it without a rest, in words."""
+    """The divisors of a number, as text."""
     return [str(n) for n in range(1, number + 1) if number % n == 0]
 
 
 def either(choices: list[str]) -> str:
-    """In words: "1, 2 or 4"."""
+    """The choices in a sentence: "1, 2 or 4"."""
     return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else choices[0]

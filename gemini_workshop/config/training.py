@@ -1,4 +1,4 @@
-"""How a model is trained, and how text is drawn from it."""
+"""How a model is trained."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +12,10 @@ class TrainingConfig(Section):
 
     steps: int = option("Optimizer steps of the whole run; the learning-rate schedule ends with them.")
     batch_size: int = option("Sequences in one step; each is context_tokens long.")
+    rows: Literal["windows", "packed", "documents"] = option(
+        "How the text fills sequences: windows over all of it, several whole documents each, or one document each.",
+        default="windows",
+    )
     accumulation_steps: int = option("Parts that a batch is read in, one after the other, to save memory.", default=1)
 
     optimizer: Literal["adamw", "muon", "lion", "adafactor", "galore"] = option(
@@ -114,35 +118,3 @@ class TrainingConfig(Section):
             f"warmup_steps={self.warmup_steps} does not fit into steps={self.steps}.",
             "Choose fewer warm-up steps or more steps.",
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GenerationConfig(Section):
-    """How text is drawn from a model."""
-
-    max_new_tokens: int = option("Most tokens to add to the prompt.", default=200)
-    temperature: float = option("Below 1 safer, above 1 wilder; 0 always takes the likeliest token.", default=0.8)
-    top_k: int | None = option("Draw among the k likeliest tokens only.", default=None)
-    top_p: float | None = option("Draw among the fewest tokens whose shares reach p.", default=0.95)
-    min_p: float | None = option("Draw among tokens at least this much as likely as the likeliest.", default=None)
-    typical_p: float | None = option("Draw among the most typical tokens whose shares reach p.", default=None)
-    repetition_penalty: float = option("Above 1, tokens of the text so far become less likely.", default=1.0)
-    presence_penalty: float = option("What a token loses once it was written.", default=0.0)
-    frequency_penalty: float = option("What a token loses each time it was written.", default=0.0)
-    no_repeat_ngram: int | None = option("Never write so many tokens in a row twice.", default=None)
-    seed: int = option("Seed of the random draws.", default=0)
-
-    def __post_init__(self) -> None:
-        self._check_types()
-        self._need_positive("max_new_tokens")
-        self._need(self.temperature >= 0, f"temperature={self.temperature} is negative.", "Choose 0 or more.")
-        self._need_positive("repetition_penalty")
-        for name in ("top_k", "no_repeat_ngram"):
-            if getattr(self, name) is not None:
-                self._need_positive(name)
-        if self.min_p is not None:
-            self._need(0 <= self.min_p <= 1, f"min_p={self.min_p} is outside [0, 1].", "Choose 0 to keep every token.")
-        for name in ("top_p", "typical_p"):
-            p = getattr(self, name)
-            if p is not None:
-                self._need(0 < p <= 1, f"{name}={p} is outside (0, 1].", "Choose 1 to keep every token.")

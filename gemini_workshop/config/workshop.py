@@ -1,21 +1,20 @@
-"""Presets and files: a model, how it is trained and how it talks, read from YAML and written to it."""
+"""Presets and YAML files with the settings of a model, its training and its generation of text."""
 
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from gemini_workshop.config.generation import GenerationConfig
 from gemini_workshop.config.model import ModelConfig
 from gemini_workshop.config.section import either
-from gemini_workshop.config.training import GenerationConfig, TrainingConfig
+from gemini_workshop.config.training import TrainingConfig
 from gemini_workshop.errors import ConfigError, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkshopConfig:
-    """One model, how it is trained and how it talks: what a preset file holds."""
+    """The settings of one model, its training and its generation of text: the content of a preset file."""
 
     model: ModelConfig
     training: TrainingConfig
@@ -23,7 +22,7 @@ class WorkshopConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "WorkshopConfig":
-        """Build from plain data with the sections model, training and generation (which may be absent)."""
+        """Build from plain data with the sections model, training and (optional) generation."""
         for name in values:
             if name not in SECTIONS:
                 raise ConfigError(unknown_name("section called", name, SECTIONS))
@@ -33,7 +32,7 @@ class WorkshopConfig:
         return cls(**{name: kind.from_dict(values.get(name) or {}) for name, kind in SECTIONS.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_dict` turns back into an equal configuration."""
+        """Plain data from which :meth:`from_dict` builds an equal configuration."""
         return {name: getattr(self, name).to_dict() for name in SECTIONS}
 
 
@@ -41,7 +40,7 @@ SECTIONS: dict[str, Any] = {"model": ModelConfig, "training": TrainingConfig, "g
 
 
 def preset_names() -> list[str]:
-    """The presets that ship with the package, smallest first."""
+    """The presets in the package, smallest first."""
     return ["tiny", "small", "medium", "large"]
 
 
@@ -49,7 +48,7 @@ def load_config(name_or_path: str | Path) -> WorkshopConfig:
     """Read a preset by name (``tiny``) or a YAML file by path (``mine.yaml``).
 
     Raises:
-        ConfigError: there is no such preset or file, or what it says cannot work.
+        ConfigError: there is no such preset or file, or it holds a value that cannot work.
     """
     name = str(name_or_path)
     if name in preset_names():
@@ -62,25 +61,29 @@ def load_config(name_or_path: str | Path) -> WorkshopConfig:
         text = Path(name).read_text("utf-8")
     else:
         raise ConfigError(unknown_name("preset", name, preset_names()))
+    import yaml  # not at the top: the command line shows --help without it
+
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{name} holds no sections. It needs model: and training:, as in the preset tiny.")
+        raise ConfigError(f"{name} has no sections. It needs model: and training:, as in the preset tiny.")
     return WorkshopConfig.from_dict(values)
 
 
 def to_yaml(config: WorkshopConfig) -> str:
-    """The YAML text that :func:`load_config` reads back as an equal configuration."""
+    """YAML text from which :func:`load_config` builds an equal configuration."""
+    import yaml
+
     return yaml.safe_dump(config.to_dict(), sort_keys=False)
 
 
 def override(config: WorkshopConfig, assignments: list[str]) -> WorkshopConfig:
-    """Apply ``--set`` assignments such as ``training.steps=500``; the section may be left out if it is clear.
+    """Apply ``--set`` assignments such as ``training.steps=500``. The section is optional if the field is unique.
 
     Raises:
-        ConfigError: an assignment has no ``=``, names no field, or its value cannot work.
+        ConfigError: an assignment has no ``=``, its field is unknown or ambiguous, or its value cannot work.
     """
     values = config.to_dict()
     for assignment in assignments:
@@ -93,13 +96,13 @@ def override(config: WorkshopConfig, assignments: list[str]) -> WorkshopConfig:
 
 
 def _find_field(key: str, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The section that holds a field, found by its path: all of it (model.rope.base) or its end, if that is clear."""
+    """The section that holds a field, and the field; found by its path (model.rope.base) or a unique end of it."""
     paths = _paths(values)
     homes = [path for path in paths if path == key or path.endswith(f".{key}")]
     exact = [path for path in homes if path == key or path.count(".") == min(home.count(".") for home in homes)]
     if len(exact) != 1:
         if exact:
-            raise ConfigError(f"{key!r} stands in several sections. Write {either(exact)}.")
+            raise ConfigError(f"{key!r} is in several sections. Write {either(exact)}.")
         section, dot, _ = key.rpartition(".")
         if dot and section not in {path.rpartition(".")[0] for path in paths}:
             raise ConfigError(unknown_name("section called", section, values))
@@ -111,7 +114,7 @@ def _find_field(key: str, values: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _paths(values: dict[str, Any], above: str = "") -> list[str]:
-    """Every field of every section by its path, nested sections included."""
+    """The path of every field, including those of nested sections."""
     found = []
     for name, value in values.items():
         if above:
@@ -122,6 +125,8 @@ def _paths(values: dict[str, Any], above: str = "") -> list[str]:
 
 
 def _read_value(name: str, text: str) -> Any:
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,22 +1,24 @@
 """The decoder, in the order in which the course builds it.
 
     normalization      keep the stream at a steady size
-    embeddings         positions; rotary_scaling: for texts longer than those trained on
-    masks              who may look at whom
+    initialization     how weights start
+    embeddings         tokens and positions; rotary_scaling: for texts longer than those trained on
+    masks              which query may attend to which key
     attention          the formula and a layer's rule, written out
     multi_head_attention   several side by side, for self- and cross-attention
-    fused_attention, sliding_window, flex_attention; backends chooses among them
-    flash_attention, block_sparse    taught, not used by the decoder
-    attention_layers   grouped, latent and cross-attention: the weights
-    feedforward        what a token does by itself
-    gates, routing, experts, moe     a mixture of experts
+    sliding_window     attention for the price of the window
+    flash_attention    exact attention that never holds the scores; block_sparse: scores for some blocks only
+    attention_layers, latent_attention, key_value_store    the weights, and where keys and values are kept
+    feedforward        what each token does by itself
+    routing, experts, moe    a mixture of experts
     transformer_block, transformer   the whole; accounting: what it costs
-    plain_transformer  the whole once more with no choices: what lesson 06 builds
-    families           published models as configurations; huggingface: their files
+    plain_transformer  the whole once more without choices: what lesson 06 builds
+    families           published models: configurations, and the names in their files
 
-Beside it, recurrent: the cells that came before, taught in lesson 01.
+And recurrent: the cells that came before, taught in lesson 01.
 
-Each file uses only the ones before it. Functions compute, modules own weights and call the functions.
+Each file uses only the ones before it. Functions compute, modules own weights and call the functions. Each idea is
+here once, plainly; :mod:`gemini_workshop.kernels` computes the same faster.
 
 One letter means one axis in every signature of the project:
 

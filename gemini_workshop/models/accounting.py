@@ -6,11 +6,12 @@ addition for each term. Products are counted and nothing else; what is left is a
 Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1; Hoffmann et al. 2022, arXiv:2203.15556, appendix F.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from gemini_workshop.config import LayerConfig, ModelConfig
-from gemini_workshop.models.attention_layers import stored_shapes
 from gemini_workshop.models.moe import MixtureOfExperts
 from gemini_workshop.models.transformer import Transformer
 
@@ -49,15 +50,22 @@ def training_flops(config: ModelConfig, num_tokens: int) -> int:
     return 3 * forward_flops(config, num_tokens)
 
 
-def cache_bytes(config: ModelConfig, batch_size: int, num_tokens: int, dtype: torch.dtype = torch.float32) -> int:
-    """Memory of the keys and values of so many tokens; layers that borrow another's need none."""
-    numbers = sum(
-        heads * channels
-        for layer in config.layers
-        if not layer.borrows_kv
-        for heads, channels in stored_shapes(config, layer)
-    )
-    return numbers * batch_size * num_tokens * dtype.itemsize
+def cache_bytes(
+    num_tokens: int, windows: Sequence[int | None], num_kv_heads: int, head_dim: int, bytes_per_number: int
+) -> int:
+    """Memory of the keys and values of one text.
+
+    Args:
+        num_tokens: length of the text.
+        windows: for each layer, how many of the newest tokens it keeps; None: all of them.
+        bytes_per_number: 4 for float32, 2 for bfloat16.
+
+    Example:
+        >>> cache_bytes(1000, [None, 10], num_kv_heads=3, head_dim=4, bytes_per_number=2)
+        48480
+    """
+    kept = sum(num_tokens if window is None else min(window, num_tokens) for window in windows)
+    return 2 * kept * num_kv_heads * head_dim * bytes_per_number
 
 
 def _matrix_parameters(config: ModelConfig) -> int:

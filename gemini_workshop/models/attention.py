@@ -1,4 +1,4 @@
-"""Attention: compare a query with every key, turn the likenesses into shares, mix the values by their shares.
+"""Attention: compare a query with every key, turn the similarities into weights, mix the values by their weights.
 
     weights = softmax(query . key / sqrt(C))        output = weights . value
 
@@ -16,11 +16,13 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gemini_workshop.models.masks import causal_mask, segment_mask, sliding_window_mask
+
 
 def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
-    """Turn scores into shares: each at least 0, together 1 along ``dim``, larger for larger scores.
+    """Turn scores into probabilities: each at least 0, together 1 along ``dim``, larger for larger scores.
 
-    The largest score is subtracted first. That changes no share (the factor cancels) and keeps ``exp`` in
+    The largest score is subtracted first. That changes no probability (the factor cancels) and keeps ``exp`` in
     range.
 
     Example:
@@ -59,9 +61,9 @@ def attention_weights(
     key: Float[Tensor, "*#B S C"],
     mask: Bool[Tensor, "*#B T S"] | None = None,
 ) -> Float[Tensor, "*#B T S"]:
-    """The share of its attention that each query gives to each key; every row sums to one.
+    """The weight that each query gives to each key; every row sums to one.
 
-    Attention shows its own shares if each key's value is a unit vector of its own.
+    Attention shows its own weights if each key's value is a unit vector of its own.
     """
     unit_vectors = torch.eye(key.shape[-2], dtype=key.dtype, device=key.device)
     return scaled_dot_product_attention(query, key, unit_vectors, mask)
@@ -83,14 +85,14 @@ def grouped_query_attention(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttentionRule:
-    """What a layer adds to plain causal attention. Everything is off unless it is given.
+    """What a layer adds to plain causal attention. Nothing is on unless it is given.
 
     Args:
         scale: factor of the scores; 1 / sqrt(C) if left out.
         softcap: scores are bent towards this bound, ``cap * tanh(score / cap)`` (Gemma 2).
         window_tokens: keys that a query sees, its own included.
-        sinks: one score for each head that takes a share of the attention and gives nothing for it (gpt-oss).
-        slopes: fall of each head's scores with every token of distance (ALiBi).
+        sinks: one score per head, of a key that takes some of the attention and whose value is zero (gpt-oss).
+        slopes: how much each head's scores fall per token of distance (ALiBi).
         segment_ids: tokens see only tokens of their own segment: documents packed into one row, or padding.
     """
 
@@ -114,7 +116,7 @@ def causal_attention(
 ) -> Float[Tensor, "B H T Cv"]:
     """What a decoder layer does, written out: no query looks past its own position.
 
-    The queries are the last T of the S tokens. Every backend in :mod:`.fused_attention` equals this function.
+    The queries are the last T of the S tokens. A test compares every function of ``kernels/`` with this one.
     """
     if rule.softcap is None and rule.slopes is None and rule.sinks is None:
         visible = visible_keys(query.shape[2], key.shape[2], rule, query.device)
@@ -129,9 +131,9 @@ def causal_attention(
 def causal_attention_weights(
     query: Float[Tensor, "B H T C"], key: Float[Tensor, "B K S C"], rule: AttentionRule = PLAIN
 ) -> Float[Tensor, "B H T S"]:
-    """The share of its attention that each query of a decoder layer gives to each key.
+    """The weight that each query of a decoder layer gives to each key.
 
-    Rows sum to one, or to less where a sink takes its part.
+    Rows sum to one, or to less where a sink takes some of the weight.
     """
     T, S = query.shape[2], key.shape[2]
     scale = query.shape[-1] ** -0.5 if rule.scale is None else rule.scale
@@ -163,11 +165,10 @@ def visible_keys(
     num_queries: int, num_keys: int, rule: AttentionRule = PLAIN, device: torch.device | None = None
 ) -> Bool[Tensor, "#B 1 T S"]:
     """True where a query may attend: not ahead, not beyond the window, not in another segment."""
-    before = distances(num_queries, num_keys, device)
-    visible = before >= 0
-    if rule.window_tokens is not None:
-        visible = visible & (before < rule.window_tokens)
+    if rule.window_tokens is None:
+        visible = causal_mask(num_queries, num_keys, device=device)
+    else:
+        visible = sliding_window_mask(num_queries, num_keys, rule.window_tokens, device=device)
     if rule.segment_ids is None:
         return visible[None, None]
-    asking = rule.segment_ids[:, num_keys - num_queries :]
-    return (visible & (asking[:, :, None] == rule.segment_ids[:, None, :])).unsqueeze(1)
+    return (visible & segment_mask(rule.segment_ids, num_queries)).unsqueeze(1)

@@ -15,10 +15,14 @@ Differs: pair i is channels (i, i + C/2), as in transformers' Llama and Gemma, n
 """
 
 import math
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from gemini_workshop.models.initialization import EMBEDDING_STD, draw
 
 
 def rotary_frequencies(head_dim: int, base: float) -> Float[Tensor, " pairs"]:
@@ -62,6 +66,26 @@ def apply_rotary_interleaved(
     return torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2)
 
 
+class Rotation(NamedTuple):
+    """Cosine and sine of each token's angles, and which channels form a pair."""
+
+    cos: Float[Tensor, "*B T pairs"]
+    sin: Float[Tensor, "*B T pairs"]
+    layout: str
+
+
+def rotate(x: Float[Tensor, "B H T C"], rotation: Rotation | None) -> Float[Tensor, "B H T C"]:
+    """Turn as many leading channels as there are angles for; the others carry no position."""
+    if rotation is None:
+        return x
+    apply = apply_rotary if rotation.layout == "half" else apply_rotary_interleaved
+    rotary_channels = 2 * rotation.cos.shape[-1]
+    if rotary_channels == x.shape[-1]:
+        return apply(x, rotation.cos, rotation.sin)
+    rotated = apply(x[..., :rotary_channels], rotation.cos, rotation.sin)
+    return torch.cat([rotated, x[..., rotary_channels:]], dim=-1)
+
+
 def sinusoidal_positions(positions: Int[Tensor, "*B T"], embed_dim: int) -> Float[Tensor, "*B T D"]:
     """A vector for each position, to be added to the token's: sines and cosines of ever slower waves.
 
@@ -71,6 +95,18 @@ def sinusoidal_positions(positions: Int[Tensor, "*B T"], embed_dim: int) -> Floa
     """
     cos, sin = rotary_cos_sin(positions, rotary_frequencies(embed_dim, base=10_000.0).to(positions.device))
     return torch.stack([sin, cos], dim=-1).flatten(-2)
+
+
+class TokenEmbedding(nn.Embedding):
+    """A vector for each token of the vocabulary."""
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the vectors again, small."""
+        draw(self.weight, EMBEDDING_STD, generator)
+
+    def logits(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """How well each token's vector matches: the scores of a head that shares its weights with the embedding."""
+        return F.linear(x, self.weight)
 
 
 class LearnedPositionalEmbedding(nn.Module):
@@ -94,7 +130,7 @@ class LearnedPositionalEmbedding(nn.Module):
 def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
     """How much a head's scores fall with each token of distance: ALiBi's geometric series.
 
-    For a number of heads that is no power of two, the series of the next lower power is filled up with every
+    For a number of heads that is not a power of two, the series of the next lower power is filled up with every
     other member of the next higher one, as the authors do.
 
     Example:

@@ -21,7 +21,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gemini_workshop.config import LayerConfig, ModelConfig
-from gemini_workshop.models.linear import Linear, project
+from gemini_workshop.models.initialization import draw_linear
+
+CLAMPED_SWISH = "clamped_swish"
+SWISH_SLOPE, CLAMP = 1.702, 7.0
 
 
 def gelu(x: Float[Tensor, "..."], approximate: Literal["none", "tanh"] = "none") -> Float[Tensor, "..."]:
@@ -46,6 +49,11 @@ def relu_squared(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return F.relu(x).square()
 
 
+def swish(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """``x * sigmoid(1.702 x)``: nearly GELU."""
+    return x * torch.sigmoid(SWISH_SLOPE * x)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "relu_squared": relu_squared,
@@ -60,6 +68,25 @@ def gate_units(
 ) -> Float[Tensor, "*B F"]:
     """Let one projection decide how much of the other passes, unit by unit."""
     return activation(gate) * up
+
+
+def gate_halves(projected: Float[Tensor, "*B FF"], activation: str) -> Float[Tensor, "*B F"]:
+    """:func:`gate_units` of the first half of the channels, which gates, and the second.
+
+    Args:
+        activation: one of :data:`ACTIVATIONS`, or ``clamped_swish``, which is gpt-oss's: both halves are bounded,
+            and one is added to the second.
+    """
+    gate, up = halves(projected, activation)
+    return gate_units(gate, up, swish if activation == CLAMPED_SWISH else ACTIVATIONS[activation])
+
+
+def halves(projected: Float[Tensor, "*B FF"], activation: str) -> tuple[Float[Tensor, "*B F"], Float[Tensor, "*B F"]]:
+    """What gates and what is gated; bounded, if the activation is ``clamped_swish``."""
+    gate, up = projected.chunk(2, dim=-1)
+    if activation == CLAMPED_SWISH:
+        return gate.clamp(max=CLAMP), up.clamp(-CLAMP, CLAMP) + 1
+    return gate, up
 
 
 def gated_ffn_dim(ffn_dim: int, multiple_of: int = 1) -> int:
@@ -83,8 +110,13 @@ class FeedForward(nn.Module):
     def __init__(self, embed_dim: int, ffn_dim: int, activation: str, bias: bool = False) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]
-        self.up = Linear(embed_dim, ffn_dim, bias=bias)
-        self.down: nn.Linear = Linear(ffn_dim, embed_dim, bias=bias)
+        self.up = nn.Linear(embed_dim, ffn_dim, bias=bias)
+        self.down = nn.Linear(ffn_dim, embed_dim, bias=bias)
+
+    def reset_parameters(self, generator: torch.Generator | None = None, *, is_silent: bool = False) -> None:
+        """Draw the weights again; those of the last layer are zero, if the layer starts silent."""
+        draw_linear(self.up, generator)
+        draw_linear(self.down, generator, is_silent=is_silent)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Transform each token on its own."""
@@ -97,14 +129,24 @@ class GatedFeedForward(nn.Module):
     def __init__(self, embed_dim: int, ffn_dim: int, activation: str, bias: bool = False) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]
-        self.gate = Linear(embed_dim, ffn_dim, bias=bias)
-        self.up = Linear(embed_dim, ffn_dim, bias=bias)
-        self.down: nn.Linear = Linear(ffn_dim, embed_dim, bias=bias)
+        self.gate = nn.Linear(embed_dim, ffn_dim, bias=bias)
+        self.up = nn.Linear(embed_dim, ffn_dim, bias=bias)
+        self.down = nn.Linear(ffn_dim, embed_dim, bias=bias)
+
+    def reset_parameters(self, generator: torch.Generator | None = None, *, is_silent: bool = False) -> None:
+        """Draw the weights again; those of the last layer are zero, if the layer starts silent."""
+        draw_linear(self.gate, generator)
+        draw_linear(self.up, generator)
+        draw_linear(self.down, generator, is_silent=is_silent)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Transform each token on its own."""
-        gate, up = project(x, [self.gate, self.up])
+        gate, up = self.project(x)
         return self.down(gate_units(gate, up, self.activation))
+
+    def project(self, x: Float[Tensor, "*B D"]) -> tuple[Float[Tensor, "*B F"], Float[Tensor, "*B F"]]:
+        """The gate, and what it lets through."""
+        return self.gate(x), self.up(x)
 
 
 def dense_feed_forward(config: ModelConfig, layer: LayerConfig) -> FeedForward | GatedFeedForward:

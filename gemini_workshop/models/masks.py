@@ -1,4 +1,4 @@
-"""Who may look at whom. Masks are boolean and True means "may attend", PyTorch's own convention."""
+"""Which query may attend to which key. Masks are boolean and True means "may attend", as in PyTorch."""
 
 import torch
 from jaxtyping import Bool, Float, Int

@@ -1,4 +1,4 @@
-"""A mixture of experts: as many weights as many feed-forward layers, at the price of the few that a token passes.
+"""A mixture of experts: the weights of many feed-forward layers, at the cost of the few that each token uses.
 
     output = shared(x) + sum over the chosen experts of weight * expert(x)
 
@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gemini_workshop.config import MoEConfig
-from gemini_workshop.models.experts import moe_forward
-from gemini_workshop.models.feedforward import GatedFeedForward
-from gemini_workshop.models.gates import CLAMPED_SWISH
+from gemini_workshop.models.experts import ExpertWeights, sparse_moe_forward
+from gemini_workshop.models.feedforward import CLAMPED_SWISH, GatedFeedForward
+from gemini_workshop.models.initialization import EMBEDDING_STD, draw
 from gemini_workshop.models.normalization import rms_norm
 from gemini_workshop.models.routing import (
     Routing,
@@ -25,8 +25,8 @@ from gemini_workshop.models.routing import (
     expert_capacity,
     expert_load,
     load_balancing_loss,
+    route,
     router_z_loss,
-    top_k_routing,
     within_capacity,
 )
 
@@ -46,16 +46,27 @@ class Router(nn.Module):
         super().__init__()
         self.config = config
         self.norm_eps = norm_eps
-        self.weight = nn.Parameter(torch.randn(config.num_experts, embed_dim) * embed_dim**-0.5)
+        self.weight = nn.Parameter(torch.empty(config.num_experts, embed_dim))
         self.bias = nn.Parameter(torch.zeros(config.num_experts)) if config.router_bias else None
         self.scale = nn.Parameter(torch.ones(embed_dim)) if config.router_norm else None
         self.expert_scale = nn.Parameter(torch.ones(config.num_experts)) if config.per_expert_scale else None
         self.register_buffer("selection_bias", torch.zeros(config.num_experts) if config.selection_bias else None)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights again, small; scales are one."""
+        draw(self.weight, EMBEDDING_STD, generator)
+        if self.bias is not None:
+            self.bias.zero_()
+        for scale in (self.scale, self.expert_scale):
+            if scale is not None:
+                scale.fill_(1.0)
 
     def forward(self, x: Float[Tensor, "N D"]) -> Routing:
-        """Choose each token's experts. Only in training does an expert that is full turn tokens away."""
+        """Choose each token's experts. Only in training does a full expert drop tokens."""
         config = self.config
-        routing = top_k_routing(
+        routing = route(
             self.logits(x),
             config.experts_per_token,
             scoring=config.scoring,
@@ -74,11 +85,12 @@ class Router(nn.Module):
             kept = within_capacity(routing.experts, capacity)
         routing = replace(routing, weights=weights, kept=kept)
         if self.record is not None:
+            # One entry per router: appended the first time, replaced when the layer is computed again.
             self.record[self.record_index : self.record_index + 1] = [routing]
         return routing
 
     def logits(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N E"]:
-        """One score for each expert. Autocast is kept out: rounded scores would change which experts are chosen."""
+        """One score for each expert. Autocast is off: rounded scores would change which experts are chosen."""
         with torch.autocast(x.device.type, enabled=False):
             dtype = torch.promote_types(x.dtype, torch.float32)
             x = x.to(dtype)
@@ -90,26 +102,47 @@ class Router(nn.Module):
 class Experts(nn.Module):
     """The weights of all experts, stacked."""
 
+    compute = staticmethod(sparse_moe_forward)
+
     def __init__(self, embed_dim: int, config: MoEConfig, activation: str) -> None:
         super().__init__()
         E, F_ = config.num_experts, config.expert_dim
-        self.gate_up = nn.Parameter(torch.randn(E, 2 * F_, embed_dim) * embed_dim**-0.5)
-        self.down = nn.Parameter(torch.randn(E, embed_dim, F_) * F_**-0.5)
-        self.gate_up_bias = nn.Parameter(torch.zeros(E, 2 * F_)) if config.expert_bias else None
-        self.down_bias = nn.Parameter(torch.zeros(E, embed_dim)) if config.expert_bias else None
+        self.gate_up = nn.Parameter(torch.empty(E, 2 * F_, embed_dim))
+        self.down = nn.Parameter(torch.empty(E, embed_dim, F_))
+        self.gate_up_bias = nn.Parameter(torch.empty(E, 2 * F_)) if config.expert_bias else None
+        self.down_bias = nn.Parameter(torch.empty(E, embed_dim)) if config.expert_bias else None
+        # Only gpt-oss has biases in its experts, and only gpt-oss has this gate.
         self.activation = CLAMPED_SWISH if config.expert_bias else activation
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None, *, is_silent: bool = False) -> None:
+        """Draw the weights again; those of the down projection are zero if the layer starts silent."""
+        draw(self.gate_up, self.gate_up.shape[-1] ** -0.5, generator)
+        draw(self.down, 0.0 if is_silent else self.down.shape[-1] ** -0.5, generator)
+        for bias in (self.gate_up_bias, self.down_bias):
+            if bias is not None:
+                bias.zero_()
 
     def forward(self, x: Float[Tensor, "N D"], routing: Routing) -> Float[Tensor, "N D"]:
         """Send each token through its experts, under autocast in its dtype."""
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-        gate_up, down = self.gate_up.to(dtype), self.down.to(dtype)
-        gate_up_bias, down_bias = (b if b is None else b.to(dtype) for b in (self.gate_up_bias, self.down_bias))
-        return moe_forward(x.to(dtype), routing, gate_up, down, self.activation, gate_up_bias, down_bias)
+        return self.compute(x.to(dtype), routing, self.weights().to(dtype))
+
+    def weights(self) -> ExpertWeights:
+        """All of them as one value."""
+        return ExpertWeights(
+            gate_up=self.gate_up,
+            down=self.down,
+            activation=self.activation,
+            gate_up_bias=self.gate_up_bias,
+            down_bias=self.down_bias,
+        )
 
 
 class MixtureOfExperts(nn.Module):
-    """Experts among which a router chooses for each token, and, if asked, some that every token passes.
+    """A router chooses among the experts for each token; shared experts, if there are any, see every token.
 
     Args:
         norm_eps: added under the root where the router normalises what it reads; Gemma 4 takes its rms_norm_eps, 1e-6.
@@ -122,6 +155,13 @@ class MixtureOfExperts(nn.Module):
         self.shared: GatedFeedForward | None = None
         if config.shared_experts:
             self.shared = GatedFeedForward(embed_dim, config.shared_experts * config.expert_dim, activation)
+
+    def reset_parameters(self, generator: torch.Generator | None = None, *, is_silent: bool = False) -> None:
+        """Draw the weights again; a layer that starts silent adds nothing to the stream at first."""
+        self.router.reset_parameters(generator)
+        self.experts.reset_parameters(generator, is_silent=is_silent)
+        if self.shared is not None:
+            self.shared.reset_parameters(generator, is_silent=is_silent)
 
     def forward(
         self, x: Float[Tensor, "*B D"], router_input: Float[Tensor, "*B D"] | None = None
@@ -154,23 +194,23 @@ def recorded_routing(model: nn.Module) -> Iterator[list[Routing]]:
 
 
 def expert_loads(routings: Sequence[Routing]) -> Float[Tensor, "L E"]:
-    """Each layer's share of choices that falls on each expert."""
+    """For each layer, the fraction of choices that falls on each expert."""
     return torch.stack([expert_load(routing.experts, routing.logits.shape[-1]) for routing in routings])
 
 
 def auxiliary_loss(
     routings: Sequence[Routing], config: MoEConfig, loads: Float[Tensor, "L E"] | None = None
 ) -> Float[Tensor, ""]:
-    """What training adds to the loss for the routers' sake: weighted balance and z-loss, mean of the layers.
+    """What training adds to the loss for the routers: weighted balance loss and z-loss, averaged over the layers.
 
     Balance is judged layer by layer: pooled over layers, opposite collapses would look even.
 
     Args:
-        loads: of the batch that these tokens are some of; their own, if left out.
+        loads: those of the whole batch, if these tokens are only a part of it; by default, their own.
     """
     loads = expert_loads(routings) if loads is None else loads
     losses = [
-        config.balance_weight * load_balancing_loss(routing.shares, routing.experts, load)
+        config.balance_weight * load_balancing_loss(routing.probabilities, load)
         + config.z_weight * router_z_loss(routing.logits)
         for routing, load in zip(routings, loads, strict=True)
     ]
@@ -179,7 +219,7 @@ def auxiliary_loss(
 
 @torch.no_grad()
 def update_selection_bias(model: nn.Module, loads: Float[Tensor, "L E"]) -> None:
-    """After a step of training, move each router's selection bias against the load that its layer has seen."""
+    """After a step of training, move each router's selection bias against the load of its layer."""
     for router, load in zip(_routers(model), loads, strict=True):
         if router.selection_bias is not None:
             router.selection_bias.copy_(balanced_bias(router.selection_bias, load, router.config.bias_rate))

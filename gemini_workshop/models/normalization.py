@@ -16,7 +16,7 @@ from gemini_workshop.config import ModelConfig
 
 def unit_rms(x: Float[Tensor, "*B D"], eps: float) -> Float[Tensor, "*B D"]:
     """Divide each vector by its root mean square: :func:`rms_norm` without weights."""
-    wide = _wide(x)
+    wide = at_least_float32(x)
     return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + eps)).to(x.dtype)
 
 
@@ -44,12 +44,13 @@ def layer_norm(
         >>> layer_norm(torch.tensor([3.0, 5.0]), torch.ones(2), torch.zeros(2), eps=0.0)
         tensor([-1.,  1.])
     """
-    wide = _wide(x)
+    wide = at_least_float32(x)
     return unit_rms(wide - wide.mean(dim=-1, keepdim=True), eps).to(x.dtype) * weight + bias
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same numbers in float32, unless they are more exact already."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class RMSNorm(nn.Module):
@@ -59,6 +60,11 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Start as a norm without weights."""
+        self.weight.fill_(1.0)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Normalise the last axis."""
@@ -70,19 +76,30 @@ class OffsetRMSNorm(RMSNorm):
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__(dim, eps)
-        nn.init.zeros_(self.weight)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Start as a norm without weights."""
+        self.weight.zero_()
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Normalise the last axis; scale in float32, then round once."""
-        return rms_norm(_wide(x), 1.0 + _wide(self.weight), self.eps).to(x.dtype)
+        return rms_norm(at_least_float32(x), 1.0 + at_least_float32(self.weight), self.eps).to(x.dtype)
 
 
 class LayerNorm(RMSNorm):
-    """:func:`layer_norm` with a learned scale and shift for each channel, in PyTorch's kernel, thrice as fast."""
+    """:func:`layer_norm` with a learned scale and shift for each channel, in PyTorch's kernel, three times as fast."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__(dim, eps)
         self.bias = nn.Parameter(torch.zeros(dim))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Start as a norm without weights."""
+        super().reset_parameters()
+        self.bias.zero_()
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         """Normalise the last axis."""

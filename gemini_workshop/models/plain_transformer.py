@@ -19,11 +19,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from gemini_workshop.models.feedforward import GatedFeedForward
+from gemini_workshop.models.initialization import EMBEDDING_STD
 from gemini_workshop.models.masks import causal_mask
 from gemini_workshop.models.multi_head_attention import MultiHeadAttention
 from gemini_workshop.models.normalization import RMSNorm
 
-EMBEDDING_STD = 0.02
 WRITE_TO_STREAM = ("attention.output.weight", "feed_forward.down.weight")
 
 
@@ -42,9 +42,9 @@ def residual_step(
     """Add what a sublayer finds to the residual stream.
 
     Args:
-        norm: normalises what the sublayer reads (pre and sandwich).
-        output_norm: normalises what the sublayer found, before it is added (sandwich).
-        stream_norm: normalises the sum (post).
+        norm: normalizes what the sublayer reads (pre and sandwich).
+        output_norm: normalizes what the sublayer found, before it is added (sandwich).
+        stream_norm: normalizes the sum (post).
 
     Example:
         >>> residual_step(torch.tensor([6.0]), sublayer=lambda x: 10 * x, norm=lambda x: x / 3)
@@ -130,7 +130,7 @@ class PlainTransformer(nn.Module):
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, generator: torch.Generator | None = None, silent: bool = True) -> None:
+def initialize(model: nn.Module, generator: torch.Generator | None = None, silent: bool = True) -> None:
     """Draw all weights: embeddings small, norms one, other matrices such that they keep the size of what they read.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which experts see a token: the router's choice, the losses that keep it even, and what became of it.
+"""Which experts see a token: the router's choice, the losses that keep the load even, and statistics of the result.
 
     weights of token = scores of its best experts / their sum
 
@@ -24,21 +24,21 @@ class Routing:
     """Where one layer sends its tokens.
 
     Args:
-        logits: what the router says of each expert.
-        shares: the same as shares of one, whichever experts are chosen; the balance loss pushes on them.
+        logits: the router's score of each expert.
+        probabilities: the scores of all experts as numbers that sum to 1; the balance loss acts on them.
         experts: the chosen ones, the best first.
         weights: what each chosen expert's output is multiplied by.
         kept: False where the expert was full and the token is not sent.
     """
 
     logits: Float[Tensor, "N E"]
-    shares: Float[Tensor, "N E"]
+    probabilities: Float[Tensor, "N E"]
     experts: Int[Tensor, "N A"]
     weights: Float[Tensor, "N A"]
     kept: Bool[Tensor, "N A"]
 
 
-def top_k_routing(
+def route(
     logits: Float[Tensor, "N E"],
     experts_per_token: int,
     *,
@@ -55,10 +55,10 @@ def top_k_routing(
         scoring: ``softmax`` over all experts, ``softmax_of_chosen``, or ``sigmoid`` of each by itself.
         renormalize: divide a token's weights by their sum.
         selection_bias: added to the scores to choose, not to weight.
-        kept_groups: the experts stand in ``num_groups`` groups; a token chooses among its best groups only.
+        kept_groups: the experts are divided into ``num_groups`` groups; a token chooses among its best groups only.
 
     Example:
-        >>> routing = top_k_routing(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), 2)
+        >>> routing = route(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), 2)
         >>> routing.experts, routing.weights
         (tensor([[1, 3]]), tensor([[0.5714, 0.4286]]))
     """
@@ -74,7 +74,7 @@ def top_k_routing(
         weights = normalized(weights) if renormalize else weights
     return Routing(
         logits=logits,
-        shares=normalized(scores) if scoring == "sigmoid" else scores,
+        probabilities=normalized(scores) if scoring == "sigmoid" else scores,
         experts=experts,
         weights=weights,
         kept=torch.ones_like(experts, dtype=torch.bool),
@@ -82,14 +82,14 @@ def top_k_routing(
 
 
 def normalized(scores: Float[Tensor, "N X"]) -> Float[Tensor, "N X"]:
-    """Scores that are not negative as shares of their sum; all zero stays zero."""
+    """Scores that are not negative, divided by their sum; all zero stays zero."""
     return scores / (scores.sum(dim=-1, keepdim=True) + 1e-20)
 
 
 def keep_best_groups(
     scores: Float[Tensor, "N E"], num_groups: int, kept_groups: int, group_score: GroupScore
 ) -> Float[Tensor, "N E"]:
-    """Rule out, by a score of -inf, all experts outside each token's best groups.
+    """Exclude, by a score of -inf, all experts outside each token's best groups.
 
     A group is a run of neighbours. It ranks by its best expert (``max``) or by the sum of its best two (``top2_sum``).
 
@@ -104,7 +104,7 @@ def keep_best_groups(
 
 
 def expert_capacity(num_tokens: int, num_experts: int, experts_per_token: int, capacity_factor: float) -> int:
-    """Most tokens that one expert takes: the even share times the factor, rounded up.
+    """The largest number of tokens that one expert takes: an even split times the factor, rounded up.
 
     Source: Fedus et al. 2021, arXiv:2101.03961, equation 3.
     Differs: each token counts once for each expert that it is sent to.
@@ -134,33 +134,29 @@ def within_capacity(experts: Int[Tensor, "N A"], capacity: int) -> Bool[Tensor, 
 
 
 def expert_load(experts: Int[Tensor, "N A"], num_experts: int) -> Float[Tensor, " E"]:
-    """Share of all choices that falls on each expert."""
+    """The fraction of all choices that falls on each expert."""
     choices = experts.flatten()
     ones = torch.ones(len(choices), device=choices.device)
     return torch.zeros(num_experts, device=choices.device).index_add(0, choices, ones) / len(choices)
 
 
-def load_balancing_loss(
-    shares: Float[Tensor, "N E"], experts: Int[Tensor, "N A"], load: Float[Tensor, " E"] | None = None
-) -> Float[Tensor, ""]:
-    """How unevenly the experts are used: 1 if all are used alike, E / A if all tokens choose the same ones.
+def load_balancing_loss(probabilities: Float[Tensor, "N E"], load: Float[Tensor, " E"]) -> Float[Tensor, ""]:
+    """How unevenly the experts are used: 1 if all are used equally, E / A if all tokens choose the same ones.
 
-    The load itself has no gradient; the shares have one, and it is largest where the load is.
+    The load itself has no gradient; the probabilities have one, and it is largest where the load is.
 
     Args:
-        load: by which to judge, if these tokens are only some of the batch; theirs, if left out.
+        load: the fraction of all choices that falls on each expert, of these tokens or of the whole batch.
 
     Source: Fedus et al. 2021, arXiv:2101.03961, equation 4; the load of the whole batch: Qiu et al. 2025,
     arXiv:2501.11873.
     Differs: the load is divided by the experts per token, so that the least value is 1 for any number of them.
     """
-    num_experts = shares.shape[-1]
-    load = expert_load(experts, num_experts) if load is None else load
-    return num_experts * load.to(shares.dtype) @ shares.mean(dim=0)
+    return probabilities.shape[-1] * load.to(probabilities.dtype) @ probabilities.mean(dim=0)
 
 
 def router_z_loss(logits: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
-    """How large the router's scores are, which a softmax does not mind but low precision does.
+    """How large the router's scores are. A softmax does not depend on their size, but rounding in low precision does.
 
     Source: Zoph et al. 2022, arXiv:2202.08906, equation 5.
     """
@@ -168,7 +164,7 @@ def router_z_loss(logits: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
 
 
 def balanced_bias(bias: Float[Tensor, " E"], load: Float[Tensor, " E"], rate: float) -> Float[Tensor, " E"]:
-    """The next selection bias: a step down for experts with more than the mean load, a step up for the others.
+    """The next selection bias: down for experts with more than the mean load, up for those with less.
 
     Source: Wang et al. 2024, arXiv:2408.15664, algorithm 1.
     """
@@ -180,18 +176,18 @@ class ExpertStatistics:
     """How one layer used its experts.
 
     Args:
-        load: share of the choices that fell on each expert.
-        entropy_nats: of the load; log E if all are used alike, 0 if one takes everything.
+        load: the fraction of the choices that fell on each expert.
+        entropy_nats: of the load; log E if all are used equally, 0 if one takes everything.
         max_over_mean: the busiest expert's load as a multiple of the mean.
         dead_experts: how many were never chosen.
-        dropped_share: share of the choices that found their expert full.
+        dropped_fraction: of the choices, those that found their expert full.
     """
 
     load: Float[Tensor, " E"]
     entropy_nats: float
     max_over_mean: float
     dead_experts: int
-    dropped_share: float
+    dropped_fraction: float
 
 
 def expert_statistics(routing: Routing) -> ExpertStatistics:
@@ -202,5 +198,5 @@ def expert_statistics(routing: Routing) -> ExpertStatistics:
         entropy_nats=torch.special.entr(load).sum().item(),
         max_over_mean=(load.max() / load.mean()).item(),
         dead_experts=int((load == 0).sum()),
-        dropped_share=1.0 - routing.kept.float().mean().item(),
+        dropped_fraction=1.0 - routing.kept.float().mean().item(),
     )

@@ -6,8 +6,9 @@ One class is every published family: what a layer is stands in :attr:`ModelConfi
 a family's name. :mod:`.families` holds their configurations.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,42 +18,29 @@ from torch.utils.checkpoint import checkpoint
 from gemini_workshop.config import ModelConfig, RotaryConfig
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.models.attention import AttentionFunction, softcap
-from gemini_workshop.models.attention_layers import (
-    GroupedQueryAttention,
-    KeyValueStore,
-    LatentAttention,
-    PassedOn,
+from gemini_workshop.models.attention_layers import GroupedQueryAttention
+from gemini_workshop.models.embeddings import (
     Rotation,
+    TokenEmbedding,
+    rotary_cos_sin,
+    segment_positions,
+    sinusoidal_positions,
 )
-from gemini_workshop.models.embeddings import alibi_slopes, rotary_cos_sin, segment_positions, sinusoidal_positions
-from gemini_workshop.models.linear import Linear, linear
-from gemini_workshop.models.normalization import OffsetRMSNorm, make_norm
+from gemini_workshop.models.initialization import EMBEDDING_STD, draw, draw_linear
+from gemini_workshop.models.key_value_store import KeyValueStore, PassedOn
+from gemini_workshop.models.latent_attention import LatentAttention
+from gemini_workshop.models.normalization import RMSNorm, make_norm
 from gemini_workshop.models.rotary_scaling import rotary_magnitude, scaled_rotary_frequencies
 from gemini_workshop.models.transformer_block import TransformerBlock
 
-EMBEDDING_STD = 0.02
-# Parameters by the end of their names.
-EMBEDDINGS = ("embedding.weight", "head.weight", "router.weight")
-WRITE_TO_STREAM = (
-    "attention.output.weight",
-    "feed_forward.down.weight",
-    "feed_forward.shared.down.weight",
-    "feed_forward.experts.down",
-)
 
+@runtime_checkable
+class HasConstants(Protocol):
+    """A module with tensors that are not weights and are not saved."""
 
-def initial_std(name: str, fan_in: int, config: ModelConfig) -> float:
-    """How widely the numbers of a matrix are spread at the beginning.
-
-    Matrices keep the size of what they read. Those that write to the residual stream start at zero, so that every
-    block is the identity at first and learns how much to add. Not so if a norm follows: its gradient at a zero
-    vector is 1 / sqrt(norm_eps), a thousand, which fills the optimizer's memory and drowns all other gradients.
-    """
-    if name.endswith(EMBEDDINGS):
-        return EMBEDDING_STD
-    if name.endswith(WRITE_TO_STREAM) and config.norm_placement != "sandwich":
-        return 0.0
-    return fan_in**-0.5
+    def restore_constants(self, device: str | torch.device) -> None:
+        """Compute them again, for a model made on the device "meta", where tensors hold no numbers."""
+        ...
 
 
 class Rotary(nn.Module):
@@ -65,6 +53,10 @@ class Rotary(nn.Module):
         self.channels, self.rope = channels, rope
         self.magnitude, self.layout = rotary_magnitude(rope), rope.layout
         self.register_buffer("frequencies", scaled_rotary_frequencies(channels, rope), persistent=False)
+
+    def restore_constants(self, device: str | torch.device) -> None:
+        """Compute the frequencies again."""
+        self.frequencies = scaled_rotary_frequencies(self.channels, self.rope).to(device)
 
     def forward(self, positions: Int[Tensor, "*B T"]) -> Rotation:
         """Cosines and sines, with an axis for the heads where each sequence has its own positions."""
@@ -89,9 +81,14 @@ class PerLayerEmbedding(nn.Module):
         super().__init__()
         L, D, P = config.num_layers, config.embed_dim, config.per_layer_embed_dim or 0
         self.num_layers = L
-        self.embedding = nn.Embedding(config.vocab_size, L * P)
-        self.projection = Linear(D, L * P, bias=False)
+        self.embedding = TokenEmbedding(config.vocab_size, L * P)
+        self.projection = nn.Linear(D, L * P, bias=False)
         self.norm = make_norm(config, P)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights again."""
+        self.embedding.reset_parameters(generator)
+        draw_linear(self.projection, generator)
 
     def forward(self, token_ids: Int[Tensor, "B T"], x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T L P"]:
         """The mean of both, scaled so that it has the size of one."""
@@ -117,38 +114,40 @@ class Transformer(nn.Module):
         self.layers = config.layers
         self.recompute_blocks = False
         D = config.embed_dim
-        self.embedding = nn.Embedding(config.vocab_size, D)
+        self.embedding = TokenEmbedding(config.vocab_size, D)
         self.position_embedding = nn.Embedding(config.context_tokens, D) if config.positions == "learned" else None
-        self.per_layer_inputs = PerLayerEmbedding(config) if config.per_layer_embed_dim is not None else None
+        self.per_layer_embedding = PerLayerEmbedding(config) if config.per_layer_embed_dim is not None else None
         self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in self.layers)
         self.norm: nn.Module = make_norm(config, D) if config.norm_placement != "post" else nn.Identity()
-        self.head: nn.Linear | None = None if config.tied_head else Linear(D, config.vocab_size, bias=False)
-        turns = [(config.turning_channels(layer), layer.rope) for layer in self.layers if layer.rope is not None]
-        self.rotary = nn.ModuleList(Rotary(*kind) for kind in dict.fromkeys(turns))
-        self.rotary_of = [list(dict.fromkeys(turns)).index(kind) for kind in turns]  # which of them a layer uses
+        self.head: nn.Linear | None = None if config.tied_head else nn.Linear(D, config.vocab_size, bias=False)
+        ropes = [layer.rope and (config.turning_channels(layer), layer.rope) for layer in self.layers]
+        distinct = [rope for rope in dict.fromkeys(ropes) if rope is not None]
+        self.rotary = nn.ModuleList(Rotary(*rope) for rope in distinct)
+        self.rotary_of = [None if rope is None else distinct.index(rope) for rope in ropes]  # the one of each layer
         self.register_buffer("embedding_scale", torch.tensor(config.embedding_scale), persistent=False)
         self.reset_parameters(generator)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw all weights afresh: matrices by :func:`initial_std`, biases zero, other vectors one."""
-        for module_name, module in self.named_modules():
-            for name, weight in module.named_parameters(module_name, recurse=False):
-                if name.endswith(("bias", "sinks")) or isinstance(module, OffsetRMSNorm):
-                    weight.zero_()
-                elif weight.ndim == 1:
-                    weight.fill_(1.0)
-                else:
-                    std = initial_std(name, weight.shape[-1], self.config)
-                    weight.normal_(0.0, 1.0, generator=generator).mul_(std)
+        """Draw all weights again, in the order of the modules; see :mod:`.initialization`."""
+        for module in self.modules():
+            if isinstance(module, RMSNorm):
+                module.reset_parameters()
+        self.embedding.reset_parameters(generator)
+        if self.position_embedding is not None:
+            draw(self.position_embedding.weight, EMBEDDING_STD, generator)
+        if self.per_layer_embedding is not None:
+            self.per_layer_embedding.reset_parameters(generator)
+        for block in cast("Iterable[TransformerBlock]", self.blocks):
+            block.reset_parameters(generator)
+        if self.head is not None:
+            draw(self.head.weight, EMBEDDING_STD, generator)
 
     def restore_constants(self, device: str | torch.device) -> None:
-        """Compute anew what is no weight, for a model made on the device "meta", where tensors hold no numbers."""
+        """Compute again what is not a weight, for a model made on the device "meta", where tensors hold no numbers."""
         for module in self.modules():
-            if isinstance(module, Rotary):
-                module.frequencies = scaled_rotary_frequencies(module.channels, module.rope).to(device)
-            if isinstance(module, GroupedQueryAttention) and module.slopes is not None:
-                module.slopes = alibi_slopes(self.config.num_heads).to(device)
+            if isinstance(module, HasConstants) and module is not self:
+                module.restore_constants(device)
         dtype = self.embedding.weight.dtype
         self.embedding_scale = torch.tensor(self.config.embedding_scale, dtype=dtype, device=device)
 
@@ -169,7 +168,7 @@ class Transformer(nn.Module):
 
     def logits(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Scores from hidden states: what the head reads."""
-        logits = linear(x, self.embedding.weight) if self.head is None else self.head(x)
+        logits = self.embedding.logits(x) if self.head is None else self.head(x)
         return logits if self.config.final_softcap is None else softcap(logits, self.config.final_softcap)
 
     def hidden_states(
@@ -182,11 +181,12 @@ class Transformer(nn.Module):
         positions = self._positions(token_ids, 0 if cache is None else len(cache[0]), segment_ids)
         rotations = [rotary(positions) for rotary in self.rotary]
         x = self._embed(token_ids, positions)
-        per_layer = None if self.per_layer_inputs is None else self.per_layer_inputs(token_ids, x)
+        embeddings = None if self.per_layer_embedding is None else self.per_layer_embedding(token_ids, x)
         stores = self._stores() if cache is None else cache
         for i, block in enumerate(self.blocks):
-            rotation = rotations[self.rotary_of[i]] if rotations else None
-            inputs = (x, rotation, stores[i], segment_ids, None if per_layer is None else per_layer[:, :, i])
+            rotary = self.rotary_of[i]
+            rotation = None if rotary is None else rotations[rotary]
+            inputs = (x, rotation, stores[i], segment_ids, None if embeddings is None else embeddings[:, :, i])
             x = checkpoint(block, *inputs, use_reentrant=False) if self._recomputes() else block(*inputs)
         return self.norm(x)
 
@@ -250,3 +250,18 @@ class Transformer(nn.Module):
     def num_parameters(self) -> int:
         """How many numbers training adjusts; a tied head counts once."""
         return sum(weight.numel() for weight in self.parameters())
+
+
+def hidden_matrices(model: Transformer) -> list[Tensor]:
+    """The matrices between hidden vectors: the weights of the linear layers in the blocks, and the experts' stacks.
+
+    Not among them: embeddings, head, routers, and what an adapter adds to a layer, whose rows are few.
+    """
+    return _hidden_matrices(model.blocks)
+
+
+def _hidden_matrices(module: nn.Module) -> list[Tensor]:
+    if isinstance(module, nn.Linear):  # and no deeper: what an adapter adds is inside
+        return [module.weight]
+    stacks = [weight for weight in module.parameters(recurse=False) if weight.ndim == 3]
+    return stacks + [matrix for child in module.children() for matrix in _hidden_matrices(child)]

@@ -75,17 +75,24 @@ def test_training_takes_three_forward_passes(generator):
     assert training_flops(config, 5) == counter.get_total_flops()
 
 
-@EVERYWHERE
-def test_cache_bytes_are_those_that_a_cache_sets_aside(name):
-    for dtype in (torch.float32, torch.bfloat16):
-        cache = KVCache(VARIANTS[name], 3, 7, dtype)
-        assert cache_bytes(VARIANTS[name], 3, 7, dtype) == cache.num_bytes() > 0
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["llama", "mixtral", "gpt2"])
+def test_cache_bytes_are_those_that_a_cache_sets_aside(name, dtype):
+    config = VARIANTS[name]
+    (heads,), (channels,) = ({getattr(layer, size) for layer in config.layers} for size in ("num_kv_heads", "head_dim"))
+    predicted = cache_bytes(7, [None] * config.num_layers, heads, channels, dtype.itemsize)
+    assert predicted == KVCache(config, 1, 7, dtype).num_bytes() > 0
+
+
+def test_a_layer_keeps_no_more_than_its_window_and_no_more_than_there_is():
+    assert [cache_bytes(tokens, [3], 5, 7, 1) for tokens in (1, 3, 9)] == [2 * 35, 6 * 35, 6 * 35]
+    assert cache_bytes(9, [3, None], 5, 7, 1) == 2 * (3 + 9) * 35
 
 
 def test_a_latent_cache_is_smaller_than_its_heads():
     config = VARIANTS["deepseek"]
-    assert cache_bytes(config, 1, 1) == 4 * config.num_layers * (9 + 4)
-    assert cache_bytes(replace(config, latent=None), 1, 1) == 4 * config.num_layers * 2 * 6 * 10
+    assert KVCache(config, 1, 1).num_bytes() == 4 * config.num_layers * (9 + 4)
+    assert KVCache(replace(config, latent=None), 1, 1).num_bytes() == 4 * config.num_layers * 2 * 6 * 10
 
 
 def test_large_models_are_counted_at_once():

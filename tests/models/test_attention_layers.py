@@ -8,14 +8,9 @@ from torch import Tensor
 from gemini_workshop.config import LatentAttentionConfig
 from gemini_workshop.models import attention
 from gemini_workshop.models.attention import causal_attention
-from gemini_workshop.models.attention_layers import (
-    CrossAttention,
-    GroupedQueryAttention,
-    LatentAttention,
-    Rotation,
-    rotate,
-)
-from gemini_workshop.models.embeddings import apply_rotary, rotary_cos_sin, rotary_frequencies
+from gemini_workshop.models.attention_layers import CrossAttention, GroupedQueryAttention
+from gemini_workshop.models.embeddings import Rotation, apply_rotary, rotary_cos_sin, rotary_frequencies, rotate
+from gemini_workshop.models.latent_attention import LatentAttention
 from tests.models.conftest import B, C, D, H, K, S, T, randomize
 
 

@@ -8,7 +8,7 @@ from gemini_workshop.config import ModelConfig
 from gemini_workshop.models.accounting import forward_flops, num_parameters
 from gemini_workshop.models.plain_transformer import (
     PlainTransformer,
-    initialise,
+    initialize,
     parameters_and_flops,
     residual_step,
 )
@@ -72,17 +72,17 @@ def test_each_norm_has_its_place():
 
 def test_a_silent_start_makes_every_block_the_identity():
     plain = PlainTransformer(**SIZES)
-    initialise(plain, torch.Generator().manual_seed(0))
+    initialize(plain, torch.Generator().manual_seed(0))
     x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(1))
     assert all(torch.equal(block(x), x) for block in plain.blocks)
-    initialise(plain, torch.Generator().manual_seed(0), silent=False)
+    initialize(plain, torch.Generator().manual_seed(0), silent=False)
     assert not any(torch.equal(block(x), x) for block in plain.blocks)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_at_the_start_matrices_keep_sizes_and_all_tokens_are_about_equally_likely(seed):
     plain = PlainTransformer(512, 16, 128, 2, 2, 256)
-    initialise(plain, torch.Generator().manual_seed(seed), silent=False)
+    initialize(plain, torch.Generator().manual_seed(seed), silent=False)
     x = torch.randn(100, 128, generator=torch.Generator().manual_seed(seed))
     assert plain.blocks[0].attention.value(x).std().item() == pytest.approx(1.0, rel=0.06)
     shares = plain(torch.arange(16)[None]).softmax(-1)
