@@ -2,7 +2,7 @@
 PYTHON ?= python
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup format check test notebooks slides docs clean
+.PHONY: help setup format quick check test lesson notebooks cov docs clean
 
 help:  ## show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/'
@@ -10,9 +10,15 @@ help:  ## show the verbs
 setup:  ## install the workshop for development into this Python
 	$(PYTHON) -m pip install -e ".[dev]"
 
-format:  ## format the code and mend what ruff can mend
+format:  ## format the code and fix what ruff can fix
 	$(PYTHON) -m ruff format
 	$(PYTHON) -m ruff check --fix
+
+quick:  ## linters, types and the rules of the repository, in under 30 seconds
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q tests/test_arrows.py tests/test_sizes.py tests/test_words.py
 
 check:  ## everything that CI runs
 	$(PYTHON) -m ruff check
@@ -23,14 +29,20 @@ check:  ## everything that CI runs
 test:  ## the unit tests alone, without the notebooks
 	$(PYTHON) -m pytest tests
 
+lesson:  ## build one lesson and check it: make lesson L=06
+	gemini-workshop notebooks build $(L)
+	gemini-workshop notebooks check $(L) --no-execute
+	$(PYTHON) -m pytest -q tests/exercises -k "lesson_$(L)"
+
 notebooks:  ## build starters and solutions from notebooks/sources
 	gemini-workshop notebooks build
 
-slides:  ## build the decks
-	@echo "There are no slides yet." && exit 1
+cov:  ## the unit tests with coverage: a table, and htmlcov/index.html
+	$(PYTHON) -m pytest tests -n 2 --dist loadscope --cov=gemini_workshop --cov-report=term:skip-covered --cov-report=html
 
-docs:  ## check that every link in README and docs leads somewhere
-	$(PYTHON) -m pytest -q tests/test_readme.py -k link
+docs:  ## draw the architecture again, and check that every link in the docs leads somewhere
+	$(PYTHON) -m gemini_workshop.authoring.architecture
+	$(PYTHON) -m pytest -q tests/test_readme.py tests/test_architecture_page.py -k "link or architecture"
 
 clean:  ## delete what can be made again; runs and data stay
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis htmlcov .coverage *.egg-info

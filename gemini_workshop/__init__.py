@@ -1,3 +1,3 @@
-"""Build a Gemini-like language model from nothing: reference implementations, checks and tools."""
+"""Build a Gemini-style language model from scratch: reference implementations, checks and tools."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Where a computation runs: chosen once, at the top of a notebook or a command."""
+"""The device that computes, chosen once at the start of a notebook or a command."""
 
 import torch
 
@@ -6,7 +6,7 @@ from gemini_workshop.errors import ConfigError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device to compute on: ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+    """Choose the device to compute on: ``auto`` prefers CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         ConfigError: the named device is not available on this machine.

@@ -1,7 +1,7 @@
-"""Is this machine ready for the workshop? One finding a question, each failure with the command that cures it.
+"""Is this machine ready for the workshop? Each check gives one finding, and each failure a command that fixes it.
 
-``gemini-workshop doctor`` prints the findings; lesson 00 shows the same ones. Each question is a function of its own
-that looks at one thing, so that a test can show it the broken thing.
+``gemini-workshop doctor`` and lesson 00 print the same findings. Each check is a function that looks at one thing, so
+that a test can break that thing.
 """
 
 import importlib.util
@@ -20,6 +20,7 @@ from gemini_workshop import paths
 
 DISTRIBUTION = "gemini-from-scratch"
 REINSTALL = f'"{sys.executable}" -m pip install -e .     (in the folder of the clone)'
+AGAIN = f'"{sys.executable}" -m pip install --force-reinstall --no-deps WHEEL     (the file you installed from)'
 GIB = 2**30
 NEEDED_MEMORY_BYTES = 2 * GIB
 NEEDED_DISK_BYTES = 1 * GIB
@@ -28,26 +29,26 @@ CHECKPOINT_FILES = ("model.safetensors", "config.yaml", "tokenizer.json")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to one question.
+    """The result of one check.
 
     Args:
-        verdict: ok; note, which is good to know and stops nobody; or fail, which does.
-        found: what is there, in a few words.
-        cure: the command or the step that mends a failure.
+        verdict: ok; note, which is only information; or fail.
+        found: what was found, in a few words.
+        fix: the command or the step that fixes a failure.
     """
 
     name: str
     verdict: Literal["ok", "note", "fail"]
     found: str
-    cure: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
         line = f"{self.verdict:<5}{self.name:<20} {self.found}"
-        return f"{line}\n{'':5}{'':20} cure: {self.cure}" if self.cure else line
+        return f"{line}\n{'':5}{'':20} fix: {self.fix}" if self.fix else line
 
 
 def diagnose() -> list[Finding]:
-    """Answer every question, in the order in which failures should be mended."""
+    """Run every check, in the order in which failures should be fixed."""
     return [
         python(),
         Finding("platform", "ok", f"{platform.system()} {platform.release()}, {platform.machine()}"),
@@ -71,13 +72,13 @@ def python(version: tuple[int, int, int] = sys.version_info[:3]) -> Finding:
     """Is this Python new enough?"""
     found = ".".join(map(str, version))
     if version < (3, 11):
-        return Finding("Python", "fail", f"{found}; 3.11 or newer is needed", "Install Python 3.11 to 3.13 and run: "
-                       "python3.11 -m venv .venv")  # fmt: skip
+        fix = "Install Python 3.11 to 3.13 and run: python3.11 -m venv .venv"
+        return Finding("Python", "fail", f"{found}; 3.11 or newer is needed", fix)
     return Finding("Python", "ok", found)
 
 
 def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:
-    """Is every needed package here, in a version that pyproject.toml allows?"""
+    """Is every required package installed, in a version that pyproject.toml allows?"""
     from packaging.requirements import Requirement
 
     try:
@@ -93,34 +94,34 @@ def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:
 def _package(name: str, allowed: str) -> Finding:
     from packaging.specifiers import SpecifierSet
 
-    cure = f'"{sys.executable}" -m pip install "{name}{allowed}"'
+    fix = f'"{sys.executable}" -m pip install "{name}{allowed}"'
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(name, "fail", f"missing; {allowed} is needed", cure)
+        return Finding(name, "fail", f"missing; {allowed} is needed", fix)
     if not SpecifierSet(allowed).contains(version, prereleases=True):
-        return Finding(name, "fail", f"{version}; {allowed} is needed", cure)
+        return Finding(name, "fail", f"{version}; {allowed} is needed", fix)
     return Finding(name, "ok", version)
 
 
 def torch_build() -> Finding:
-    """Does PyTorch load, compute, and talk to NumPy?"""
-    cure = f'"{sys.executable}" -m pip install --force-reinstall "torch>=2.6,<2.14" numpy'
+    """Does PyTorch load, compute, and work with NumPy?"""
+    fix = f'"{sys.executable}" -m pip install --force-reinstall "torch>=2.6,<2.14" numpy'
     try:
         import torch
 
         total = float(torch.arange(4.0).numpy().sum())
-    except Exception as error:  # whatever a broken binary raises: OSError, ImportError, RuntimeError
-        return Finding("PyTorch works", "fail", f"{type(error).__name__}: {error}", cure)
+    except Exception as error:  # a broken binary can raise OSError, ImportError, RuntimeError
+        return Finding("PyTorch works", "fail", f"{type(error).__name__}: {error}", fix)
     if total != 6:
-        return Finding("PyTorch works", "fail", f"0 + 1 + 2 + 3 gives {total}", cure)
+        return Finding("PyTorch works", "fail", f"0 + 1 + 2 + 3 gives {total}", fix)
     cuda, hip = torch.version.cuda, torch.version.hip
     build = f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else "CPU"
     return Finding("PyTorch works", "ok", f"{torch.__version__}, built for {build}")
 
 
 def device() -> Finding:
-    """What will the lessons compute on?"""
+    """Which device will the lessons use?"""
     try:
         import torch
 
@@ -128,16 +129,16 @@ def device() -> Finding:
 
         kind = pick_device().type
     except Exception as error:  # a broken PyTorch has its own finding
-        return Finding("device", "fail", f"{type(error).__name__}: {error}", "Mend PyTorch first, as said above.")
+        return Finding("device", "fail", f"{type(error).__name__}: {error}", "Fix PyTorch first, as described above.")
     if kind == "cuda":
         return Finding("device", "ok", f"cuda: {torch.cuda.get_device_name()}")
     if torch.version.cuda:
-        return Finding("device", "note", f"{kind}; PyTorch could use CUDA, but finds no GPU with a working driver")
+        return Finding("device", "note", f"{kind}; PyTorch is built for CUDA, but finds no GPU with a working driver")
     return Finding("device", "ok", kind)
 
 
 def cores() -> Finding:
-    """Does PyTorch use the cores that this process may use, and not more?"""
+    """Does PyTorch use no more threads than this process has cores?"""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         import torch
@@ -147,49 +148,49 @@ def cores() -> Finding:
         return Finding("cores", "ok", f"{usable}")
     found = f"{usable}; PyTorch computes with {threads} thread{'s' if threads > 1 else ''}"
     if threads > usable:
-        cure = f"Too many threads slow each other down. Set OMP_NUM_THREADS={usable}."
-        return Finding("cores", "note", found, cure)
+        fix = f"Too many threads slow each other down. Set OMP_NUM_THREADS={usable}."
+        return Finding("cores", "note", found, fix)
     return Finding("cores", "ok", found)
 
 
 def memory() -> Finding:
-    """Is there room for the lessons beside what is running already?"""
+    """Is there enough free memory for the lessons?"""
     import psutil
 
     state = psutil.virtual_memory()
     found = f"{state.available / GIB:.1f} GiB free of {state.total / GIB:.1f} GiB"
     if state.available < NEEDED_MEMORY_BYTES:
-        cure = f"Close other programs until {NEEDED_MEMORY_BYTES / GIB:.0f} GiB are free."
-        return Finding("memory", "fail", found, cure)
+        fix = f"Close other programs until {NEEDED_MEMORY_BYTES / GIB:.0f} GiB are free."
+        return Finding("memory", "fail", found, fix)
     return Finding("memory", "ok", found)
 
 
 def disk() -> Finding:
-    """Is there room for checkpoints?"""
+    """Is there enough disk space for checkpoints?"""
     folder = next(folder for folder in [paths.home(), *paths.home().absolute().parents] if folder.exists())
     free = shutil.disk_usage(folder).free
     found = f"{free / GIB:.1f} GiB free in {folder}"
     if free < NEEDED_DISK_BYTES:
-        cure = f"Free {NEEDED_DISK_BYTES / GIB:.0f} GiB there, or set GEMINI_WORKSHOP_HOME to another disk."
-        return Finding("disk", "fail", found, cure)
+        fix = f"Free {NEEDED_DISK_BYTES / GIB:.0f} GiB there, or set GEMINI_WORKSHOP_HOME to another disk."
+        return Finding("disk", "fail", found, fix)
     return Finding("disk", "ok", found)
 
 
 def learner_folder() -> Finding:
-    """Can progress be kept?"""
+    """Can progress be saved?"""
     folder = paths.home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        cure = "Set GEMINI_WORKSHOP_HOME to a folder of yours that can be written to."
-        return Finding("learner's folder", "fail", f"{folder}: {error.strerror}", cure)
+        fix = "Set GEMINI_WORKSHOP_HOME to a folder that you can write to."
+        return Finding("learner's folder", "fail", f"{folder}: {error.strerror}", fix)
     return Finding("learner's folder", "ok", str(folder))
 
 
 def configs(folder: Path = paths.PACKAGE / "config" / "presets") -> Finding:
-    """Are the presets here, and do they load?"""
+    """Do the presets load?"""
     from gemini_workshop.config import load_config, preset_names
     from gemini_workshop.errors import ConfigError
 
@@ -210,7 +211,7 @@ def checkpoint(folder: Path = paths.PACKAGE / "checkpoints" / "stories-small") -
 
 
 def samples(folder: Path | None = None) -> Finding:
-    """Are the embedded texts here?"""
+    """Are the sample texts here?"""
     folder = folder or paths.samples_folder()
     found = sorted(path.name for path in folder.glob("*") if path.suffix != ".md" and _has_content(path))
     if not found:
@@ -221,31 +222,30 @@ def samples(folder: Path | None = None) -> Finding:
 def notebooks() -> Finding:
     """Are the lessons here?"""
     folder = paths.notebooks_folder()
-    if folder is None:
-        return Finding("lessons", "note", "not part of an installed package", "For the lessons, clone the repository.")
     count = sum(".ipynb_checkpoints" not in path.parts for path in folder.rglob("*.ipynb"))
     if not count:
-        return Finding("lessons", "fail", f"no notebook in {folder}", "gemini-workshop notebooks build")
+        fix = "gemini-workshop notebooks build" if paths.clone_folder() else AGAIN
+        return Finding("lessons", "fail", f"no notebook in {folder}", fix)
     return Finding("lessons", "ok", f"{count} notebooks")
 
 
 def kernel() -> Finding:
-    """Will a notebook run in this very Python?"""
+    """Will notebooks run in this Python?"""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     where = "--sys-prefix" if sys.prefix != sys.base_prefix else "--user"
-    cure = f'"{sys.executable}" -m ipykernel install {where} --name python3'
+    fix = f'"{sys.executable}" -m ipykernel install {where} --name python3'
     try:
         program = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
-        return Finding("Jupyter kernel", "fail", "no kernel called python3", cure)
+        return Finding("Jupyter kernel", "fail", "no kernel called python3", fix)
     if not _is_this_python(program):
-        return Finding("Jupyter kernel", "fail", f"python3 starts another Python: {program}", cure)
+        return Finding("Jupyter kernel", "fail", f"python3 starts another Python: {program}", fix)
     return Finding("Jupyter kernel", "ok", "python3 starts this Python")
 
 
 def browser() -> Finding:
-    """Could the browser tests run? Learners need none of it."""
+    """Could the browser tests run? Only contributors need them."""
     programs = ("chromium", "chromium-browser", "google-chrome", "chrome")
     found = next((name for name in programs if shutil.which(name)), "no chromium")
     driver = "playwright" if importlib.util.find_spec("playwright") else "no playwright"
@@ -253,9 +253,9 @@ def browser() -> Finding:
 
 
 def _is_this_python(program: str) -> bool:
-    """Whether Jupyter would start this Python: it puts itself in the place of a bare name.
+    """Whether Jupyter would start this Python. It uses the running Python in place of a bare name.
 
-    Folders are compared as they are written: the Pythons of all virtual environments are links to one file.
+    Folders are compared without resolving links: the Pythons of all virtual environments are links to one file.
     """
     if Path(program).name == program:
         return program.removesuffix(".exe") in {"python", "python3", f"python3.{sys.version_info.minor}"}
@@ -264,8 +264,8 @@ def _is_this_python(program: str) -> bool:
 
 
 def _restore(folder: Path) -> str:
-    """How to get back files that came with the workshop."""
-    return f'git restore "{folder}"' if paths.clone_folder() else REINSTALL
+    """How to restore files that came with the workshop."""
+    return f'git restore "{folder}"' if paths.clone_folder() else AGAIN
 
 
 def _has_content(path: Path) -> bool:

@@ -1,11 +1,11 @@
-"""Errors meant for users: what is wrong (with the value), what is needed, what to do."""
+"""Errors for users: what is wrong (with the value), what is needed, what to do."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class WorkshopError(ValueError):
-    """Something a user of the workshop can mend. Its message says how."""
+    """A problem that a user can fix. The message explains how."""
 
 
 class ConfigError(WorkshopError):
@@ -13,19 +13,19 @@ class ConfigError(WorkshopError):
 
 
 class DataError(WorkshopError):
-    """A corpus or a tokenizer is missing, damaged or not what was asked for."""
+    """A corpus or a tokenizer is missing, damaged or not the expected one."""
 
 
 class CheckpointError(WorkshopError):
-    """A checkpoint is missing, damaged or does not fit."""
+    """A checkpoint is missing, damaged or does not fit the model."""
 
 
 class TrainingError(WorkshopError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that does not exist: the nearest right one, then all of them.
+    """The error message for a name that does not exist: the closest known name, then all of them.
 
     Example:
         >>> unknown_name("preset", "smal", ["tiny", "small"])

@@ -1,14 +1,13 @@
-"""Where the workshop's files lie: in a clone, in an installed package, and in the learner's own folder."""
+"""Where the workshop's files are: in a clone, in an installed package, and in the learner's own folder."""
 
 import os
-import sysconfig
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
 
 def home() -> Path:
-    """The learner's folder: progress and the functions that passed. GEMINI_WORKSHOP_HOME moves it."""
+    """The learner's folder, with progress and the functions that passed. GEMINI_WORKSHOP_HOME changes it."""
     return Path(os.environ.get("GEMINI_WORKSHOP_HOME") or Path.home() / ".gemini_workshop")
 
 
@@ -18,16 +17,22 @@ def clone_folder() -> Path | None:
     return top if (top / "pyproject.toml").is_file() else None
 
 
-def notebooks_folder() -> Path | None:
-    """The lessons; None where the package was installed without a clone."""
-    top = clone_folder()
-    return top / "notebooks" if top and (top / "notebooks").is_dir() else None
+def lessons_folder() -> Path:
+    """The learner's own copies of the lessons. GEMINI_WORKSHOP_LESSONS changes it."""
+    return Path(os.environ.get("GEMINI_WORKSHOP_LESSONS") or Path.home() / "gemini-lessons")
+
+
+def notebooks_folder() -> Path:
+    """The lessons as they ship: ``notebooks`` of the clone, or what a wheel brought (without the sources)."""
+    return _shipped("notebooks")
 
 
 def samples_folder() -> Path:
-    """The embedded corpora: ``data/samples`` of the clone, or where a wheel puts them."""
-    if top := clone_folder():
-        return top / "data" / "samples"
-    schemes = [sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")]
-    places = [Path(sysconfig.get_path("data", scheme), "share", "gemini_workshop", "samples") for scheme in schemes]
-    return next((place for place in places if place.is_dir()), places[0])
+    """The bundled corpora: ``data/samples`` of the clone, or what a wheel brought."""
+    return _shipped("data/samples")
+
+
+def _shipped(folder: str) -> Path:
+    """A folder of the clone, or the copy of it that setup.py puts into a wheel."""
+    top = clone_folder()
+    return top / folder if top else PACKAGE / Path(folder).name

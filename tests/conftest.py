@@ -17,7 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def learners_folder(tmp_path_factory: pytest.TempPathFactory):
-    """No test reads or writes the progress of whoever runs it."""
+    """No test reads or writes the progress or the lessons of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path_factory.mktemp("home")))
+        for variable in ("GEMINI_WORKSHOP_HOME", "GEMINI_WORKSHOP_LESSONS"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp("home")))
         yield

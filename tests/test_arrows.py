@@ -1,86 +1,146 @@
-"""Imports point one way. The layers, lowest first; a module may import from its own unit and from the layers below."""
+"""Imports point one way: from ``cli`` down to ``errors``, inside a unit too, and never in a circle."""
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 import gemini_workshop
+from gemini_workshop.authoring.architecture import LAYERS
 
 PACKAGE = Path(gemini_workshop.__file__).parent
-LAYERS = [
-    {"paths", "errors"},
-    {"config"},
-    {"devices"},
-    {"diagnostics", "data", "models"},
-    {"generation", "training"},
-    {"evaluation", "finetuning"},
-    {"exercises", "visualization"},
-    {"authoring", "benchmarks", "demos"},
-    {"cli"},
-]
-HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
+HEIGHT = {unit: height for height, layer in enumerate(LAYERS) for unit in layer} | {"__main__": len(LAYERS)}
+Graph = dict[str, set[str]]
 
 
 def wrong_arrows(source: str, importer: str) -> list[str]:
     """Every import in the source text of the module ``importer`` ("models/attention.py") that points back."""
-    home = _unit(importer)
+    home = importer.split("/")[0].removesuffix(".py")
     wrong = []
-    for imported in _imported_units(source, importer):
-        if imported not in HEIGHT:
-            wrong.append(f"{importer} imports {imported}, which has no layer: give it one in LAYERS")
-        elif imported != home and HEIGHT[imported] >= HEIGHT[home]:
-            wrong.append(f"{importer} imports {imported}: not allowed")
+    for unit in dict.fromkeys(module.split(".")[0] for module in imported_modules(source, importer)):
+        if unit not in HEIGHT:
+            wrong.append(f"{importer} imports {unit}, which has no layer: give it one in LAYERS")
+        elif unit != home and HEIGHT[unit] >= HEIGHT[home]:
+            wrong.append(f"{importer} imports {unit}: not allowed")
     return wrong
 
 
-def _imported_units(source: str, importer: str) -> list[str]:
-    """The units of gemini_workshop that the source imports, wherever in the file the import stands."""
+def imported_modules(source: str, importer: str) -> list[str]:
+    """What the source imports of gemini_workshop, wherever in the file: ``models.masks``, ``models.masks.causal_mask``.
+
+    Imports for type checkers alone do not count: they are never executed.
+    """
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _executed(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            here = ["gemini_workshop", *Path(importer).parent.parts]
-            base = here[: len(here) - node.level + 1]
-            found += [".".join([*base, node.module or alias.name]) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "gemini_workshop":
-            names = [alias.name for alias in node.names if not alias.name.startswith("__")]
-            found += [f"gemini_workshop.{name}" for name in names]
         elif isinstance(node, ast.ImportFrom):
-            found.append(node.module or "")
-    parts = [name.split(".") for name in found]
-    return [path[1] for path in parts if path[0] == "gemini_workshop" and len(path) > 1]
+            base = _absolute(node, importer)
+            found += [f"{base}.{alias.name}" for alias in node.names if not alias.name.startswith("__")]
+    return [name.removeprefix("gemini_workshop.") for name in found if name.startswith("gemini_workshop.")]
 
 
-def _unit(module: str) -> str:
-    return Path(module).parts[0].removesuffix(".py")
+def _executed(tree: ast.AST) -> Iterable[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _executed(node)
 
 
-def test_no_import_points_back():
-    wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).as_posix()
-        if name != "__init__.py":
-            wrong += wrong_arrows(path.read_text("utf-8"), name)
+def _absolute(node: ast.ImportFrom, importer: str) -> str:
+    if not node.level:
+        return node.module or ""
+    here = ["gemini_workshop", *Path(importer).parent.parts]
+    return ".".join([*here[: len(here) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def graph_of(sources: dict[str, str]) -> Graph:
+    """Which module imports which, from source texts by path ("models/masks.py")."""
+    names = {_name(path): path for path in sources}
+    graph: Graph = {}
+    for name, path in names.items():
+        imported = (_longest_known(module, names) for module in imported_modules(sources[path], path))
+        graph[name] = {module for module in imported if module not in (None, name)}
+    return graph
+
+
+def _name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _longest_known(module: str, names: Iterable[str]) -> str | None:
+    while module and module not in names:
+        module = module.rpartition(".")[0]
+    return module or None
+
+
+def rooms_of(graph: Graph) -> Graph:
+    """The same arrows between rooms: a folder inside a unit is one room, and so is each file beside it."""
+    rooms: Graph = {}
+    for name, imported in graph.items():
+        rooms.setdefault(_room(name), set()).update(_room(other) for other in imported if _room(other) != _room(name))
+    return rooms
+
+
+def _room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def circle_in(graph: Graph) -> list[str]:
+    """The modules of one circle, in the order of its arrows; empty if there is none."""
+    done: set[str] = set()
+
+    def search(path: list[str]) -> list[str]:
+        for other in sorted(graph.get(path[-1], ())):
+            if other in path:
+                return path[path.index(other) :]
+            if other not in done and (circle := search([*path, other])):
+                return circle
+        done.add(path[-1])
+        return []
+
+    return next((circle for name in sorted(graph) if name not in done and (circle := search([name]))), [])
+
+
+@pytest.fixture(scope="module")
+def sources():
+    return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def test_no_import_points_back(sources):
+    wrong = [line for name, text in sources.items() if name != "__init__.py" for line in wrong_arrows(text, name)]
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_module_has_a_layer():
+@pytest.fixture(scope="module")
+def graph(sources):
+    return graph_of(sources)
+
+
+def test_no_modules_import_each_other_in_a_circle(graph):
+    assert circle_in(graph) == []
+
+
+def test_no_rooms_import_each_other_in_a_circle(graph):
+    assert circle_in(rooms_of(graph)) == []
+
+
+def test_every_module_has_a_layer_and_every_layer_a_module():
     units = {
         path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
     }
-    assert units - {"__init__"} <= HEIGHT.keys()
+    assert units - {"__init__"} == HEIGHT.keys()
 
 
-def test_the_top_of_the_package_imports_nothing_of_its_own():
-    assert _imported_units((PACKAGE / "__init__.py").read_text("utf-8"), "__init__.py") == []
+def test_the_top_of_the_package_imports_nothing_of_its_own(sources):
+    assert imported_modules(sources["__init__.py"], "__init__.py") == []
 
 
 @pytest.mark.parametrize(
     ("importer", "source"),
     [
-        ("models/attention.py", "from gemini_workshop.training.trainer import fit"),
+        ("models/attention.py", "from gemini_workshop.training.loop import fit"),
         ("models/attention.py", "import gemini_workshop.cli.main as command"),
         ("models/attention.py", "from gemini_workshop import exercises"),
         ("models/attention.py", "from ..generation import cache"),
@@ -102,9 +162,31 @@ def test_an_import_that_points_back_is_found(importer, source):
         ("models/attention.py", "from gemini_workshop.models.masks import causal_mask"),
         ("models/attention.py", "from .masks import causal_mask"),
         ("models/attention.py", "from gemini_workshop import config"),
+        ("models/attention.py", "if TYPE_CHECKING:\n    from gemini_workshop.cli import main"),
         ("cli/main.py", "from gemini_workshop import __version__"),
-        ("cli/main.py", "from gemini_workshop.training import trainer"),
+        ("cli/main.py", "from gemini_workshop.training import loop"),
     ],
 )
 def test_an_import_that_points_down_is_not(importer, source):
     assert wrong_arrows(source, importer) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "circle"),
+    [
+        ({"a/x.py": "from gemini_workshop.a import y", "a/y.py": "from gemini_workshop.a.x import f"}, ["a.x", "a.y"]),
+        ({"a/x.py": "from gemini_workshop.a.y import f", "a/y.py": "def g():\n    from .x import f"}, ["a.x", "a.y"]),
+        ({"a/__init__.py": "from .x import f", "a/x.py": "from gemini_workshop import a"}, ["a", "a.x"]),
+        ({"a/x.py": "from .y import f", "a/y.py": "from .z import f", "a/z.py": "import torch"}, []),
+    ],
+)
+def test_a_circle_is_found_where_there_is_one(sources, circle):
+    assert circle_in(graph_of(sources)) == circle
+
+
+def test_rooms_that_import_each_other_are_found_though_no_two_modules_do():
+    graph = graph_of(
+        {"a/b/x.py": "from ..c import y", "a/c/y.py": "", "a/c/z.py": "from ..b import w", "a/b/w.py": "import os"}
+    )
+    assert circle_in(graph) == []
+    assert circle_in(rooms_of(graph)) == ["a.b", "a.c"]

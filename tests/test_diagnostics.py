@@ -1,4 +1,4 @@
-"""Each failure is provoked, and each cure is the one for this failure."""
+"""Each failure is provoked and shows the fix for it."""
 
 import os
 import shutil
@@ -31,15 +31,15 @@ def test_this_machine_is_ready():
     assert len({finding.name for finding in findings}) == len(findings) >= 25
 
 
-def test_a_finding_is_a_line_and_its_cure_another():
+def test_a_finding_is_one_line_and_its_fix_another():
     assert str(Finding("disk", "ok", "10 GiB")).split() == ["ok", "disk", "10", "GiB"]
-    assert str(Finding("disk", "fail", "0 GiB", "Free some.")).splitlines()[1].strip() == "cure: Free some."
+    assert str(Finding("disk", "fail", "0 GiB", "Free some.")).splitlines()[1].strip() == "fix: Free some."
 
 
 def test_an_old_python_fails():
     finding = diagnostics.python((3, 10, 4))
     assert (finding.verdict, finding.found) == ("fail", "3.10.4; 3.11 or newer is needed")
-    assert "python3.11 -m venv" in finding.cure
+    assert "python3.11 -m venv" in finding.fix
 
 
 def test_the_oldest_allowed_python_passes():
@@ -68,22 +68,22 @@ def test_a_missing_package_fails_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr(diagnostics.metadata, "version", version_in_which({"einops": None}))
     finding = named(diagnostics.packages(), "einops")
     assert (finding.verdict, finding.found) == ("fail", "missing; >=0.8 is needed")
-    assert finding.cure == f'"{sys.executable}" -m pip install "einops>=0.8"'
+    assert finding.fix == f'"{sys.executable}" -m pip install "einops>=0.8"'
 
 
 @pytest.mark.parametrize(("version", "verdict"), [("2.5.1", "fail"), ("2.14.0", "fail"), ("2.6.0+cpu", "ok")])
-def test_the_version_of_torch_is_held_against_its_range(monkeypatch, version, verdict):
+def test_the_version_of_torch_is_compared_with_its_range(monkeypatch, version, verdict):
     monkeypatch.setattr(diagnostics.metadata, "version", version_in_which({"torch": version}))
     finding = named(diagnostics.packages(), "torch")
     assert finding.verdict == verdict
     assert finding.found.startswith(version)
-    assert ("pip install" in finding.cure) == (verdict == "fail")
+    assert ("pip install" in finding.fix) == (verdict == "fail")
 
 
 def test_a_workshop_that_is_not_installed_fails():
     (finding,) = diagnostics.packages("no-such-distribution")
     assert (finding.verdict, finding.name) == ("fail", "no-such-distribution")
-    assert "pip install -e ." in finding.cure
+    assert "pip install -e ." in finding.fix
 
 
 def test_a_torch_that_does_not_load_fails(monkeypatch):
@@ -91,7 +91,7 @@ def test_a_torch_that_does_not_load_fails(monkeypatch):
     finding = diagnostics.torch_build()
     assert finding.verdict == "fail"
     assert finding.found.startswith("ModuleNotFoundError: ")
-    assert "pip install --force-reinstall" in finding.cure
+    assert "pip install --force-reinstall" in finding.fix
     assert diagnostics.cores().verdict == "ok"
 
 
@@ -101,7 +101,7 @@ def test_a_torch_that_computes_nonsense_fails(monkeypatch):
     assert (finding.verdict, finding.found) == ("fail", "0 + 1 + 2 + 3 gives 7.0")
 
 
-def test_a_device_that_cannot_be_found_out_fails(monkeypatch):
+def test_an_unknown_device_fails(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert diagnostics.device().verdict == "fail"
 
@@ -119,7 +119,7 @@ def test_more_threads_than_cores_is_a_note_with_a_number(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     finding = diagnostics.cores()
     assert finding.verdict == "note"
-    assert "OMP_NUM_THREADS=2" in finding.cure
+    assert "OMP_NUM_THREADS=2" in finding.fix
 
 
 @pytest.mark.parametrize(("available", "verdict"), [(2**31 - 1, "fail"), (2**31, "ok")])
@@ -134,16 +134,16 @@ def test_a_full_disk_fails(monkeypatch, free, verdict):
     assert diagnostics.disk().verdict == verdict
 
 
-def test_a_learners_folder_that_cannot_be_made_fails(tmp_path, monkeypatch):
+def test_a_learners_folder_that_cannot_be_created_fails(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way", "utf-8")
     monkeypatch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path / "file"))
     finding = diagnostics.learner_folder()
     assert finding.verdict == "fail"
     assert finding.found.startswith(str(tmp_path / "file"))
-    assert "GEMINI_WORKSHOP_HOME" in finding.cure
+    assert "GEMINI_WORKSHOP_HOME" in finding.fix
 
 
-def test_the_learners_folder_is_made_and_left_empty(home):
+def test_the_learners_folder_is_created_and_left_empty(home):
     assert diagnostics.learner_folder().verdict == "ok"
     assert list(home.iterdir()) == []
 
@@ -164,7 +164,7 @@ def test_a_checkpoint_with_a_missing_or_empty_file_fails_and_names_it(tmp_path, 
     (tmp_path / broken).write_text("", "utf-8")
     finding = diagnostics.checkpoint(tmp_path)
     assert (finding.verdict, finding.found) == ("fail", f"{tmp_path.name} lacks {broken}")
-    assert finding.cure
+    assert finding.fix
 
 
 def test_missing_samples_fail(tmp_path):
@@ -176,21 +176,22 @@ def test_missing_samples_fail(tmp_path):
 
 def test_what_came_with_a_clone_is_restored_by_git_and_else_by_pip(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "clone_folder", lambda: tmp_path)
-    assert diagnostics.checkpoint(tmp_path).cure == f'git restore "{tmp_path}"'
+    assert diagnostics.checkpoint(tmp_path).fix == f'git restore "{tmp_path}"'
     monkeypatch.setattr(paths, "clone_folder", lambda: None)
-    assert "pip install" in diagnostics.checkpoint(tmp_path).cure
+    assert "pip install --force-reinstall" in diagnostics.checkpoint(tmp_path).fix
 
 
-def test_lessons_that_were_never_built_fail_and_an_installed_package_has_none(tmp_path, monkeypatch):
+def test_lessons_that_were_never_built_fail_and_those_of_a_package_are_installed_again(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "notebooks_folder", lambda: tmp_path)
-    assert diagnostics.notebooks().cure == "gemini-workshop notebooks build"
+    assert diagnostics.notebooks().fix == "gemini-workshop notebooks build"
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".ipynb_checkpoints" / "old.ipynb").write_text("{}", "utf-8")
     assert diagnostics.notebooks().verdict == "fail"
     (tmp_path / "00_setup.ipynb").write_text("{}", "utf-8")
     assert diagnostics.notebooks() == Finding("lessons", "ok", "1 notebooks")
-    monkeypatch.setattr(paths, "notebooks_folder", lambda: None)
-    assert diagnostics.notebooks().verdict == "note"
+    monkeypatch.setattr(paths, "clone_folder", lambda: None)
+    monkeypatch.setattr(paths, "notebooks_folder", lambda: tmp_path / "nowhere")
+    assert "pip install --force-reinstall" in diagnostics.notebooks().fix
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_the_kernel_must_start_this_python(monkeypatch, program, verdict):
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda *_: spec)
     finding = diagnostics.kernel()
     assert finding.verdict == verdict
-    assert ("ipykernel install" in finding.cure) == (verdict == "fail")
+    assert ("ipykernel install" in finding.fix) == (verdict == "fail")
 
 
 def test_a_link_to_the_same_binary_in_another_environment_is_another_python(monkeypatch, tmp_path):
@@ -232,7 +233,7 @@ def test_a_missing_kernel_fails(monkeypatch):
     assert diagnostics.kernel().found == "no kernel called python3"
 
 
-def test_a_missing_browser_stops_nobody(monkeypatch):
+def test_a_missing_browser_is_only_a_note(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(diagnostics.importlib.util, "find_spec", lambda _: None)
     assert diagnostics.browser() == Finding("browser tests", "note", "no chromium, no playwright (for contributors)")

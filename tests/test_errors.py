@@ -4,13 +4,13 @@ from gemini_workshop import errors
 from gemini_workshop.errors import WorkshopError, unknown_name
 
 
-def test_the_nearest_right_name_is_proposed_and_all_are_listed():
+def test_the_closest_name_is_suggested_and_all_are_listed():
     assert unknown_name("preset", "smal", ["tiny", "small"]) == (
         "There is no preset 'smal'. Did you mean 'small'? Known: tiny, small."
     )
 
 
-def test_nothing_is_proposed_where_nothing_is_near():
+def test_nothing_is_suggested_if_nothing_is_close():
     assert unknown_name("preset", "xyz", ["tiny", "small"]) == "There is no preset 'xyz'. Known: tiny, small."
 
 

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from gemini_workshop.evaluation.sandbox.running import MIB, Limits, why_not_isolated
+from gemini_workshop.evaluation.sandbox.running import MIB, Limits
 from tests.clone import TOP
+from tests.evaluation.sandbox.isolation import why_not_isolated
 
 PAGE = (TOP / "docs" / "evaluation.md").read_text("utf-8")
 

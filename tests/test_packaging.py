@@ -1,10 +1,13 @@
 """What is written down twice must agree, and what is built must be whole."""
 
 import ast
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib import metadata
@@ -20,8 +23,9 @@ from tests.clone import TOP, tracked_files
 
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
 AT_THE_TOP = {"README.md", "LICENSE", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"}
-AT_THE_TOP |= {"pyproject.toml", "setup.py", "environment.yml", ".gitignore", ".pre-commit-config.yaml"}
-AT_THE_TOP |= {"gemini_workshop", "notebooks", "tests", "slides", "docs", "data", ".ci", ".github"}
+AT_THE_TOP |= {"pyproject.toml", "setup.py", "MANIFEST.in", "environment.yml", "CITATION.cff"}
+AT_THE_TOP |= {".gitignore", ".pre-commit-config.yaml"}
+AT_THE_TOP |= {"gemini_workshop", "notebooks", "tests", "slides", "docs", "data", ".ci", ".github", ".devcontainer"}
 # Needed by learners without an import in the package: JupyterLab runs the lessons, widgets and seaborn are used there.
 USED_BY_LESSONS = {"jupyterlab", "ipywidgets", "seaborn", "sentencepiece", "datasets", "scikit-learn"}
 
@@ -121,6 +125,35 @@ def test_ci_covers_three_systems_and_every_python():
     assert matrix["python"] == ["3.11", "3.12", "3.13"]
 
 
+def test_the_citation_names_the_version_and_licence_of_the_package():
+    citation = yaml.safe_load((TOP / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == gemini_workshop.__version__
+    assert citation["license"] == PROJECT["project"]["license"]
+
+
+def test_the_container_installs_what_the_readme_tests_with():
+    container = json.loads((TOP / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    assert container["postCreateCommand"].startswith("pip install -e '.[dev]'")
+    assert (TOP / ".devcontainer" / container["build"]["dockerfile"]).exists()
+
+
+@pytest.mark.parametrize("form", ["bug", "check_wrong", "exercise_unclear"])
+def test_an_issue_form_asks_for_something_that_must_be_answered(form):
+    content = yaml.safe_load((TOP / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text("utf-8"))
+    assert content["name"]
+    assert content["description"]
+    fields = [part for part in content["body"] if part["type"] in {"input", "textarea"}]
+    assert any(part.get("validations", {}).get("required") for part in fields)
+    assert len({part["id"] for part in fields}) == len(fields)
+
+
+def test_every_week_the_newest_releases_are_tried_as_the_workflow_tests():
+    weekly = yaml.safe_load((TOP / ".github" / "workflows" / "weekly.yml").read_text("utf-8"))
+    steps = [step["run"] for step in weekly["jobs"]["newest"]["steps"] if "run" in step]
+    assert "--upgrade-strategy eager" in steps[0]
+    assert steps[-1] in (TOP / ".ci" / "run").read_text("utf-8").splitlines()
+
+
 def test_the_hooks_work_offline():
     hooks = yaml.safe_load((TOP / ".pre-commit-config.yaml").read_text("utf-8"))
     assert [repository["repo"] for repository in hooks["repos"]] == ["local"]
@@ -149,7 +182,7 @@ def test_shapes_are_checked_under_pytest_in_every_package_where_tensors_pass():
 # --- What is committed and what is built ---
 
 
-def test_nothing_unexpected_stands_at_the_top():
+def test_nothing_unexpected_is_at_the_top():
     assert {name.split("/")[0] for name in tracked_files()} <= AT_THE_TOP
 
 
@@ -175,34 +208,69 @@ def test_the_version_stands_once():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory) -> Path:
+    """A wheel and a source distribution, built from what is committed."""
+    folder = tmp_path_factory.mktemp("built")
     for name in tracked_files():
-        if name.split("/")[0] in {"gemini_workshop", "data", "pyproject.toml", "setup.py", "README.md", "LICENSE"}:
-            (folder / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(TOP / name, folder / "clone" / name)
-    build = "from setuptools import build_meta; print(build_meta.build_wheel('../wheel'))"
-    (folder / "wheel").mkdir()
+        (folder / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TOP / name, folder / "clone" / name)
+    build = "from setuptools import build_meta as b; b.build_wheel('..'); b.build_sdist('..')"
     subprocess.run([sys.executable, "-c", build], cwd=folder / "clone", capture_output=True, check=True)
-    return zipfile.ZipFile(next((folder / "wheel").glob("*.whl")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built) -> set[str]:
+    (path,) = built.glob("*.whl")
+    return set(zipfile.ZipFile(path).namelist())
 
 
 def test_a_wheel_carries_everything_that_the_package_reads(wheel):
-    contents = set(wheel.namelist())
     package = {name for name in tracked_files() if name.startswith("gemini_workshop/") and "/." not in name}
-    assert package <= contents
-    root = f"gemini_from_scratch-{gemini_workshop.__version__}"
-    samples = {Path(name).name for name in tracked_files() if name.startswith("data/samples/")}
-    assert samples
-    assert {f"{root}.data/data/share/gemini_workshop/samples/{name}" for name in samples} <= contents
-    assert f"{root}.dist-info/licenses/LICENSE" in contents
+    assert package <= wheel
+    samples = {name.removeprefix("data/") for name in tracked_files() if name.startswith("data/samples/")}
+    lessons = {name for name in tracked_files() if name.endswith(".ipynb")}
+    assert len(samples) > 1
+    assert len(lessons) > 10
+    assert {f"gemini_workshop/{name}" for name in samples | lessons} <= wheel
+    assert f"gemini_from_scratch-{gemini_workshop.__version__}.dist-info/licenses/LICENSE" in wheel
 
 
 def test_a_wheel_carries_nothing_else(wheel):
-    tops = {name.split("/")[0].split("-")[0] for name in wheel.namelist()}
-    assert tops == {"gemini_workshop", "gemini_from_scratch"}
+    assert {name.split("/")[0].split("-")[0] for name in wheel} == {"gemini_workshop", "gemini_from_scratch"}
+    assert {Path(name).suffix for name in wheel if name.startswith("gemini_workshop/notebooks/")} == {".ipynb"}
 
 
-def test_a_wheel_offers_the_command(wheel):
-    (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
-    assert "gemini-workshop = gemini_workshop.cli.main:main" in wheel.read(entry_points).decode()
+def test_a_wheel_offers_the_command(built, wheel):
+    (entry_points,) = [name for name in wheel if name.endswith("entry_points.txt")]
+    (path,) = built.glob("*.whl")
+    assert "gemini-workshop = gemini_workshop.cli.main:main" in zipfile.ZipFile(path).read(entry_points).decode()
+
+
+def test_a_wheel_lays_out_the_lessons_away_from_any_clone(built, tmp_path):
+    """Unpacked, with nothing of the clone in reach, it lists its samples and copies its starters."""
+    (path,) = built.glob("*.whl")
+    zipfile.ZipFile(path).extractall(tmp_path / "site")
+    source = """
+import pathlib, gemini_workshop
+from gemini_workshop import diagnostics, paths
+from gemini_workshop.lessons.folder import find_copy, lay_out
+assert pathlib.Path(gemini_workshop.__file__).parts[-3] == "site", gemini_workshop.__file__
+print(*lay_out(pathlib.Path("mine")), find_copy(pathlib.Path("mine"), "02").solution.name)
+assert diagnostics.notebooks().verdict == diagnostics.samples().verdict == "ok"
+"""
+    command = [sys.executable, "-c", source]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    lessons = [Path(name).name[:2] for name in tracked_files() if name.startswith("notebooks/sources/")]
+    numbers = sorted(number for number in lessons if number.isdigit())
+    assert done.stdout == f"{' '.join(numbers)} 02_attention_mechanism_solution.ipynb\n", done.stderr
+    assert (tmp_path / "mine" / "part2_fundamentals" / "02_attention_mechanism_starter.ipynb").is_file()
+
+
+def test_a_source_distribution_has_the_notebooks_their_sources_and_the_docs(built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {name for name in tracked_files() if not name.startswith(".") and "/." not in name}
+    assert wanted - names == set()

@@ -1,4 +1,3 @@
-import sysconfig
 from pathlib import Path
 
 from gemini_workshop import paths
@@ -9,7 +8,7 @@ def test_the_learners_folder_is_where_the_variable_says(monkeypatch, tmp_path):
     assert paths.home() == tmp_path / "mine"
 
 
-def test_without_the_variable_it_lies_in_the_users_home(monkeypatch):
+def test_without_the_variable_it_is_in_the_users_home(monkeypatch):
     monkeypatch.setenv("GEMINI_WORKSHOP_HOME", "")
     assert paths.home() == Path.home() / ".gemini_workshop"
 
@@ -21,17 +20,17 @@ def test_in_a_clone_lessons_and_samples_are_the_clones():
     assert paths.samples_folder() == top / "data" / "samples"
 
 
-def test_an_installed_package_has_no_lessons_and_finds_samples_in_the_environment_or_the_users_folder(
+def test_an_installed_package_finds_lessons_and_samples_inside_itself(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site-packages" / "gemini_workshop")
+    assert paths.clone_folder() is None
+    assert paths.notebooks_folder() == paths.PACKAGE / "notebooks"
+    assert paths.samples_folder() == paths.PACKAGE / "samples"
+
+
+def test_the_learners_lessons_are_where_the_variable_says_and_else_in_plain_sight_in_the_users_home(
     monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site-packages" / "gemini_workshop")
-    system, user = tmp_path / "system", tmp_path / "user"
-    where = {sysconfig.get_default_scheme(): system, sysconfig.get_preferred_scheme("user"): user}
-    monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme: str(where[scheme]) if name == "data" else None)
-    samples = Path("share", "gemini_workshop", "samples")
-    assert paths.notebooks_folder() is None
-    assert paths.samples_folder() == system / samples
-    (user / samples).mkdir(parents=True)
-    assert paths.samples_folder() == user / samples
-    (system / samples).mkdir(parents=True)
-    assert paths.samples_folder() == system / samples
+    monkeypatch.setenv("GEMINI_WORKSHOP_LESSONS", str(tmp_path / "mine"))
+    assert paths.lessons_folder() == tmp_path / "mine"
+    monkeypatch.setenv("GEMINI_WORKSHOP_LESSONS", "")
+    assert paths.lessons_folder() == Path.home() / "gemini-lessons"

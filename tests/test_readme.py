@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import gemini_workshop
 from gemini_workshop.cli.main import app
-from gemini_workshop.exercises.verdict import SYMBOLS
+from gemini_workshop.exercises.core.verdict import SYMBOLS
 from tests.clone import TOP, tracked_files
 
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")])
@@ -76,15 +76,18 @@ def judge_workshop(words: list[str]) -> None:
     command.make_context(command.name, words)
 
 
+PACKAGES = {"gemini-from-scratch", "gemini_from_scratch-*.whl"}
+
+
 def judge_pip(words: list[str]) -> None:
     verb, *rest = words
-    assert verb in {"install", "download", "uninstall"}
+    assert verb in {"install", "download", "uninstall", "wheel"}
     for word in rest:
         extras = re.fullmatch(r"\.(?:\[(.*)\])?", word)
         if extras and extras[1]:
             assert set(extras[1].split(",")) <= EXTRAS
         elif not extras:
-            assert word in {"-e", "-d", "packages", "--no-index", "--find-links", "gemini-from-scratch"}, word
+            assert word in {"-e", "-d", "packages", "--no-index", "--find-links", "--no-deps"} | PACKAGES, word
 
 
 def judge_pytest(words: list[str]) -> None:
@@ -190,6 +193,18 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
             assert result.exit_code == 0, (words, result.output, result.exception)
             ran.append(words[0])
     assert {"train", "generate"} <= set(ran)
+
+
+def test_the_story_in_the_readme_is_one_that_the_model_card_shows():
+    """The card is written by the program that publishes a model: its first sample is the README's first command."""
+
+    def stories(page):
+        quoted = re.findall(r"^(?:>.*\n)+", page, re.MULTILINE)
+        return [" ".join(re.sub(r"^>", "", story, flags=re.MULTILINE).split()) for story in quoted]
+
+    card = (TOP / "gemini_workshop" / "checkpoints" / "stories-small" / "MODEL_CARD.md").read_text("utf-8")
+    (story,) = stories(README)
+    assert stories(card)[0].startswith(story)
 
 
 # --- Links, the map, the rest ---

@@ -10,12 +10,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, format_table
-from gemini_workshop.benchmarks.memory import peak_bytes
+from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds
+from gemini_workshop.kernels.chunked_attention import chunked_causal_attention
+from gemini_workshop.kernels.fused_attention import fused_causal_attention
+from gemini_workshop.kernels.windowed_attention import windowed_causal_attention
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule
-from gemini_workshop.models.chunked_attention import chunked_causal_attention
-from gemini_workshop.models.fused_attention import fused_causal_attention
-from gemini_workshop.models.sliding_window import sliding_window_attention
+from gemini_workshop.tables import table
+from gemini_workshop.training.memory import peak_bytes
 
 LENGTHS, WINDOW_TOKENS = (2048, 4096, 8192), 512
 NUM_HEADS, HEAD_DIM = 8, 64
@@ -50,7 +51,7 @@ def report(
     return "\n\n".join(
         [
             comparison_table(f"Window of {window_tokens} tokens: CPU time against scaled_dot_product_attention", speed),
-            format_table("Memory of forward + backward beyond inputs and gradients, MiB", header, memory),
+            table([header, *memory], "Memory of forward + backward beyond inputs and gradients, MiB"),
             comparison_table(
                 "Whole texts by chunks, forward + backward, against scaled_dot_product_attention in float32",
                 [row for length in whole_lengths for row in compare_chunks(length, rounds)],
@@ -67,7 +68,7 @@ def contestants(window_tokens: int) -> dict[str, Callable[[Tensor, Tensor, Tenso
         return lambda query, key, value: attend(query, key, value, rule)
 
     return {
-        OURS: bound(sliding_window_attention, rule),
+        OURS: bound(windowed_causal_attention, rule),
         FULL: bound(fused_causal_attention, replace(rule, window_tokens=None)),
         MASKED: bound(fused_causal_attention, rule),
     }

@@ -15,15 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, format_table
+from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds
+from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.config import GenerationConfig, ModelConfig, RotaryConfig
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.cache import new_cache
-from gemini_workshop.generation.compiled import CompiledDecoder
 from gemini_workshop.generation.decode import decode_one, generate_text, prefill
-from gemini_workshop.generation.lean import lean_copy
+from gemini_workshop.generation.fast.compiled import compiled_copy
+from gemini_workshop.generation.fast.lean import lean_copy
+from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.checkpointing import load_pretrained
+from gemini_workshop.tables import table
 
 PEER = "transformers"
 PROMPT_TOKENS = 128
@@ -31,7 +33,7 @@ Goals = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
+class LlamaSize:
     """A Llama, and what is promised there: times as fast, must and aim, by contestant."""
 
     name: str
@@ -44,7 +46,7 @@ class Size:
     goals: Goals
 
 
-WORKSHOP = Size(
+WORKSHOP = LlamaSize(
     name="6 layers, 256 wide, 4,096 tokens",
     num_layers=6,
     embed_dim=256,
@@ -60,7 +62,7 @@ WORKSHOP = Size(
         "with a cache": (7.5, 9.0),
     },
 )
-LARGER = Size(
+LARGER = LlamaSize(
     name="8 layers, 512 wide, 32,000 tokens",
     num_layers=8,
     embed_dim=512,
@@ -70,7 +72,7 @@ LARGER = Size(
     new_tokens=24,
     goals={"fp32": (1.3, 1.5), "bf16": (1.8, 2.2), "int8": (3.3, 4.0), "prefill": (1.03, 1.15)},
 )
-QUICK = Size(
+QUICK = LlamaSize(
     name="quick",
     num_layers=1,
     embed_dim=32,
@@ -97,14 +99,14 @@ def report(rounds: int = 5, is_quick: bool = False, with_compile: bool = False) 
     return "\n\n".join([*tables, start_table(rounds)])
 
 
-def compare(size: Size, rounds: int, with_compile: bool) -> list[Comparison]:
+def compare(size: LlamaSize, rounds: int, with_compile: bool) -> list[Comparison]:
     """The model as it is, its lean copies and, if asked for, these compiled; at last, reading the prompt."""
     model = drawn(size)
     peer = transformers_copy(model)
     models = {"fp32, as in the lessons": model}
     models |= {weights: lean_copy(model, weights) for weights in ("fp32", "bf16", "int8")}
     if with_compile:
-        models |= {f"{weights}, compiled": CompiledDecoder(models[weights]) for weights in ("fp32", "bf16", "int8")}
+        models |= {f"{weights}, compiled": compiled_copy(models[weights]) for weights in ("fp32", "bf16", "int8")}
     prompt = torch.randint(size.vocab_size, (1, PROMPT_TOKENS), generator=torch.Generator().manual_seed(0))
     check_same(model, peer, prompt)
 
@@ -124,7 +126,7 @@ def compare(size: Size, rounds: int, with_compile: bool) -> list[Comparison]:
     ]
 
 
-def compare_with_no_cache(size: Size, new_tokens: int, rounds: int) -> Comparison:
+def compare_with_no_cache(size: LlamaSize, new_tokens: int, rounds: int) -> Comparison:
     """Our model after 128 tokens: one token at a time with a cache, or the whole text for each."""
     model = lean_copy(drawn(size))
     prompt = torch.randint(size.vocab_size, (1, PROMPT_TOKENS), generator=torch.Generator().manual_seed(0))
@@ -158,14 +160,11 @@ def start_table(rounds: int) -> str:
         ("load the model that ships", loads, 1.0),
         ("first piece of text after that", firsts, 0.3),
     ]
-    return format_table(
-        "The start, wall seconds, the best of a few",
-        ["", "measured", "at most", ""],
-        [[name, f"{min(s):.3f}", f"{most:g}", "kept" if min(s) <= most else "MISSED"] for name, s, most in rows],
-    )
+    lines = [[name, f"{min(s):.3f}", f"{most:g}", "kept" if min(s) <= most else "MISSED"] for name, s, most in rows]
+    return table([["", "measured", "at most", ""], *lines], "The start, wall seconds, the best of a few")
 
 
-def drawn(size: Size) -> Transformer:
+def drawn(size: LlamaSize) -> Transformer:
     """A Llama with every matrix drawn at random: zeros would be no work for some kernels."""
     config = ModelConfig(
         vocab_size=size.vocab_size,
@@ -186,6 +185,7 @@ def drawn(size: Size) -> Transformer:
     for weight in model.parameters():
         if weight.ndim > 1:
             nn.init.normal_(weight, std=weight.shape[-1] ** -0.5, generator=generator)
+    accelerate(model)
     return model
 
 
@@ -193,7 +193,7 @@ def transformers_copy(model: Transformer) -> Any:
     """The same model in transformers."""
     from transformers import LlamaForCausalLM
 
-    from gemini_workshop.models.huggingface import save_huggingface
+    from gemini_workshop.models.families import save_huggingface
 
     with tempfile.TemporaryDirectory() as folder:
         save_huggingface(model, folder)

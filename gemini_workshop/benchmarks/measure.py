@@ -6,13 +6,14 @@ the contestants alternate, is good to about a tenth even on a busy machine.
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from tqdm import tqdm
 
-from gemini_workshop.models.onednn import onednn_products
+from gemini_workshop.kernels.onednn import onednn_products
+from gemini_workshop.tables import table
 from gemini_workshop.training.precision import DTYPES
 
 
@@ -88,7 +89,7 @@ def products_alone(shapes: Iterable[tuple[int, int, int]], precision: str = "fp3
 
 
 def comparison_table(title: str, comparisons: Iterable[Comparison]) -> str:
-    """One line a comparison: CPU milliseconds of both, the ratio, and whether it keeps the promise.
+    """One line per comparison: CPU milliseconds of both, the ratio, and whether it keeps the promise.
 
     The column ``at most`` is the ratio of somebody who computed nothing but what cannot be left out.
     """
@@ -110,21 +111,7 @@ def comparison_table(title: str, comparisons: Iterable[Comparison]) -> str:
     if all(c.least_seconds is None for c in comparisons):
         at_most = header.index("at most")
         header, *rows = ([*line[:at_most], *line[at_most + 1 :]] for line in [header, *rows])
-    return format_table(title, header, rows)
-
-
-def format_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text: the first column flush left, the others flush right."""
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-
-    def text(line: Sequence[str]) -> str:
-        cells = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        return "  ".join(cells).rstrip()
-
-    return "\n".join([title, text(header), *(text(row) for row in rows)])
+    return table([header, *rows], title)
 
 
 def _kept(is_kept: bool) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from gemini_workshop.benchmarks.measure import format_table
 from gemini_workshop.config import (
     GenerationConfig,
     ModelConfig,
@@ -25,14 +24,16 @@ from gemini_workshop.config import (
     load_config,
     to_yaml,
 )
+from gemini_workshop.data.batches.batch import Batch
+from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.distributed import distributed, joined, launch, share_model, shared_optimizer
+from gemini_workshop.tables import table
 from gemini_workshop.training.memory import peak_bytes
-from gemini_workshop.training.objective import Objective
-from gemini_workshop.training.processes import ALONE, Processes
-from gemini_workshop.training.trainer import train_step
-
-__all__ = ["peak_bytes", "report"]
+from gemini_workshop.training.objective import NextTokenPrediction
+from gemini_workshop.training.parallel.distributed import joined, launch, local_optimizer
+from gemini_workshop.training.parallel.processes import ALONE, Processes
+from gemini_workshop.training.state import TrainingState
+from gemini_workshop.training.step import train_step
 
 MODEL = ModelConfig(
     vocab_size=8192,
@@ -96,17 +97,15 @@ def footprint(
 
     def run() -> None:
         network = Transformer(model, torch.Generator().manual_seed(0)).to(device).train()
-        network.recompute_blocks = training.recompute_blocks
-        share_model(network, training, processes)
-        optimizer, objective = shared_optimizer(network, training, processes), Objective(network, training)
-        shared = distributed(objective, processes)
+        accelerate(network)
+        state = TrainingState.begin(NextTokenPrediction(network, training, processes))
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(model.vocab_size, (training.batch_size, model.context_tokens), generator=generator)
-        own, rate = processes.rows(ids), training.learning_rate
+        batch = Batch(ids, ids.roll(-1, dims=1)).map(processes.rows)
         for _ in range(2):  # the first makes the optimizer's memory, the second has it from the beginning
-            train_step(objective, optimizer, own, own.roll(-1, dims=1), rate, network=shared, processes=processes)
+            train_step(state, batch, training.learning_rate)
         held["weights"] = sum(_bytes_here(weight) for weight in network.parameters())
-        held["memory"] = optimizer_bytes(optimizer)
+        held["memory"] = optimizer_bytes(state.optimizer)
 
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -143,8 +142,8 @@ def measure_this_process(folder: Path) -> None:
 
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
     """What an optimizer remembers in this process."""
-    own = getattr(optimizer, "optim", optimizer)  # PyTorch's ZeroRedundancyOptimizer wraps that of its share
-    return sum(_bytes_here(value) for memory in own.state.values() for value in memory.values())
+    states = local_optimizer(optimizer).state.values()
+    return sum(_bytes_here(value) for state in states for value in state.values())
 
 
 def _bytes_here(tensor: Any) -> int:
@@ -171,7 +170,7 @@ def report(quick: bool = False, device: str = "cpu", means: Sequence[str] = tupl
         f"sequences of {model.context_tokens} tokens, vocabulary {model.vocab_size}; in MB"
     )
     rows = [[f.name, _mb(f.weights), _mb(f.memory), _mb(f.peak), f"{f.peak / found[0].peak:.2f}"] for f in found]
-    return format_table(title, ["", "weights", "optimizer", "peak", "of baseline"], rows)
+    return table([["", "weights", "optimizer", "peak", "of baseline"], *rows], title)
 
 
 def _mb(count: int) -> str:

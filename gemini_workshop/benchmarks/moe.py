@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, products_alone
 from gemini_workshop.config import ModelConfig, MoEConfig, RotaryConfig, TrainingConfig
+from gemini_workshop.data.batches.batch import Batch
+from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.moe import MixtureOfExperts
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.objective import Objective
-from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.objective import NextTokenPrediction
 from gemini_workshop.training.precision import Precision
-from gemini_workshop.training.trainer import train_step
+from gemini_workshop.training.state import TrainingState
+from gemini_workshop.training.step import train_step
 
 EXPERTS = MoEConfig(num_experts=8, experts_per_token=2, expert_dim=512)
 EMBED_DIM, NUM_TOKENS = 256, (64, 2048)
@@ -55,6 +57,7 @@ def compare_layer(num_tokens: int, rounds: int) -> list[Comparison]:
     """Ours against their loop over the experts and their grouped matrix product."""
     generator = torch.Generator().manual_seed(0)
     ours = MixtureOfExperts(EMBED_DIM, EXPERTS, "silu")
+    accelerate(ours)
     layers = {"ours": ours, EAGER: peer_layer(ours, EAGER), GROUPED: peer_layer(ours, GROUPED)}
     x = torch.randn(1, num_tokens, EMBED_DIM, generator=generator).requires_grad_()
     direction = torch.randn(x.shape, generator=generator)
@@ -125,8 +128,8 @@ def compare_training(num_layers: int, batch_shape: Sequence[int], rounds: int) -
         config = TrainingConfig(
             steps=1, warmup_steps=0, batch_size=batch_shape[0], learning_rate=1e-4, precision=precision
         )
-        objective, optimizer = Objective(model, config), make_optimizer(model, config)
-        return lambda: train_step(objective, optimizer, inputs, targets, config.learning_rate)
+        state = TrainingState.begin(NextTokenPrediction(model, config))
+        return lambda: train_step(state, Batch(inputs, targets), config.learning_rate)
 
     def theirs(implementation: str, is_fused: bool) -> Callable[[], None]:
         model = MixtralForCausalLM(_mixtral_config(implementation, num_layers))
@@ -189,7 +192,9 @@ def _our_model(num_layers: int) -> Transformer:
         tied_head=False,
         moe=EXPERTS,
     )
-    return Transformer(config, torch.Generator().manual_seed(0))
+    model = Transformer(config, torch.Generator().manual_seed(0))
+    accelerate(model)
+    return model
 
 
 def _mixtral_config(implementation: str, num_layers: int = 1) -> Any:

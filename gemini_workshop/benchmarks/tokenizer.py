@@ -3,7 +3,7 @@
 All in one process and on one thread, by CPU seconds, the contestants in turns. That they give the same is checked
 before encoding and decoding are timed, and after training by minbpe's algorithm: the same ids, text and merges.
 
-    cold    nothing remembered: every piece of the text is merged anew
+    cold    nothing remembered: every piece of the text is merged again
     warm    the text was encoded before, so that every piece is remembered
 """
 
@@ -15,9 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds
-from gemini_workshop.data.corpora import find_corpus, find_here
-from gemini_workshop.data.tokenizer import BPETokenizer, count_words, split_words, train_bpe, train_bpe_fast
-from gemini_workshop.data.tokenizers.pretrained import VOCABULARIES, byte_letters, load_vocabulary
+from gemini_workshop.data.corpora import VOCABULARY_FILES, find_corpus, find_here, load_vocabulary
+from gemini_workshop.data.tokenizers import BPETokenizer, count_words, split_words, train_bpe, train_bpe_fast
+from gemini_workshop.data.tokenizers.pretrained import byte_letters
 from gemini_workshop.data.tokenizers.splitting import PATTERNS
 from gemini_workshop.errors import WorkshopError
 
@@ -88,8 +88,8 @@ def vocabularies(text: str) -> dict[str, BPETokenizer]:
     """The published vocabularies that are here, else one learned from the text."""
     here = {
         name: load_vocabulary(name)
-        for name, vocabulary in VOCABULARIES.items()
-        if find_here(find_corpus(vocabulary.corpus), "all")
+        for name, (corpus, _) in VOCABULARY_FILES.items()
+        if find_here(find_corpus(corpus), "all")
     }
     return here or {f"learned here, {MANY_MERGES:,} merges": BPETokenizer.train([text], MANY_MERGES + 257)}
 

@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 
 from gemini_workshop.benchmarks.measure import Comparison, comparison_table, cpu_seconds, products_alone
-from gemini_workshop.benchmarks.plain_gpt2 import PlainGPT2, plain_adamw, plain_step
+from gemini_workshop.benchmarks.nanogpt import NanoGPT, nanogpt_adamw, nanogpt_step
 from gemini_workshop.config import ModelConfig, TrainingConfig
-from gemini_workshop.models.backends import fast_causal_attention
+from gemini_workshop.data.batches.batch import Batch
+from gemini_workshop.kernels.accelerate import accelerate
+from gemini_workshop.kernels.backends import fast_causal_attention
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.objective import Objective
-from gemini_workshop.training.optimizer import make_optimizer
+from gemini_workshop.training.objective import NextTokenPrediction
 from gemini_workshop.training.precision import DTYPES, Precision, measure_precision
-from gemini_workshop.training.trainer import compiled, train_step
+from gemini_workshop.training.state import TrainingState
+from gemini_workshop.training.step import train_step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
+class GPT2Size:
     """One of nanoGPT's shapes, and what is promised there: times as fast, must and aim."""
 
     name: str
@@ -37,7 +39,7 @@ class Size:
     vocab_size: int = 65
 
 
-SMALL = Size(
+SMALL = GPT2Size(
     name="0.8 M",
     context_tokens=64,
     batch_size=12,
@@ -48,7 +50,7 @@ SMALL = Size(
     compiled_goals=(1.85, 2.5),
     fp32_goals=(1.15, 1.3),
 )
-LARGER = Size(
+LARGER = GPT2Size(
     name="10 M",
     context_tokens=256,
     batch_size=8,
@@ -58,7 +60,7 @@ LARGER = Size(
     eager_goals=(2.2, 2.8),
     compiled_goals=(2.4, 3.2),
 )
-QUICK = Size(
+QUICK = GPT2Size(
     name="quick",
     context_tokens=8,
     batch_size=2,
@@ -84,12 +86,12 @@ def report(rounds: int = 15, is_quick: bool = False, with_compile: bool = False)
     )
 
 
-def compare(size: Size, rounds: int, with_compile: bool) -> list[Comparison]:
+def compare(size: GPT2Size, rounds: int, with_compile: bool) -> list[Comparison]:
     """Ours in float32 and in the precision that measures fastest, eager and, if asked for, compiled."""
     generator = torch.Generator().manual_seed(0)
     shape = (2, size.batch_size, size.context_tokens)
     inputs, targets = torch.randint(size.vocab_size, shape, generator=generator)
-    precision = measure_precision(Transformer(gpt2_config(size)), inputs).fastest
+    precision = measure_precision(accelerated(size), inputs).fastest
     contestants = {"plain": plain(size, inputs, targets), "fp32": ours(size, "fp32", inputs, targets)}
     contestants |= {"default": ours(size, precision, inputs, targets)}
     contestants |= {f"least in {name}": least(size, name) for name in ("fp32", precision)}
@@ -111,7 +113,7 @@ def compare(size: Size, rounds: int, with_compile: bool) -> list[Comparison]:
     ]
 
 
-def gpt2_config(size: Size) -> ModelConfig:
+def gpt2_config(size: GPT2Size) -> ModelConfig:
     """The peer's architecture as a value of ours (our LayerNorm has a bias besides)."""
     return ModelConfig(
         vocab_size=size.vocab_size,
@@ -131,7 +133,14 @@ def gpt2_config(size: Size) -> ModelConfig:
     )
 
 
-def least(size: Size, precision: str) -> Callable[[], None]:
+def accelerated(size: GPT2Size) -> Transformer:
+    """Our model, as the trainer runs it."""
+    model = Transformer(gpt2_config(size), torch.Generator().manual_seed(0))
+    accelerate(model)
+    return model
+
+
+def least(size: GPT2Size, precision: str) -> Callable[[], None]:
     """What a step of either side takes at least: its matrix products and its attention."""
     rows, D = size.batch_size * size.context_tokens, size.embed_dim
     block = [(rows, D, 3 * D), (rows, D, D), (rows, D, 4 * D), (rows, 4 * D, D)]
@@ -149,29 +158,34 @@ def least(size: Size, precision: str) -> Callable[[], None]:
     return run
 
 
-def plain(size: Size, inputs: Tensor, targets: Tensor) -> Callable[[], None]:
+def plain(size: GPT2Size, inputs: Tensor, targets: Tensor) -> Callable[[], None]:
     """The peer's step on one batch."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        model = PlainGPT2(
+        model = NanoGPT(
             vocab_size=size.vocab_size,
             context_tokens=size.context_tokens,
             embed_dim=size.embed_dim,
             num_layers=size.num_layers,
             num_heads=size.num_heads,
         )
-    step = plain_step(model, plain_adamw(model))
+    step = nanogpt_step(model, nanogpt_adamw(model))
     return lambda: step(inputs, targets)
 
 
 def ours(
-    size: Size, precision: Precision, inputs: Tensor, targets: Tensor, *, with_compile: bool = False
+    size: GPT2Size, precision: Precision, inputs: Tensor, targets: Tensor, *, with_compile: bool = False
 ) -> Callable[[], object]:
     """Our step on one batch: the same architecture and optimizer, as the trainer runs it."""
     config = TrainingConfig(
-        steps=1, warmup_steps=0, batch_size=size.batch_size, learning_rate=1e-3, beta2=0.99, precision=precision
+        steps=1,
+        warmup_steps=0,
+        batch_size=size.batch_size,
+        learning_rate=1e-3,
+        beta2=0.99,
+        precision=precision,
+        compile=with_compile,
     )
-    model = Transformer(gpt2_config(size), torch.Generator().manual_seed(0))
-    objective, optimizer = Objective(model, config), make_optimizer(model, config)
-    network = compiled(objective) if with_compile else None
-    return lambda: train_step(objective, optimizer, inputs, targets, config.learning_rate, network=network)
+    model = accelerated(size)
+    state = TrainingState.begin(NextTokenPrediction(model, config))
+    return lambda: train_step(state, Batch(inputs, targets), config.learning_rate)

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 from gemini_workshop.benchmarks.generate import QUICK, check_same, drawn, transformers_copy, write
 from gemini_workshop.cli.main import app
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.generation.lean import lean_copy
+from gemini_workshop.generation.fast.lean import lean_copy
 
 
 def test_the_quick_benchmark_prints_every_table():

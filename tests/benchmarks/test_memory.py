@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from gemini_workshop.benchmarks import memory
-from gemini_workshop.benchmarks.memory import peak_bytes
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.training.memory import peak_bytes
 
 MIB = 2**20
 CPU = torch.device("cpu")

@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 
 from gemini_workshop.benchmarks.recipe import BATCH_SIZE, CONTEXT_TOKENS, MODEL, STEPS, mean_loss
 from gemini_workshop.cli.main import app
-from gemini_workshop.data.dataset import TokenWindows
+from gemini_workshop.data.batches.rows import WindowRows
+from gemini_workshop.data.batches.stream import TokenArray
 from gemini_workshop.models.transformer import Transformer
 
 
@@ -17,10 +18,10 @@ def test_our_model_and_its_tokens_stay_within_the_peers():
 
 def test_the_loss_is_the_mean_over_all_targets():
     """A model that scores only token 0 pays log(1 + 2 / e) for it and one more for any other; one id of six is 0."""
-    windows = TokenWindows(torch.tensor([1, 0, 2, 1, 2, 2, 1]), 3)
+    batches = WindowRows(TokenArray(torch.tensor([1, 0, 2, 1, 2, 2, 1]), 3), 3).in_order(2)
     scores = torch.tensor([1.0, 0.0, 0.0])
     expected = torch.log(torch.exp(scores).sum()) - 1 / 6
-    assert mean_loss(lambda inputs: scores.expand(*inputs.shape, 3), windows) == pytest.approx(expected.item())
+    assert mean_loss(lambda inputs: scores.expand(*inputs.shape, 3), batches) == pytest.approx(expected.item())
 
 
 @pytest.mark.skipif("GEMINI_WORKSHOP_MIRROR" not in os.environ, reason="needs Tiny Shakespeare in a local mirror")

@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from typer.testing import CliRunner
 
-from gemini_workshop.benchmarks.plain_gpt2 import PlainGPT2
+from gemini_workshop.benchmarks.nanogpt import NanoGPT
 from gemini_workshop.benchmarks.train import QUICK, gpt2_config
 from gemini_workshop.cli.main import app
 from gemini_workshop.models.transformer import Transformer
@@ -15,9 +15,9 @@ PARTS = {"attention_norm": "attention_norm", "attention.output": "output", "feed
 }
 
 
-def peer_like(ours: Transformer) -> PlainGPT2:
+def peer_like(ours: Transformer) -> NanoGPT:
     size = QUICK
-    peer = PlainGPT2(
+    peer = NanoGPT(
         vocab_size=size.vocab_size,
         context_tokens=size.context_tokens,
         embed_dim=size.embed_dim,

@@ -43,7 +43,7 @@ ALL_RUN = f"() => ({IDLE})() && ({STATE})().cells.every(cell => cell.execution_c
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """JupyterLab, started by our own command in a copy of the repository: the notebooks here are never written."""
+    """JupyterLab, started by our own command from a copy of the repository: nobody's lessons are touched."""
     if CHROMIUM is None:
         pytest.skip("no Chromium or Chrome on this machine")
     if LESSON is None or COMMAND is None:
@@ -59,6 +59,7 @@ def address(tmp_path_factory):
     folders = {f"JUPYTER_{kind}_DIR": str(clone / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     own = {
         "GEMINI_WORKSHOP_HOME": str(clone / "home"),
+        "GEMINI_WORKSHOP_LESSONS": str(clone / "lessons"),
         "IPYTHONDIR": str(clone / "ipython"),
         "JUPYTER_TOKEN": TOKEN,
         "OMP_NUM_THREADS": "1",
@@ -158,6 +159,10 @@ def answer(page, exercise_id, old="", new=""):
 
 def prompt(page, exercise_id):
     return check_cell(page, exercise_id).locator(".jp-InputPrompt").inner_text()
+
+
+def test_nobody_is_asked_about_news(page):
+    assert page.locator(".Toastify__toast").count() == 0
 
 
 @pytest.mark.usefixtures("picture")

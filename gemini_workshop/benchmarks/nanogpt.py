@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
-class PlainBlock(nn.Module):
+class NanoGPTBlock(nn.Module):
     """Attention and feed-forward, each after a LayerNorm."""
 
     def __init__(self, embed_dim: int, num_heads: int) -> None:
@@ -39,7 +39,7 @@ class PlainBlock(nn.Module):
         return x + self.down(self.gelu(self.up(self.feed_forward_norm(x))))
 
 
-class PlainGPT2(nn.Module):
+class NanoGPT(nn.Module):
     """A GPT-2 with learned positions and a tied head."""
 
     def __init__(
@@ -48,7 +48,7 @@ class PlainGPT2(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embed_dim)
         self.position_embedding = nn.Embedding(context_tokens, embed_dim)
-        self.blocks = nn.ModuleList(PlainBlock(embed_dim, num_heads) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(NanoGPTBlock(embed_dim, num_heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(embed_dim, bias=False)
         for name, weight in self.named_parameters():
             if weight.ndim >= 2:
@@ -64,7 +64,7 @@ class PlainGPT2(nn.Module):
         return F.linear(self.norm(x), self.embedding.weight)
 
 
-def plain_adamw(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.AdamW:
+def nanogpt_adamw(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.AdamW:
     """NanoGPT's optimizer on a CPU."""
     groups = [
         {"params": [weight for weight in model.parameters() if weight.ndim >= 2], "weight_decay": 0.1},
@@ -73,7 +73,7 @@ def plain_adamw(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.Ad
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99))
 
 
-def plain_step(model: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer) -> Callable[..., None]:
+def nanogpt_step(model: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer) -> Callable[..., None]:
     """NanoGPT's training step."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
 

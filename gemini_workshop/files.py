@@ -1,0 +1,104 @@
+"""Files and folders that are whole or not there: written under another name, flushed to the disk, then renamed."""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file so that whoever reads ``path``, at any moment, finds the old content or the new, never a part."""
+    with opened_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def opened_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece that takes the place of ``path`` when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of ``path`` when the block ends without an error.
+
+    A folder that is there already is removed just before. A kill at any moment leaves nothing incomplete under the
+    name ``path``, only a hidden folder that the next call for the same path removes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(leftover)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in (*temporary.rglob("*"), temporary):
+            flush(file)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+        flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # a full disk stays full otherwise
+
+
+@contextmanager
+def locked(path: str | Path, seconds: float = 5.0) -> Iterator[None]:
+    """While this lasts, no other process holds the same lock; a process that ends lets go of it.
+
+    A holder that hangs is waited for no longer than ``seconds``. Where a disk knows no locks there is none.
+    """
+    with Path(path).open("ab") as file:
+        deadline = time.monotonic() + seconds
+        while not _taken(file) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield
+
+
+def _taken(file: BinaryIO) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True
+
+
+def sha256_of(path: str | Path) -> str:
+    """The file's SHA-256 in hexadecimal, read in pieces, so that size does not matter."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Make sure that a file or a folder's list of names is on the disk (Windows has no such call for folders)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
