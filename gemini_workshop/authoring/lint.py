@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from gemini_workshop.authoring.build import ABSOLUTE_PATH
-from gemini_workshop.authoring.cells import Cell, SourceError
+from gemini_workshop.authoring.cells import Cell, Region, SourceError
 from gemini_workshop.authoring.leaks import leaks
 from gemini_workshop.authoring.source import Lesson
 
@@ -57,9 +57,18 @@ def _cell_problems(lesson: Lesson, cell: Cell) -> Iterator[SourceError]:
     for region in cell.regions:
         if region.name and not lesson.exercise_of(cell, region):
             yield cell.error(region.first, f"no check follows this gap in {region.name}.")
+        if region.name and _goes_on(cell, region):
+            yield cell.error(region.last, f"the gap must be the end of {region.name}: its `raise` hides what follows.")
     yield from leaks(lesson, cell)
     yield from _last_line_problems(lesson, cell)
     yield from _import_problems(cell)
+
+
+def _goes_on(cell: Cell, region: Region) -> bool:
+    """Whether the function that holds a gap has lines below it, which a starter never reaches."""
+    below = cell.text.splitlines()[region.last + 1 :]
+    line = next((line for line in below if line.strip()), "")
+    return line.startswith(region.indent)
 
 
 def _check_problems(cell: Cell, exercise_ids: Collection[str], owner: dict[str, Cell]) -> Iterator[SourceError]:

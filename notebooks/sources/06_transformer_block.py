@@ -619,13 +619,13 @@ class PlainTransformer(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embed_dim)
         self.position_embedding = nn.Embedding(context_tokens, embed_dim)
+        self.norm = nn.Identity() if placement == "post" else RMSNorm(embed_dim, eps)
         # SOLUTION
         # 1. self.blocks: num_layers blocks in a container that PyTorch looks into.
         self.blocks = nn.ModuleList(
             PlainBlock(embed_dim, num_heads, ffn_dim, placement, eps) for _ in range(num_layers)
         )
         # END SOLUTION
-        self.norm = nn.Identity() if placement == "post" else RMSNorm(embed_dim, eps)
 
     def forward(self, token_ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
         """After each token, score every token of the vocabulary as the next one."""

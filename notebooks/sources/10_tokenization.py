@@ -168,8 +168,8 @@ def merge_pair(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
         else:
             merged.append(ids[i])
             i += 1
-    # END SOLUTION
     return merged
+    # END SOLUTION
 
 
 # %% tags=["check"]
@@ -304,8 +304,8 @@ def train_bpe(words: Sequence[Sequence[int]], num_merges: int) -> dict[Pair, int
         merges[pair] = new_id
         # 3. Merge it in every word.
         words = [merge_pair(word, pair, new_id) for word in words]
-    # END SOLUTION
     return merges
+    # END SOLUTION
 
 
 # %% tags=["check"]
@@ -614,8 +614,8 @@ def encode(
         else:
             for word in pre_tokenize(part):
                 ids += apply_merges(word.encode(), merges)
-    # END SOLUTION
     return ids
+    # END SOLUTION
 
 
 # %% tags=["check"]

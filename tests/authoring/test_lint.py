@@ -3,6 +3,7 @@ import pytest
 from gemini_workshop.authoring.lint import problems, unchecked
 from tests.authoring.lessons import BODY, HEADER_LINES, lesson_with
 
+GAP = "    # SOLUTION\n    x = 1\n    # END SOLUTION\n"
 CHECKED = '# %%\ndef f():\n    return 1\n\n\n# %% tags=["check"]\nf = check("90.1", f)\n'
 
 
@@ -21,6 +22,7 @@ def test_the_lesson_for_tests_is_clean(tmp_path):
         ("# %%\n# %matplotlib inline\n", 2, "not plain Python"),
         ("# %%\n# SOLUTION\nx = 1\n", 2, "never closed"),
         ("# %%\ndef f():\n    # SOLUTION\n    return 1\n    # END SOLUTION\n", 3, "no check follows this gap in f"),
+        (CHECKED.replace("    return 1\n", f"{GAP}\n    return 2\n"), 5, "must be the end of"),
         (CHECKED.replace("90.1", "90.8"), 7, "no exercise '90.8'"),
         (CHECKED.replace(' tags=["check"]', ""), 6, "carry the tag check"),
         ('# %% tags=["check"]\nx = 1\n', 1, "carry the tag check"),

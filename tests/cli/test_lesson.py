@@ -113,7 +113,7 @@ def test_the_solution_is_put_beside_the_notebook_once(run, copy):
     [
         (["diff", "02", "--folder", "nowhere"], "Lesson 02 is not in .*nowhere.*gemini-workshop lab 02"),
         (["update", "02", "--folder", "nowhere"], "Lesson 02 is not in .*nowhere"),
-        (["reset", "77"], "There is no lesson '77'. Known: 00, 01"),
+        (["reset", "77"], r"There is no lesson '77'. Did you mean '07'\? Known: 00, 01"),
         (["diff", "77"], "There is no lesson '77'"),
         (["solution", "77"], "There is no lesson '77'"),
     ],

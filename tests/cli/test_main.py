@@ -101,7 +101,7 @@ def test_a_workshop_error_is_its_message_and_exit_code_two():
     process = program("lab", "77")
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
-    assert err.startswith("There is no lesson '77'. Known: 00, ")
+    assert err.startswith("There is no lesson '77'. Did you mean '07'? Known: 00, ")
     assert "Traceback" not in err
 
 
