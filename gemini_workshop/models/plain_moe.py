@@ -27,7 +27,7 @@ def top_k_routing(
         selection_bias: added to the probabilities to choose, and not to weight.
 
     Returns:
-        The numbers of the chosen experts, best first, and their weights, which sum to 1.
+        The numbers of the chosen experts, highest probability plus bias first, and their weights, which sum to 1.
 
     Example:
         >>> top_k_routing(torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log(), 2)

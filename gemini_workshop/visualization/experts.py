@@ -41,7 +41,7 @@ def dispatch(num_experts: int, chosen: Sequence[int], weights: Sequence[float]) 
             Box(name=f"expert {e}", at=(e, 2.9), color=ORANGE, width=0.85, is_filled=e in chosen)
             for e in range(num_experts)
         ),
-        Box(name="add", at=(middle, 4.6)),
+        Box(name="add", at=(middle, 4.6), width=2.4),
     ]
     arrows = [Arrow(start="token", end="router")]
     for e, weight in zip(chosen, weights, strict=True):

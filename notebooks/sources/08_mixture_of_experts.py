@@ -157,8 +157,8 @@ assert losses["the same for all"][0] > losses["each token's own"][0] + 1.0
 # ### Exercise 08.1 · `top_k_routing` (8 minutes)
 #
 # There is one more argument: a bias for each expert, which is added to the probabilities to *choose* and which does not
-# touch the weights. We need it in section 5. The best of the chosen, by probability plus bias, comes first. Use `topk`
-# and `gather`.
+# touch the weights. We need it in section 5. Of the chosen experts, the one with the highest sum of probability and bias
+# comes first. Use `topk` and `gather`.
 
 
 # %%
@@ -176,7 +176,8 @@ def top_k_routing(
         selection_bias: added to the probabilities to choose, and not to weight.
 
     Returns:
-        The numbers of the chosen experts, best first, and their weights, which sum to 1.
+        The numbers of the chosen experts, highest probability plus bias first, and their
+        weights, in the same order, which sum to 1.
     """
     # SOLUTION
     # 1. How probable is each expert?
@@ -580,7 +581,7 @@ for seed in (0, 1, 2):
 def balanced_bias(
     bias: Float[Tensor, " E"], load: Float[Tensor, " E"], rate: float
 ) -> Float[Tensor, " E"]:
-    """The next selection bias: a step down for experts with more than the mean load, else up.
+    """The next selection bias: a step down for experts with more than the mean load, a step up for those with less.
 
     An expert with exactly the mean load keeps its bias. A bias of (0.5, 0.0, -0.5) with loads
     (0.5, 0.3, 0.2) and a rate of 0.1 becomes (0.4, 0.1, -0.4).
@@ -604,16 +605,25 @@ def move_bias(layer):
     layer.selection_bias = balanced_bias(layer.selection_bias, load, rate=0.003)
 
 
-by_bias = Mixture(width, num_experts, expert_dim, per_token=2)
-bias_loads = loads_of(train(by_bias, 0, after_step=move_bias))
+by_bias = {seed: Mixture(width, num_experts, expert_dim, per_token=2) for seed in (0, 1, 2)}
+bias_loads = {
+    seed: loads_of(train(layer, seed, after_step=move_bias)) for seed, layer in by_bias.items()
+}
 figure = figures.busiest_over_training(
-    {"left alone": alone_loads[0], "balance loss": balanced_loads[0], "bias": bias_loads},
+    {"left alone": alone_loads[0], "balance loss": balanced_loads[0], "bias": bias_loads[0]},
     "A bias evens out the load without a loss",
 )
 
-busiest = bias_loads[-20:].mean(0).max() * num_experts
-print(f"with a bias the busiest expert gets {busiest:.1f} times the mean")
-assert busiest < 1.3
+for seed in (0, 1, 2):
+    by_loss, busiest = (
+        float(loads[seed][-20:].mean(0).max()) * num_experts
+        for loads in (balanced_loads, bias_loads)
+    )
+    print(
+        f"seed {seed}: busiest/mean with a balance loss {by_loss:.1f}, with a bias {busiest:.1f}"
+    )
+    assert busiest < min(1.3, by_loss)
+    assert test_error(by_bias[seed]) < test_error(alone[seed]) + 0.02
 
 # %% [markdown]
 # The bias is not learned. It is a thermostat: it reacts to the load, step by step. DeepSeek-V3 is balanced mostly like
@@ -662,17 +672,19 @@ for other in ("1 of 4", "1 of 7\n+ shared"):
 # %% [markdown]
 # At equal operations the mixture wins clearly. At equal parameters the dense layer wins, and pays four times the work
 # per token. So the honest sentence is: **sparsity buys quality with memory instead of work.** Two small experts out of
-# eight did better than one large one out of four: there are more pairs to choose from, and two answers to mix. A shared
+# eight did better than one large one out of four. Perhaps because there are more pairs to choose from, and two answers
+# to mix; the experiment does not say. A shared
 # expert did not help here; in large models it is meant to hold what every token needs, so that the others do not all
 # have to learn it.
 #
 # How much of that arrives in the model? Put the layers in place and measure the loss on held-out stories.
 
 # %% tags=["expected", "rounded"]
-whole = loss_with({}, test_ids)
+some_ids = test_ids[:16]
+whole = loss_with({}, some_ids)
 costs = {}
 for name in ("dense,\nequal operations", "2 of 8", "dense,\nequal parameters"):
-    costs[name] = [loss_with({BLOCK: layer}, test_ids) - whole for layer in trained[name]]
+    costs[name] = [loss_with({BLOCK: layer}, some_ids) - whole for layer in trained[name]]
     shown = "  ".join(f"{cost:+.2f}" for cost in costs[name])
     print(f"{name.replace(chr(10), ' '):24s} in place of the model's own: loss {shown}")
 assert min(map(min, costs.values())) > 0
@@ -821,7 +833,9 @@ for seed, layer in balanced.items():
     for name, labels in candidates.items():
         measured[name].append(bits_about(first, labels.flatten()))
         shuffled[name].append(bits_about(mixed, labels.flatten()))
-figure = figures.bits_known(measured, shuffled, "The token decides, the story hardly")
+figure = figures.bits_known(
+    measured, shuffled, "The token tells most, the story next to nothing"
+)
 
 beyond = {
     name: [m - s for m, s in zip(measured[name], shuffled[name], strict=True)]
@@ -850,7 +864,7 @@ order = (fractions.argmax(-1) * 10 - fractions.amax(-1)).argsort()
 figure = figures.experts_of_tokens(
     [tokenizer.decode([frequent[i]]) for i in order],
     fractions[order],
-    "Most frequent words have an expert",
+    "A frequent token has its main expert",
 )
 main = float(fractions.amax(-1).mean())
 print(f"of a frequent token's occurrences, {main:.1f} go to the same expert first, on average")

@@ -25,7 +25,7 @@ The load is a count and has no gradient. How can the balance loss move anything?
 - It cannot; the bias of loss-free balancing does the work.
   That is another method. The balance loss works without a bias.
 + Through the mean probability, by which each load is multiplied.
-  The gradient of an expert's mean probability is its load: busy experts are pushed down most.
+  The gradient with respect to an expert's mean probability is E times its load: busy experts are pushed down most.
 
 An expert is full, and a token's choice is dropped. What happens to the token?
 + That choice adds nothing. The residual stream carries the token on.
