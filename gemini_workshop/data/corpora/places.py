@@ -37,7 +37,7 @@ def find_edition(corpus: Corpus, size: str) -> tuple[Edition, list[Path]]:
     edition, paths = found
     if not corpus.is_embedded:
         for file, path in zip(edition.files, paths, strict=True):
-            verify(path, file.sha256)
+            verify(path, file.sha256, file.repacked)
     return edition, paths
 
 

@@ -47,12 +47,14 @@ class CorpusFile:
         num_bytes: its size, where known.
         sha256: its sum; None if it is not known, so that ours is taken when the file is first fetched.
         url: where it can be downloaded by itself; empty for what only a mirror has.
+        repacked: the sum of the same content compressed again, which is accepted, too.
         hub: the rows to write to it, one JSON object per line, if it is fetched that way.
     """
 
     path: str
     num_bytes: int | None = None
     sha256: str | None = None
+    repacked: str | None = None
     url: str = ""
     hub: HubRows | None = None
 
@@ -129,7 +131,12 @@ def find_corpus(name: str, kind: Kind | None = None) -> Corpus:
 def _file(path: str, entry: dict[str, Any]) -> CorpusFile:
     hub = HubRows(**entry["hub"]) if "hub" in entry else None
     return CorpusFile(
-        path=path, num_bytes=entry.get("bytes"), sha256=entry.get("sha256"), url=entry.get("url", ""), hub=hub
+        path=path,
+        num_bytes=entry.get("bytes"),
+        sha256=entry.get("sha256"),
+        repacked=entry.get("repacked"),
+        url=entry.get("url", ""),
+        hub=hub,
     )
 
 

@@ -63,18 +63,20 @@ def _read_dial_tones(edition: Edition, paths: list[Path]) -> list[CaptionedAudio
 
 
 def _read_spoken_digits(edition: Edition, paths: list[Path]) -> list[CaptionedAudio]:
-    """The recordings in a zip, take by take, so that a beginning of them has all digits and all speakers."""
-    (archive,) = paths
-    with zipfile.ZipFile(archive) as files:
-        found = [(match, name) for name in files.namelist() if (match := RECORDING.search(name))]
-        if not found:
+    """The recordings in zips, take by take, so that a beginning of them has all digits and all speakers."""
+    found = []
+    for archive in paths:
+        with zipfile.ZipFile(archive) as files:
+            here = [(match, files.read(name)) for name in files.namelist() if (match := RECORDING.search(name))]
+        if not here:
             raise DataError(f"{archive} holds no recordings called DIGIT_SPEAKER_TAKE.wav. Fetch it again.")
-        found.sort(key=lambda pair: (int(pair[0]["take"]), pair[0]["speaker"], pair[0]["digit"]))
-        return [_spoken(match, files.read(name), name) for match, name in found[: edition.num_items]]
+        found += here
+    found.sort(key=lambda pair: (int(pair[0]["take"]), pair[0]["speaker"], pair[0]["digit"]))
+    return [_spoken(match, content) for match, content in found[: edition.num_items]]
 
 
-def _spoken(match: re.Match[str], content: bytes, name: str) -> CaptionedAudio:
-    samples, rate = decode_wav(content, name)
+def _spoken(match: re.Match[str], content: bytes) -> CaptionedAudio:
+    samples, rate = decode_wav(content, match.string)
     return CaptionedAudio(
         samples=samples, sample_rate=rate, caption=f"someone says {match['digit']}", speaker=match["speaker"]
     )

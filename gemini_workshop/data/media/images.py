@@ -163,10 +163,14 @@ def _read_idx_pair(class_captions: list[str], paths: list[Path]) -> CaptionedIma
 
 
 def _read_captioned_zip(paths: list[Path]) -> CaptionedImages:
-    """A zip of images and a table of their captions; every image is a class of its own."""
+    """A zip of images and a table of their captions; every image is a class of its own.
+
+    A table of several zips says in the column ``file`` which of them an image is in.
+    """
     archive, table = paths
     with table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = [row for row in rows if row.get("file", archive.name) == archive.name]
     with zipfile.ZipFile(archive) as files:
         images = torch.stack([decode_image(files.read(row["image"]), num_channels=3) for row in rows])
     captions = [row["caption"] for row in rows]

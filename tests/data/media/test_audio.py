@@ -114,6 +114,14 @@ def test_spoken_digits_come_take_by_take(tmp_path):
     ]
 
 
+def test_spoken_digits_of_two_archives_come_take_by_take_too(tmp_path):
+    for archive, take in ("more.zip", 30), ("first.zip", 7):
+        with zipfile.ZipFile(tmp_path / archive, "w") as files:
+            files.writestr(f"1_theo_{take}.wav", encode_wav(torch.full((take,), 0.5), 8000))
+    clips = AUDIO_READERS["spoken-digits"](Edition(), [tmp_path / "more.zip", tmp_path / "first.zip"])
+    assert [len(clip.samples) for clip in clips] == [7, 30]
+
+
 def test_an_archive_without_recordings_is_an_error(tmp_path):
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as files:
         files.writestr("README.md", "About")
@@ -127,7 +135,7 @@ def test_every_corpus_of_sounds_has_a_reader():
 
 @pytest.mark.skipif(not os.environ.get(MIRROR_VARIABLE), reason=f"{MIRROR_VARIABLE} is not set")
 def test_spoken_digits_of_the_mirror():
-    assert len(load_audio("spoken-digits")) == 1000
+    assert len(load_audio("spoken-digits")) == 1800
     clips = load_audio("spoken-digits", "small")
     assert len(clips) == 100
     assert {sound.caption for sound in clips} == {f"someone says {digit}" for digit in range(10)}

@@ -2,6 +2,7 @@ import gzip
 import io
 import os
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -117,7 +118,17 @@ def test_a_corpus_of_texts_holds_no_pictures():
 
 
 @needs_mirror
-@pytest.mark.parametrize(("name", "number"), [("fashion-mnist", 20_000), ("emoji", 1600)])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("mnist", 60_000),
+        ("fashion-mnist", 20_000),
+        ("emoji", 1600),
+        ("twemoji", 1571),
+        ("openmoji", 1915),
+        ("lucide", 1729),
+    ],
+)
 def test_the_mirror_holds_as_many_pictures_as_described(name, number):
     assert len(load_images(name)) == number
     assert f"{number:,}" in find_corpus(name).about
@@ -138,6 +149,16 @@ def test_pictures_of_the_mirror(name, number, shape, caption):
     assert pictures[0][1] == caption
     assert 0 <= pictures.images.min() < pictures.images.max() <= 1
     assert len(pictures.captions) == number
+
+
+def test_a_table_of_two_zips_says_which_one_an_image_is_in(tmp_path):
+    for name, shade in ("a.zip", 0.0), ("b.zip", 1.0):
+        with zipfile.ZipFile(tmp_path / name, "w") as files:
+            files.writestr("x.png", encode_png(torch.full((1, 2, 3), shade)))
+    (tmp_path / "captions.tsv").write_text("file\timage\tcaption\na.zip\tx.png\tnight\nb.zip\tx.png\tsnow\n", "utf-8")
+    pictures = IMAGE_READERS["captioned-zip"]([tmp_path / "b.zip", tmp_path / "captions.tsv"])
+    assert pictures.captions == ["snow"]
+    assert torch.equal(pictures.images, torch.ones(1, 3, 2, 3))
 
 
 def test_pictures_and_labels_must_be_as_many(tmp_path):
