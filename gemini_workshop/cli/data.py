@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 from gemini_workshop.cli.clean import clean
 from gemini_workshop.cli.python_files import code
 from gemini_workshop.cli.scrape import scrape
+from gemini_workshop.cli.tasks import tasks
 from gemini_workshop.cli.tokenize import tokenize
 
 Name = Annotated[str, typer.Argument(help="Name of a corpus, as `list` shows it.")]
@@ -110,6 +111,7 @@ def sample(
     typer.echo("\n\n---\n\n".join(chosen))
 
 
+app.command()(tasks)
 app.command()(tokenize)
 app.command()(clean)
 app.command()(scrape)

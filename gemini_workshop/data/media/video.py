@@ -74,23 +74,34 @@ def generate_moving_digits(
     )
 
 
-def _video(
-    i: int, seed: int, digits: CaptionedImages, num_frames: int, frame_pixels: int
-) -> tuple[Float[Tensor, "frames channels height width"], str]:
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
-    which = _draw(0, len(digits) - 1, generator)
-    motion = list(MOTIONS)[_draw(0, len(MOTIONS) - 1, generator)]
-    image = digits.images[which]
+def move_digit(
+    image: Float[Tensor, "channels size size"],
+    motion: str,
+    generator: torch.Generator,
+    num_frames: int = NUM_FRAMES,
+    frame_pixels: int = FRAME_PIXELS,
+) -> Float[Tensor, "frames channels height width"]:
+    """Frames in which an image moves, wholly in sight; where it begins and how fast it is are drawn."""
     size = image.shape[-1]
     room, num_steps = frame_pixels - size, num_frames - 1
     pixels_per_step = _draw(1, max(room // max(num_steps, 1), 1), generator)
     steps = [direction * pixels_per_step for direction in MOTIONS[motion]]
     ways = [step * num_steps for step in steps]
     row, column = (_draw(max(0, -way), room - max(0, way), generator) for way in ways)
-    video = torch.zeros(num_frames, 1, frame_pixels, frame_pixels)
+    video = torch.zeros(num_frames, image.shape[0], frame_pixels, frame_pixels)
     for t in range(num_frames):
         top, left = row + t * steps[0], column + t * steps[1]
         video[t, :, top : top + size, left : left + size] = image
+    return video
+
+
+def _video(
+    i: int, seed: int, digits: CaptionedImages, num_frames: int, frame_pixels: int
+) -> tuple[Float[Tensor, "frames channels height width"], str]:
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
+    which = _draw(0, len(digits) - 1, generator)
+    motion = list(MOTIONS)[_draw(0, len(MOTIONS) - 1, generator)]
+    video = move_digit(digits.images[which], motion, generator, num_frames, frame_pixels)
     return video, f"a {int(digits.labels[which])} {motion}"
 
 
