@@ -37,7 +37,7 @@ def layer_norm_by_var(x, weight, bias, eps):
 def layer_norm_by_two_means(x, weight, bias, eps):
     mean = x.double().mean(-1, keepdim=True)
     variance = (x.double() ** 2).mean(-1, keepdim=True) - mean**2
-    return ((x - mean) * torch.rsqrt(variance.clamp(min=0) + eps)).float() * weight + bias
+    return ((x - mean) * torch.rsqrt(variance.clamp(min=0) + eps)).to(x.dtype) * weight + bias
 
 
 def layer_norm_row_by_row(x, weight, bias, eps):

@@ -71,7 +71,7 @@ def routing_by_one_hot(logits, experts_per_token, selection_bias=None):
     bias = torch.zeros(p.shape[-1]) if selection_bias is None else selection_bias
     _, experts = (p + bias).sort(dim=-1, descending=True)
     experts = experts[:, :experts_per_token]
-    weights = torch.einsum("ne,nae->na", p, F.one_hot(experts, p.shape[-1]).float())
+    weights = torch.einsum("ne,nae->na", p, F.one_hot(experts, p.shape[-1]).to(p.dtype))
     return experts, F.normalize(weights, p=1, dim=-1)
 
 

@@ -92,7 +92,7 @@ def loss_in_double(logits, targets, ignore_index=-100):
     wide = logits.double()
     counts = targets.ne(ignore_index)
     picked = wide.gather(-1, targets.masked_fill(~counts, 0)[..., None])[..., 0]
-    return torch.where(counts, wide.logsumexp(-1) - picked, 0.0).sum().div(counts.sum()).float()
+    return torch.where(counts, wide.logsumexp(-1) - picked, 0.0).sum().div(counts.sum()).to(logits.dtype)
 
 
 # --- adamw_step ------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def shape_problem(got: Any, expected: Any, axes: str) -> str | None:
             named = f" = ({', '.join(axes.split())})" if len(axes.split()) == expected.ndim else ""
             return f"It returned shape {tuple(got.shape)}; {tuple(expected.shape)}{named} is needed."
         if _family(got.dtype) != _family(expected.dtype):
-            return f"It returned numbers of type {_plain(got.dtype)}; {_plain(expected.dtype)} is needed."
+            return f"It returned numbers of type {dtype_name(got.dtype)}; {dtype_name(expected.dtype)} is needed."
     elif isinstance(expected, list | tuple):
         return _list_problem(got, expected)
     return None
@@ -154,7 +154,8 @@ def _family(dtype: torch.dtype) -> str:
     return "bool" if dtype == torch.bool else "float" if dtype.is_floating_point else "int"
 
 
-def _plain(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name of a kind of numbers, such as "float32"."""
     return str(dtype).removeprefix("torch.")
 
 

@@ -155,11 +155,6 @@ class Exercise:
         """What is called, in the answer and in the reference."""
         return [(answer, self.reference)]
 
-    def reused(self, answer: Any, case: Arguments, *, training: bool = True) -> Callable[[], Any]:  # noqa: ARG002
-        """A call that can be made again, on the same module where there is one."""
-        function = self.as_function(answer)
-        return lambda: function(*case)
-
     def in_dtype(self, answer: Any, case: Arguments, dtype: torch.dtype) -> Callable[[], Any]:
         """A call in which all floating-point numbers are of another kind."""
         function = self.as_function(answer)

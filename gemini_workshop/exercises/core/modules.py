@@ -88,12 +88,10 @@ class ModuleExercise(Exercise):
     def signatures(self, answer: type[nn.Module]) -> list[tuple[Function, Function]]:  # noqa: D102
         return [(answer, self.reference), (answer.forward, self.reference.forward)]
 
-    def reused(  # noqa: D102
-        self, answer: type[nn.Module], case: Arguments, *, training: bool = True
-    ) -> Callable[[], Any]:
-        build, *args = case
-        module = self.weighted(answer, build)[0].train(training)
-        return lambda: module(*args)
+    def reused(self, answer: type[nn.Module], case: Arguments, *, training: bool = True) -> Callable[[Arguments], Any]:
+        """One module as this case builds it, to be called with this case and with others."""
+        module = self.weighted(answer, case[0])[0].train(training)
+        return lambda case: module(*case[1:])
 
     def in_dtype(self, answer: Any, case: Arguments, dtype: torch.dtype) -> Callable[[], Any]:  # noqa: D102
         build, *args = case

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, UnfitAnswer
 from gemini_workshop.exercises.core.axes import names_of_sizes
-from gemini_workshop.exercises.core.battery.calls import twice_problem
 from gemini_workshop.exercises.core.battery.examine import battery_problem
+from gemini_workshop.exercises.core.battery.memory import twice_problem
 from gemini_workshop.exercises.core.comparison import finite_problem, same, shape_problem, value_problem, written
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 from gemini_workshop.exercises.core.messages import explained

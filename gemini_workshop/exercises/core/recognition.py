@@ -171,20 +171,25 @@ def _where_it_shows(behaviours: dict[str, list[Any]], learner: list[Any], needed
 def _agreement(wrong: list[Any], learner: list[Any], needed: list[Any]) -> int:
     """On how many telling cases the learner's code does the same; 0 if on fewer than three quarters of them."""
     telling = [
-        (_numbers(m), _numbers(got) if _shapes(got) == _shapes(m) else None, _numbers(right))
+        (m, got, right)
         for m, got, right in zip(wrong, learner, needed, strict=True)
-        if not isinstance(m, _Crash | _Refused) and not same(m, right)
+        if not isinstance(m, _Crash | _Refused) and not same(m, right) and _numbers(m) is not None
     ]
-    telling = [(m, got, right) for m, got, right in telling if m is not None and right is not None]
-    agree = sum(_is_nearer(m, got, right) for m, got, right in telling)
+    agree = sum(_is_nearer(*results) for results in telling)
     return agree if telling and agree >= 0.75 * len(telling) else 0
 
 
-def _is_nearer(wrong: Tensor | None, got: Tensor | None, right: Tensor | None) -> bool:
-    """Whether a result is a hundred times nearer to the mistake than the mistake is to what is needed."""
-    if wrong is None or got is None or right is None or got.shape != wrong.shape or right.shape != wrong.shape:
+def _is_nearer(wrong: Any, got: Any, right: Any) -> bool:
+    """Whether a result is fifty times nearer to the mistake than the mistake is to what is needed.
+
+    Tensors of other shapes are not near or far: there the result has to be the mistake, but for rounding.
+    """
+    w, g, r = _numbers(wrong), _numbers(got), _numbers(right)
+    if w is None or g is None or _shapes(got) != _shapes(wrong) or len(g) < ENOUGH_NUMBERS:
         return False
-    return len(got) >= ENOUGH_NUMBERS and bool((got - wrong).norm() <= NEAR * (wrong - right).norm())
+    if r is None or _shapes(right) != _shapes(wrong):
+        return bool((g - w).norm() <= ROUNDING * w.norm())
+    return bool((g - w).norm() <= NEAR * (w - r).norm())
 
 
 def _only_rounded(learner: list[Any], needed: list[Any]) -> bool:

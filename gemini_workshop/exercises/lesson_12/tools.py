@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gemini_workshop.exercises.core.battery.declaration import Battery
+from gemini_workshop.exercises.core.battery.tracing import in_kind
 from gemini_workshop.exercises.core.comparison import same
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function
 from gemini_workshop.exercises.core.tools import vector
@@ -21,6 +22,9 @@ class LogitsExercise(Exercise):
 
     def as_function(self, answer: Function) -> Function:  # noqa: D102 (as in Exercise)
         return lambda *args: probabilities(answer(*args))
+
+    def in_dtype(self, answer: Function, case: Arguments, dtype: torch.dtype) -> Callable[[], Any]:  # noqa: D102
+        return lambda: answer(*in_kind(case, dtype)).softmax(-1)
 
 
 def probabilities(logits: Any) -> Any:

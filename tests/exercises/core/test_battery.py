@@ -117,8 +117,7 @@ def test_a_cache_of_the_first_call_is_noticed_by_another_order_of_calls():
     def cached(x, by, offset=0.0):
         return known.setdefault(x.ndim, x * by + offset) if x.ndim == 1 else x * by + offset
 
-    beyond = lambda generator: [(torch.ones(2), torch.tensor([5.0, 6.0]))]  # noqa: E731
-    assert "it is wrong" in said_to(cached, battery=Battery(beyond=beyond, untrained="a test"))
+    assert "other numbers in tensors of the same shapes" in said_to(cached, battery=Battery(untrained="a test"))
 
 
 def test_numbers_far_from_0_are_not_taken_for_sizes():
@@ -328,3 +327,31 @@ def test_a_count_is_a_whole_number():
     verdict = judge(count, lambda D, H, C: 8 * D * H * C / 2)
     assert "a float; a whole number (int) is needed. `/` always gives a fraction" in verdict.lines[0]
     assert judge(count, lambda D, H, C: np.int64(4 * D * H * C)).outcome == Outcome.PASSED
+
+
+def mixed(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention, with weights of nearly 0 and 1 where the inputs are large."""
+    return (query @ key.mT).softmax(-1) @ value
+
+
+def mixed_by_logsumexp(query, key, value):
+    scores = query @ key.mT
+    return (scores - scores.logsumexp(-1, keepdim=True)).exp() @ value
+
+
+def saturated(seed, scale):
+    def cases(_):
+        generator = torch.Generator().manual_seed(seed)
+        query, key, value = (torch.randn(shape, generator=generator) for shape in ((5, 4), (6, 4), (6, 3)))
+        return [(scale * query, scale * key, 3 * value)]
+
+    oracle = lambda q, k, v: (q.double() @ k.double().mT).softmax(-1) @ v.double()  # noqa: E731
+    return replace(exercise(), reference=mixed, oracle=oracle, cases=cases)
+
+
+@pytest.mark.parametrize(("seed", "scale"), [(2, 4.0), (0, 5.0), (1, 6.0)])
+def test_rounding_in_the_gradient_of_a_saturated_softmax_is_no_mistake(seed, scale):
+    asks = saturated(seed, scale)
+    assert judge(asks, mixed_by_logsumexp).outcome == Outcome.PASSED
+    hidden = judge(asks, lambda query, key, value: mixed(query.detach(), key, value))
+    assert "no gradient reaches `query`" in hidden.lines[0]

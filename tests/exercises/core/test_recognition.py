@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gemini_workshop.exercises.core import recognition
 from gemini_workshop.exercises.core.exercise import Exercise, Say
 from gemini_workshop.exercises.core.judge import judge
 from gemini_workshop.exercises.core.messages import explained
@@ -247,3 +248,12 @@ def test_sizes_are_called_by_their_letters_and_misspelt_names_are_corrected():
         return weighst + weights  # noqa: F821
 
     assert explained(_error(misspelt), {}) == "There is no `weighst` here. Did you mean `weights`?"
+
+
+def test_a_result_of_another_shape_is_not_near_to_a_mistake_because_its_numbers_are():
+    right = torch.randn(4, 3, generator=torch.Generator().manual_seed(2))
+    mistake = 50 * right.T
+    other = mistake + 0.3 * right.T.roll(1, 0)  # within a fiftieth of the way from the mistake to what is needed
+    named = {"large": [mistake]}
+    assert recognition._where_it_shows(named, [mistake * 1.0001], [right]) == ["large"]
+    assert recognition._where_it_shows(named, [other], [right]) == []

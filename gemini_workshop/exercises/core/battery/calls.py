@@ -1,4 +1,4 @@
-"""Ways of calling: by name, in another order, again and again, and with far larger arguments than the examples."""
+"""Ways of calling: by name, in another order of arguments, and with far larger arguments than the examples."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, UnfitAnswer
-from gemini_workshop.exercises.core.battery.tracing import mapped, tensors_in
+from gemini_workshop.exercises.core.battery.tracing import tensors_in
 from gemini_workshop.exercises.core.comparison import finite_problem, same, shape_problem, value_problem
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 
@@ -48,59 +48,6 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | 
         return dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # built-in functions have none to show
         return None
-
-
-def state_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tuple[str, ...] | None:
-    """A sentence if what was called before changes what comes now."""
-    function = exercise.as_function(answer)
-    first = _kept(Attempt(function)(*cases[0]))
-    for case in reversed(cases):
-        Attempt(function)(*case)
-    if not same(Attempt(function)(*cases[0]), first):
-        return (_keeps_something(),)
-    reused = exercise.reused(answer, cases[-1])
-    once = _kept(Attempt(reused)())
-    if not same(Attempt(reused)(), once):
-        return (
-            "One and the same module gives another answer at its second call: something that the first call left in "
-            "`self` is used again. Compute it in every call of `forward`.",
-        )
-    tested = exercise.reused(answer, cases[-1], training=False)
-    if not same(Attempt(tested)(), once):
-        return (
-            "After `.eval()` the module gives another answer. Nothing here depends on whether it is being trained.",
-        )
-    return None
-
-
-def _kept(result: Any) -> Any:
-    """A copy of a result, which a later call cannot change."""
-    return mapped(result, lambda tensor: tensor.detach().clone())
-
-
-def twice_problem(attempt: Callable[..., Any], case: Arguments) -> str | None:
-    """A sentence if two calls with the same arguments differ: by chance, or because something is kept in between."""
-    seed = 20
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        first = _kept(attempt(*case))
-        torch.manual_seed(seed)
-        second = _kept(attempt(*case))
-        torch.manual_seed(seed + 1)
-        third = attempt(*case)
-    if not same(first, second):
-        return _keeps_something()
-    if not same(first, third):
-        return "Called twice with the same arguments it gave two answers. Is something random left on?"
-    return None
-
-
-def _keeps_something() -> str:
-    return (
-        "Called again with the same arguments it gives another answer: something is kept from call to call, in a "
-        "global name or in a default such as `states=[]`, which is made once and shared. Make it inside the function. "
-        "(`torch.empty` keeps what was in memory before.)"
-    )
 
 
 def beyond_problem(exercise: Exercise, answer: Any) -> tuple[str, ...] | None:

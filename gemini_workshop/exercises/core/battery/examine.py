@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from gemini_workshop.exercises.core.battery.calls import beyond_problem, name_problem, state_problem
+from gemini_workshop.exercises.core.battery.calls import beyond_problem, name_problem
 from gemini_workshop.exercises.core.battery.gradients import gradient_problem
 from gemini_workshop.exercises.core.battery.kinds import kind_problem
+from gemini_workshop.exercises.core.battery.memory import state_problem
+from gemini_workshop.exercises.core.battery.precision import precision_problem
 from gemini_workshop.exercises.core.battery.starts import start_problem
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 
@@ -18,4 +20,5 @@ def battery_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> 
         or beyond_problem(exercise, answer)
         or kind_problem(exercise, answer, cases)
         or gradient_problem(exercise, answer, cases)
+        or precision_problem(exercise, answer, cases)
     )

@@ -10,6 +10,7 @@ from gemini_workshop.exercises.core.attempt import Attempt, CrashedError
 from gemini_workshop.exercises.core.battery.declaration import Call
 from gemini_workshop.exercises.core.battery.other_device import OtherDevice, is_there
 from gemini_workshop.exercises.core.battery.tracing import tensors_in
+from gemini_workshop.exercises.core.comparison import dtype_name
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 from gemini_workshop.exercises.core.plain import message_of
 from gemini_workshop.exercises.core.pristine import put_back
@@ -34,7 +35,11 @@ def _called(exercise: Exercise, answer: Any, call: Call) -> str | None:
         with OtherDevice():
             result = call.of(function)
         put_back()
-        return (_plain(result), is_there(result)) if isinstance(result, Tensor) else (type(result).__name__, False)
+        return (
+            (dtype_name(result.dtype), is_there(result))
+            if isinstance(result, Tensor)
+            else (type(result).__name__, False)
+        )
 
     words, (needed, belongs_there) = _words(call), of(exercise.reference)
     try:
@@ -68,7 +73,7 @@ def _reason(crash: CrashedError) -> str:
 def _in_dtype(exercise: Exercise, answer: Any, case: Arguments, dtype: torch.dtype) -> str | None:
     """Whether inputs and parameters of this dtype give a result of this dtype, nearly as exact as it can be."""
     needed = exercise.in_dtype(exercise.reference, case, dtype)()
-    name = str(dtype).removeprefix("torch.")
+    name = dtype_name(dtype)
     try:
         got = Attempt(exercise.in_dtype(answer, case, dtype))()
     except CrashedError as crash:
@@ -82,12 +87,8 @@ def _another_kind(got: Any, needed: Any, name: str, tolerance: float = math.inf)
     if not (isinstance(got, Tensor) and isinstance(needed, Tensor)):
         return None
     if got.dtype != needed.dtype:
-        return f"In {name} it returns {_plain(got)}; the input's dtype is needed: convert back at the end."
+        return f"In {name} it returns {dtype_name(got.dtype)}; the input's dtype is needed: convert back at the end."
     distance = (got.double() - needed.double()).norm() / needed.double().norm().clamp(min=1e-9)
     if distance > tolerance:
         return f"In {name} the result is off by {float(distance):.2g} of its size. Is something rounded too early?"
     return None
-
-
-def _plain(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")

@@ -1,0 +1,128 @@
+"""Does a call know nothing of the calls before it: in another order, with other numbers, and the first once more?"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, UnfitAnswer
+from gemini_workshop.exercises.core.battery.tracing import mapped, tensors_in
+from gemini_workshop.exercises.core.comparison import same, shape_problem, value_problem
+from gemini_workshop.exercises.core.exercise import Arguments, Exercise
+from gemini_workshop.exercises.core.modules import ModuleExercise
+
+KEPT = (
+    "Called again with the same arguments it gives another answer: something is kept from call to call, in a global "
+    "name or in a default such as `states=[]`, which is made once and shared. Make it inside the function. "
+    "(`torch.empty` keeps what was in memory before.)"
+)
+KEPT_IN_SELF = (
+    "something that an earlier call left in `self` is used again. Compute it in every call of `forward`, and keep only "
+    "parameters and sizes."
+)
+
+
+def state_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tuple[str, ...] | None:
+    """A sentence if what was called before changes what comes now."""
+    function = exercise.as_function(answer)
+    first = kept(Attempt(function)(*cases[0]))
+    for case in reversed(cases):
+        Attempt(function)(*case)
+    if not same(Attempt(function)(*cases[0]), first):
+        return (KEPT,)
+    for case in cases[-3:]:
+        line = _of_module(exercise, answer, case, cases) if isinstance(exercise, ModuleExercise) else None
+        if line := line or _other_numbers(exercise, answer, case):
+            return (line,)
+    return None
+
+
+def _other_numbers(exercise: Exercise, answer: Any, case: Arguments) -> str | None:
+    """The case with the same numbers in other places, which a memory of its shapes would take for the same."""
+    turned = _turned(case)
+    needed = None if same(turned, case) else _agreed(exercise, turned)
+    if needed is None:
+        return None
+    got = Attempt(exercise.as_function(answer))(*turned)
+    if same(got, needed):
+        return None
+    problem = shape_problem(got, needed, exercise.result_axes()) or value_problem(got, needed)
+    return (
+        "It is right for the examples, and not for other numbers in tensors of the same shapes. Is something "
+        f"remembered from an earlier call, or written into the code? {problem}"
+    )
+
+
+def _agreed(exercise: Exercise, case: Arguments) -> Any:
+    """What is needed in a case that nobody wrote down; None if it makes no sense."""
+    try:
+        needed = exercise.oracle(*case)
+        got = exercise.as_function(exercise.reference)(*case)
+    except Exception:  # such numbers cannot be in these places
+        return None
+    finite = all(bool(each.isfinite().all()) for each in tensors_in(needed) if each.is_floating_point())
+    return needed if finite and same(got, needed) else None
+
+
+def _of_module(exercise: ModuleExercise, answer: Any, case: Arguments, cases: list[Arguments]) -> str | None:
+    """One module: a call twice, other calls between, each compared with what a new module says to it."""
+    used = exercise.reused(answer, case)
+    once = kept(Attempt(used)(case))
+    if not same(Attempt(used)(case), once):
+        return f"One and the same module gives another answer at its second call: {KEPT_IN_SELF}"
+    for other in _others(case, cases):
+        alone = _quietly(lambda other=other: exercise.reused(answer, other)(other))
+        if alone is not None and not same(_quietly(lambda other=other: used(other)), alone):
+            return f"One and the same module gives another answer after a call with other arguments: {KEPT_IN_SELF}"
+    if not same(Attempt(used)(case), once):
+        return f"A call with other arguments changes what the next ones give: {KEPT_IN_SELF}"
+    if not same(Attempt(exercise.reused(answer, case, training=False))(case), once):
+        return "After `.eval()` the module gives another answer. Nothing here depends on whether it is being trained."
+    return None
+
+
+def _others(case: Arguments, cases: list[Arguments]) -> Iterator[Arguments]:
+    """Calls that could come next: other numbers, fewer arguments, fewer rows, other cases of the same sizes."""
+    yield _turned(case)
+    yield from (case[:length] for length in range(2, len(case)))
+    yield tuple(mapped(each, lambda tensor: tensor[:1]) for each in case)
+    yield from (other for other in cases if other is not case and other[0] == case[0])
+
+
+def _turned(case: Arguments) -> Arguments:
+    """The same numbers in other rows; those of a tensor with one axis in reverse."""
+    return tuple(mapped(each, _in_other_rows) for each in case)
+
+
+def _in_other_rows(tensor: Tensor) -> Tensor:
+    return tensor.flip(tuple(range(max(1, tensor.ndim - 1)))) if tensor.ndim else tensor
+
+
+def _quietly(call: Callable[[], Any]) -> Any:
+    try:
+        return kept(Attempt(call)())
+    except (CrashedError, UnfitAnswer):
+        return None
+
+
+def kept(result: Any) -> Any:
+    """A copy of a result, which a later call cannot change."""
+    return mapped(result, lambda tensor: tensor.detach().clone())
+
+
+def twice_problem(attempt: Callable[..., Any], case: Arguments) -> str | None:
+    """A sentence if two calls with the same arguments differ: by chance, or because something is kept in between."""
+    seed = 20
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        first = kept(attempt(*case))
+        torch.manual_seed(seed)
+        second = kept(attempt(*case))
+        torch.manual_seed(seed + 1)
+        third = attempt(*case)
+    if not same(first, second):
+        return KEPT
+    if not same(first, third):
+        return "Called twice with the same arguments it gave two answers. Is something random left on?"
+    return None
