@@ -16,11 +16,12 @@ KINDS = {"function", "class", "method", "property"}
 WAITING = {
     "lesson 09": {
         "CrossAttention",
+        "MediaEncoder",
         "image_grid",
-        "log_mel_frames",
         "mel_spectrogram",
+        "sigmoid_contrastive_loss",
+        "unpatchify",
         "read_multimodal_documents",
-        "resample",
         "video_strip",
         "write_multimodal_documents",
     },

@@ -22,11 +22,10 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"config": "settings of models, training and generation, and the presets"},
     {"devices": "which device to compute on"},
     {
-        "data": "corpora, tokenizers, batches",
         "models": "each idea once, plainly",
         "diagnostics": "is this machine ready?",
     },
-    {"kernels": "what models define, computed faster"},
+    {"data": "corpora, tokenizers, batches", "kernels": "what models define, computed faster"},
     {"checkpoint": "find, load and save a model"},
     {"generation": "from a model to text", "training": "from a text to a model"},
     {"evaluation": "how good a model is, and what its heads and neurons do"},

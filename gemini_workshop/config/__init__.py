@@ -6,6 +6,7 @@ A preset is a YAML file in ``gemini_workshop/config/presets`` with one section f
 
 from gemini_workshop.config.components import LatentAttentionConfig, MoEConfig, RotaryConfig
 from gemini_workshop.config.generation import GenerationConfig
+from gemini_workshop.config.media import MediaConfig, TowerConfig
 from gemini_workshop.config.model import LayerConfig, ModelConfig
 from gemini_workshop.config.training import TrainingConfig
 from gemini_workshop.config.workshop import SECTIONS, WorkshopConfig, load_config, override, preset_names, to_yaml
@@ -15,9 +16,11 @@ __all__ = [
     "GenerationConfig",
     "LatentAttentionConfig",
     "LayerConfig",
+    "MediaConfig",
     "MoEConfig",
     "ModelConfig",
     "RotaryConfig",
+    "TowerConfig",
     "TrainingConfig",
     "WorkshopConfig",
     "load_config",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gemini_workshop.config.components import LatentAttentionConfig, MoEConfig, RotaryConfig
+from gemini_workshop.config.media import MediaConfig
 from gemini_workshop.config.section import Section, divisors, either, option
 
 
@@ -21,6 +22,7 @@ class LayerConfig:
     borrows_kv: bool
     ffn_dim: int
     has_experts: bool
+    sees_whole_images: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,7 @@ class ModelConfig(Section):
     feed_forward_bias: bool = option("Biases in the feed-forward.", default=False)
     shared_kv_ffn_dim: int | None = option("ffn_dim of the layers that reuse keys and values.", default=None)
     moe: MoEConfig | None = option("Experts in place of the feed-forward; null: none.", default=None)
+    media: MediaConfig | None = option("Images and audio in the stream; null: text alone.", default=None)
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -100,6 +103,7 @@ class ModelConfig(Section):
         self._check_positions()
         self._check_heads()
         self._check_layers()
+        self._check_media()
 
     def _check_positions(self) -> None:
         is_rotary = self.positions == "rotary"
@@ -176,6 +180,22 @@ class ModelConfig(Section):
             "Layers are counted from 0.",
         )
 
+    def _check_media(self) -> None:
+        if self.media is None:
+            return
+        for name in ("image_token_id", "audio_token_id"):
+            value = getattr(self.media, name)
+            self._need(
+                0 <= value < self.vocab_size,
+                f"{name}={value} is outside 0 to {self.vocab_size - 1}.",
+                "Choose the id of a special token.",
+            )
+        self._need(
+            self.per_layer_embed_dim is None,
+            f"per_layer_embed_dim={self.per_layer_embed_dim} needs a token for each vector, and media have none.",
+            "Set per_layer_embed_dim or media to null.",
+        )
+
     def turning_channels(self, layer: LayerConfig) -> int:
         """Channels of a head that rotary positions may turn: all, or with latent attention those with position."""
         return layer.head_dim if self.latent is None else self.latent.rope_dim
@@ -209,4 +229,9 @@ class ModelConfig(Section):
             borrows_kv=is_shared,
             ffn_dim=(self.shared_kv_ffn_dim if is_shared else None) or self.ffn_dim,
             has_experts=self.moe is not None and i not in self.moe.dense_layers,
+            sees_whole_images=self._sees_whole_images(is_global),
         )
+
+    def _sees_whole_images(self, is_global: bool) -> bool:
+        kind = "causal" if self.media is None else self.media.image_attention
+        return kind == "all" or (kind == "local" and not is_global)

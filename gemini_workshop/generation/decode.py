@@ -23,6 +23,7 @@ from gemini_workshop.generation.penalties import ABSENT
 from gemini_workshop.generation.reader import Reader, decode_one, prefill
 from gemini_workshop.generation.sampler import Past, Sampler, sampler_from
 from gemini_workshop.generation.streaming import TextStream, text_pieces
+from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.transformer import Transformer
 
 __all__ = [
@@ -44,9 +45,10 @@ def decode(
     sampler: Sampler,
     generators: Sequence[torch.Generator],
     max_new_tokens: int,
+    media: Media | None = None,
 ) -> Iterator[tuple[Int[Tensor, " B"], Float[Tensor, "B V"]]]:
     """Yield, at each step, one new token of every row and the model's own logits that it was chosen from."""
-    logits = reader.read(prompts)
+    logits = reader.read(prompts, media)
     prompt, _ = left_padded(prompts, ABSENT)
     written = torch.empty(len(prompts), max_new_tokens, dtype=torch.long)
     for n in range(max_new_tokens):
@@ -65,6 +67,7 @@ def generate(
     stop_ids: Collection[int] = (),
     sampler: Sampler | None = None,
     reader: Reader | None = None,
+    media: Media | None = None,
 ) -> Iterator[int]:
     """Yield new tokens as they are sampled, up to ``max_new_tokens``; a stop id ends the stream and is not yielded.
 
@@ -73,13 +76,15 @@ def generate(
     Args:
         sampler: the one that ``config`` describes, if left out.
         reader: one that has read the beginning of the prompt already; only the rest is read.
+        media: what stands in the places that the prompt holds for images and audio.
 
     Raises:
         WorkshopError: the prompt is empty, or one of its ids is outside the vocabulary.
     """
     reader = reader or Reader(model, max_tokens=len(prompt_ids) + config.max_new_tokens)
     generators = [torch.Generator().manual_seed(config.seed)]
-    for tokens, _ in decode(reader, [prompt_ids], sampler or sampler_from(config), generators, config.max_new_tokens):
+    sampler = sampler or sampler_from(config)
+    for tokens, _ in decode(reader, [prompt_ids], sampler, generators, config.max_new_tokens, media):
         if (token := int(tokens)) in stop_ids:
             return
         yield token
@@ -131,6 +136,7 @@ def generate_batch(
     sampler: Sampler | None = None,
     num_top: int = 0,
     is_finished: Callable[[int, int], bool] | None = None,
+    media: Media | None = None,
 ) -> list[Completion]:
     """Continue several prompts, of any lengths, at once.
 
@@ -139,12 +145,13 @@ def generate_batch(
     Args:
         num_top: how many of the most likely tokens to record for each place.
         is_finished: called after each token with the number of its row and the token; True ends the row.
+        media: what stands in the places that the prompts hold for images and audio.
     """
     rows = [Completion() for _ in prompts]
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(rows))]
     reader = Reader(model, max_tokens=max(map(len, prompts), default=0) + config.max_new_tokens)
     sampler = sampler or sampler_from(config)
-    for tokens, logits in decode(reader, prompts, sampler, generators, config.max_new_tokens):
+    for tokens, logits in decode(reader, prompts, sampler, generators, config.max_new_tokens, media):
         logprobs = logits.float().log_softmax(dim=-1).cpu()
         for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
             if row.stopped_by is not None:

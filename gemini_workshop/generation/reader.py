@@ -23,6 +23,7 @@ from torch import Tensor
 from gemini_workshop.data.tokenizers.checks import check_ids
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.cache import KVCache, left_padded, new_cache, reuse_prefix
+from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.transformer import Transformer
 
 
@@ -33,13 +34,17 @@ def prefill(
     cache: KVCache,
     segment_ids: Int[Tensor, "B S"] | None = None,
     chunk_tokens: int | None = None,
+    media: Media | None = None,
 ) -> Float[Tensor, "B V"]:
     """Read tokens into the cache; return the logits after the last one.
 
     Args:
         segment_ids: of every token, cached ones included, where rows are padded.
         chunk_tokens: read this many at a time, which bounds the memory that a long prompt takes.
+        media: what stands in the places of the tokens for images and audio; such a prompt is read at once.
     """
+    if media is not None:
+        return model.logits(model.hidden_states(token_ids, cache, segment_ids, media)[:, -1])
     for part in token_ids.split(chunk_tokens or token_ids.shape[1], dim=1):
         segments = None if segment_ids is None else segment_ids[:, : cache.num_tokens + part.shape[1]]
         hidden = model.hidden_states(part, cache, segments)
@@ -78,14 +83,24 @@ class Reader:
         self.segment_ids: Int[Tensor, "B S"] | None = None
         self.num_read = 0
 
-    def read(self, rows: Sequence[Sequence[int]]) -> Float[Tensor, "B V"]:
+    def read(self, rows: Sequence[Sequence[int]], media: Media | None = None) -> Float[Tensor, "B V"]:
         """Read these rows from the beginning; return the logits after each.
 
         Of a row longer than the window, the model reads the end.
 
+        Args:
+            media: what stands in the places that the rows hold for images and audio.
+
         Raises:
-            WorkshopError: a row is empty, or an id is outside the vocabulary.
+            WorkshopError: a row is empty, or an id is outside the vocabulary; with media, a row is longer than the
+                window.
         """
+        longest = max(map(len, rows), default=0)
+        if media is not None and longest > self.window:
+            raise WorkshopError(
+                f"The prompt has {longest} tokens with its images and audio, and the model reads {self.window}. "
+                "Give fewer or smaller ones."
+            )
         for row in rows:
             if not row:
                 raise WorkshopError(
@@ -94,7 +109,7 @@ class Reader:
             check_ids(row, self.model.config.vocab_size)
         seen = [list(row[-self.window :]) for row in rows]
         unread: Sequence[Sequence[int]] = seen
-        if self.cache is not None and len(seen) == len(self.rows) == 1:
+        if media is None and self.cache is not None and len(seen) == len(self.rows) == 1:
             unread = [reuse_prefix(self.cache, self.rows[0], seen[0])]
         else:
             self.cache = new_cache(
@@ -104,7 +119,8 @@ class Reader:
         self.rows = seen
         self.num_read += sum(map(len, unread))
         self.segment_ids = None if len(set(map(len, unread))) == 1 else segment_ids
-        return prefill(self.model, token_ids, self.cache, self.segment_ids, self.chunk_tokens)
+        media = None if media is None else media.map(lambda tensor: tensor.to(self._device))
+        return prefill(self.model, token_ids, self.cache, self.segment_ids, self.chunk_tokens, media)
 
     def read_next(self, tokens: Int[Tensor, " B"]) -> Float[Tensor, "B V"]:
         """Read one more token of each row; return the logits after it."""

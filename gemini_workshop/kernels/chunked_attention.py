@@ -38,7 +38,8 @@ def suits_chunks(query: Tensor, key: Tensor, rule: AttentionRule, dtype: torch.d
     fused kernel in float32.
     """
     T, S = query.shape[2], key.shape[2]
-    has_no_additions = rule.softcap is None and rule.sinks is None and rule.slopes is None and rule.segment_ids is None
+    additions = (rule.softcap, rule.sinks, rule.slopes, rule.segment_ids, rule.image_ids)
+    has_no_additions = all(addition is None for addition in additions)
     shortest = CHUNK_TOKENS + 1 if dtype == torch.float32 else 2
     return has_no_additions and shortest <= T == S <= LONGEST_TOKENS
 

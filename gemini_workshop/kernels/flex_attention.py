@@ -45,7 +45,7 @@ def flex_causal_attention(
         key, value = F.pad(key, (0, 0, 0, 1)), F.pad(value, (0, 0, 0, 1))  # key S: matches nothing, worth nothing
     mask = flex.create_block_mask(
         _visible(T, S, rule),
-        B=None if rule.segment_ids is None else query.shape[0],
+        B=None if rule.segment_ids is None and rule.image_ids is None else query.shape[0],
         H=None,
         Q_LEN=T,
         KV_LEN=key.shape[2],
@@ -90,12 +90,14 @@ def _score(T: int, S: int, rule: AttentionRule) -> Callable[..., Tensor]:
 
 def _visible(T: int, S: int, rule: AttentionRule) -> Callable[..., Tensor]:
     """Whether query t of sequence b may attend to key s."""
-    ids = None if rule.segment_ids is None else F.pad(rule.segment_ids, (0, 1))
+    ids, images = (None if ids is None else F.pad(ids, (0, 1)) for ids in (rule.segment_ids, rule.image_ids))
 
     @no_type_check
     def sees(b: Tensor, h: Tensor, t: Tensor, s: Tensor) -> Tensor:  # noqa: ARG001
         asking = t + (S - T)
         visible = s <= asking
+        if images is not None:
+            visible = visible | ((images[b, asking] == images[b, s]) & (images[b, asking] > 0))
         if rule.window_tokens is not None:
             visible = visible & (asking < s + rule.window_tokens)
         if ids is not None:

@@ -41,7 +41,8 @@ def _mask(query: Tensor, key: Tensor, rule: AttentionRule) -> Tensor | None:
     """The mask that the kernel needs: none, if its own causal one or no mask at all will do."""
     (H, T), S = query.shape[1:3], key.shape[2]
     has_window = rule.window_tokens is not None and rule.window_tokens < S
-    if rule.slopes is None and rule.sinks is None and rule.segment_ids is None and not has_window and T in (1, S):
+    is_plain = rule.slopes is None and rule.sinks is None and rule.segment_ids is None and rule.image_ids is None
+    if is_plain and not has_window and T in (1, S):
         return None
     mask = visible_keys(T, S, rule, query.device)
     if rule.slopes is None and rule.sinks is None:

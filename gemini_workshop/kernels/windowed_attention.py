@@ -38,6 +38,8 @@ def windowed_causal_attention(
             "window_tokens=None: a sliding window needs a length. "
             "Set window_tokens in the rule, or use fused_causal_attention, which sees everything."
         )
+    if rule.image_ids is not None:  # images are short; the mask of the fused function knows them
+        return fused_causal_attention(query, key, value, rule)
     T, S = query.shape[2], key.shape[2]
     window = min(rule.window_tokens, S)
     # One query sees exactly the last keys; a window of all keys hides none. In both cases, no window is left.

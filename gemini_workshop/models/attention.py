@@ -16,7 +16,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gemini_workshop.models.masks import causal_mask, segment_mask, sliding_window_mask
+from gemini_workshop.models.masks import causal_mask, multimodal_mask, segment_mask, sliding_window_mask
 
 
 def softmax(scores: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
@@ -94,6 +94,7 @@ class AttentionRule:
         sinks: one score per head, of a key that takes some of the attention and whose value is zero (gpt-oss).
         slopes: how much each head's scores fall per token of distance (ALiBi).
         segment_ids: tokens see only tokens of their own segment: documents packed into one row, or padding.
+        image_ids: patches of one image see each other both ways; 0 for what is not an image.
     """
 
     scale: float | None = None
@@ -102,6 +103,7 @@ class AttentionRule:
     sinks: Float[Tensor, " H"] | None = None
     slopes: Float[Tensor, " H"] | None = None
     segment_ids: Int[Tensor, "B S"] | None = None
+    image_ids: Int[Tensor, "B S"] | None = None
 
 
 PLAIN = AttentionRule()
@@ -164,11 +166,15 @@ def distances(num_queries: int, num_keys: int, device: torch.device | None = Non
 def visible_keys(
     num_queries: int, num_keys: int, rule: AttentionRule = PLAIN, device: torch.device | None = None
 ) -> Bool[Tensor, "#B 1 T S"]:
-    """True where a query may attend: not ahead, not beyond the window, not in another segment."""
-    if rule.window_tokens is None:
-        visible = causal_mask(num_queries, num_keys, device=device)
+    """True where a query may attend: not ahead save in its own image, not beyond the window, not in another segment."""
+    if rule.image_ids is not None:
+        visible = multimodal_mask(rule.image_ids, num_queries)
+        if rule.window_tokens is not None:
+            visible = visible & (distances(num_queries, num_keys, device) < rule.window_tokens)
+    elif rule.window_tokens is not None:
+        visible = sliding_window_mask(num_queries, num_keys, rule.window_tokens, device=device)[None]
     else:
-        visible = sliding_window_mask(num_queries, num_keys, rule.window_tokens, device=device)
-    if rule.segment_ids is None:
-        return visible[None, None]
-    return (visible & segment_mask(rule.segment_ids, num_queries)).unsqueeze(1)
+        visible = causal_mask(num_queries, num_keys, device=device)[None]
+    if rule.segment_ids is not None:
+        visible = visible & segment_mask(rule.segment_ids, num_queries)
+    return visible.unsqueeze(1)

@@ -22,7 +22,7 @@ from gemini_workshop.models.attention import (
 )
 from gemini_workshop.models.embeddings import Rotation, alibi_slopes, rotate
 from gemini_workshop.models.initialization import draw_linear
-from gemini_workshop.models.key_value_store import KeyValueStore, segments_of_keys
+from gemini_workshop.models.key_value_store import KeyValueStore, images_of_keys, segments_of_keys
 from gemini_workshop.models.latent_attention import LatentAttention
 from gemini_workshop.models.multi_head_attention import merge_heads, split_heads
 from gemini_workshop.models.normalization import RMSNorm, UnitRMS, make_norm
@@ -78,12 +78,14 @@ class GroupedQueryAttention(nn.Module):
         rotation: Rotation | None = None,
         store: KeyValueStore | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        image_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Let every token gather from itself and the tokens before it, stored ones included."""
+        """Let every token gather from itself and the tokens before it, stored ones included, and from its image."""
         query, key, value = self.project(x)
         query = rotate(self.query_norm(split_heads(query, self.num_heads)), rotation)
         key, value = self.keys_values(key, value, rotation, store)
-        mixed = self.attend(query, key, value, self.rule(segments_of_keys(segment_ids, key)))
+        rule = self.rule(segments_of_keys(segment_ids, key), images_of_keys(image_ids, key))
+        mixed = self.attend(query, key, value, rule)
         return self.output(merge_heads(mixed))
 
     def project(
@@ -109,7 +111,9 @@ class GroupedQueryAttention(nn.Module):
         key, value = rotate(self.key_norm(key), rotation), self.value_norm(value)
         return (key, value) if store is None else store.append(key, value)
 
-    def rule(self, segment_ids: Int[Tensor, "B S"] | None = None) -> AttentionRule:
+    def rule(
+        self, segment_ids: Int[Tensor, "B S"] | None = None, image_ids: Int[Tensor, "B S"] | None = None
+    ) -> AttentionRule:
         """What this layer adds to plain causal attention."""
         return AttentionRule(
             scale=self.layer.query_scale,
@@ -118,6 +122,7 @@ class GroupedQueryAttention(nn.Module):
             sinks=self.sinks,
             slopes=self.slopes,
             segment_ids=segment_ids,
+            image_ids=image_ids if self.layer.sees_whole_images else None,
         )
 
 

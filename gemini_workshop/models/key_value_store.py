@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -44,3 +45,8 @@ class PassedOn:
 def segments_of_keys(segment_ids: Int[Tensor, "B S"] | None, key: Float[Tensor, "B K S2 C"]) -> Tensor | None:
     """The segments of these keys: a store may have forgotten the oldest tokens."""
     return None if segment_ids is None else segment_ids[:, -key.shape[2] :]
+
+
+def images_of_keys(image_ids: Int[Tensor, "B T"] | None, key: Float[Tensor, "B K S C"]) -> Int[Tensor, "B S"] | None:
+    """The images of these keys: stored tokens belong to none."""
+    return None if image_ids is None else F.pad(image_ids, (key.shape[2] - image_ids.shape[1], 0))

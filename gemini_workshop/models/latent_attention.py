@@ -12,7 +12,7 @@ from gemini_workshop.config import LayerConfig, ModelConfig
 from gemini_workshop.models.attention import AttentionFunction, AttentionRule, causal_attention
 from gemini_workshop.models.embeddings import Rotation, rotate
 from gemini_workshop.models.initialization import draw_linear
-from gemini_workshop.models.key_value_store import KeyValueStore, segments_of_keys
+from gemini_workshop.models.key_value_store import KeyValueStore, images_of_keys, segments_of_keys
 from gemini_workshop.models.multi_head_attention import merge_heads, split_heads
 from gemini_workshop.models.normalization import NORMS
 
@@ -82,8 +82,9 @@ class LatentAttention(nn.Module):
         rotation: Rotation | None = None,
         store: KeyValueStore | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        image_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Let every token gather from itself and the tokens before it, stored ones included."""
+        """Let every token gather from itself and the tokens before it, stored ones included, and from its image."""
         content, position = self._split_head(split_heads(self._query(x), self.num_heads))
         position = rotate(position, rotation)
         latents = self.latents(x, rotation, store)
@@ -91,6 +92,7 @@ class LatentAttention(nn.Module):
             scale=self.layer.query_scale,
             window_tokens=self.layer.window_tokens,
             segment_ids=segments_of_keys(segment_ids, latents),
+            image_ids=images_of_keys(image_ids, latents) if self.layer.sees_whole_images else None,
         )
         attend = self._attend_to_latents if store is not None and x.shape[1] == 1 else self._attend_to_unpacked
         return self.output(merge_heads(attend(content, position, latents, rule)))

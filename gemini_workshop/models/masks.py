@@ -66,6 +66,30 @@ def segment_mask(segment_ids: Int[Tensor, "B S"], num_queries: int) -> Bool[Tens
     return asking[:, :, None] == segment_ids[:, None, :]
 
 
+def multimodal_mask(image_ids: Int[Tensor, "B S"], num_queries: int) -> Bool[Tensor, "B T S"]:
+    """Causal, save that every patch of an image sees the whole image.
+
+    The patches of an image were there at the same moment: none of them lies in the future of another.
+
+        multimodal_mask([[0, 1, 1, 0, 2, 2]], 6)      image 0 1 1 0 2 2
+                                      query of text 0       # . . . . .
+                                      query of image 1      # # # . . .
+                                      query of image 1      # # # . . .
+                                      query of text 0       # # # # . .
+                                      query of image 2      # # # # # #
+                                      query of image 2      # # # # # #
+
+    Args:
+        image_ids: which image each token belongs to, counted from 1; 0 for text and audio.
+
+    Source: Gemma Team 2025, arXiv:2503.19786, section 2; the modeling file of Gemma 3 in transformers 5.24.0.
+    """
+    num_keys = image_ids.shape[1]
+    asking = image_ids[:, num_keys - num_queries :, None]
+    same_image = (asking == image_ids[:, None, :]) & (asking > 0)
+    return causal_mask(num_queries, num_keys, device=image_ids.device) | same_image
+
+
 def block_sparse_mask(
     num_blocks: int, *, local_blocks: int, stride_blocks: int, device: torch.device | None = None
 ) -> Bool[Tensor, "blocks blocks"]:

@@ -29,6 +29,7 @@ from gemini_workshop.models.embeddings import (
 from gemini_workshop.models.initialization import EMBEDDING_STD, draw, draw_linear
 from gemini_workshop.models.key_value_store import KeyValueStore, PassedOn
 from gemini_workshop.models.latent_attention import LatentAttention
+from gemini_workshop.models.multimodal.stream import Media, MediaEmbedder, image_ids_of
 from gemini_workshop.models.normalization import RMSNorm, make_norm
 from gemini_workshop.models.rotary_scaling import rotary_magnitude, scaled_rotary_frequencies
 from gemini_workshop.models.transformer_block import TransformerBlock
@@ -117,6 +118,7 @@ class Transformer(nn.Module):
         self.embedding = TokenEmbedding(config.vocab_size, D)
         self.position_embedding = nn.Embedding(config.context_tokens, D) if config.positions == "learned" else None
         self.per_layer_embedding = PerLayerEmbedding(config) if config.per_layer_embed_dim is not None else None
+        self.media_embedder = MediaEmbedder(config, config.media) if config.media is not None else None
         self.blocks = nn.ModuleList(TransformerBlock(config, layer) for layer in self.layers)
         self.norm: nn.Module = make_norm(config, D) if config.norm_placement != "post" else nn.Identity()
         self.head: nn.Linear | None = None if config.tied_head else nn.Linear(D, config.vocab_size, bias=False)
@@ -138,6 +140,8 @@ class Transformer(nn.Module):
             draw(self.position_embedding.weight, EMBEDDING_STD, generator)
         if self.per_layer_embedding is not None:
             self.per_layer_embedding.reset_parameters(generator)
+        if self.media_embedder is not None:
+            self.media_embedder.reset_parameters(generator)
         for block in cast("Iterable[TransformerBlock]", self.blocks):
             block.reset_parameters(generator)
         if self.head is not None:
@@ -156,6 +160,7 @@ class Transformer(nn.Module):
         token_ids: Int[Tensor, "B T"],
         cache: Sequence[KeyValueStore] | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        media: Media | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Score every token of the vocabulary as the successor of every token given.
 
@@ -163,8 +168,13 @@ class Transformer(nn.Module):
             cache: one store a layer. With it, ``token_ids`` go on where the cached tokens end.
             segment_ids: which document each token belongs to, cached tokens included: tokens see only their own,
                 and positions count from its first token. Padding is a segment of its own.
+            media: what stands in the places that ``token_ids`` hold for images and audio. An image is given whole:
+                not some of it now and the rest, with a cache, later.
+
+        Raises:
+            WorkshopError: the media do not fit the places, or the model takes none.
         """
-        return self.logits(self.hidden_states(token_ids, cache, segment_ids))
+        return self.logits(self.hidden_states(token_ids, cache, segment_ids, media))
 
     def logits(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Scores from hidden states: what the head reads."""
@@ -176,17 +186,19 @@ class Transformer(nn.Module):
         token_ids: Int[Tensor, "B T"],
         cache: Sequence[KeyValueStore] | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        media: Media | None = None,
     ) -> Float[Tensor, "B T D"]:
         """The normalised residual stream after the last block: what the head reads."""
         positions = self._positions(token_ids, 0 if cache is None else len(cache[0]), segment_ids)
         rotations = [rotary(positions) for rotary in self.rotary]
-        x = self._embed(token_ids, positions)
+        x, image_ids = self._with_media(self._embed(token_ids, positions), token_ids, media)
         embeddings = None if self.per_layer_embedding is None else self.per_layer_embedding(token_ids, x)
         stores = self._stores() if cache is None else cache
         for i, block in enumerate(self.blocks):
             rotary = self.rotary_of[i]
             rotation = None if rotary is None else rotations[rotary]
-            inputs = (x, rotation, stores[i], segment_ids, None if embeddings is None else embeddings[:, :, i])
+            layer_embedding = None if embeddings is None else embeddings[:, :, i]
+            inputs = (x, rotation, stores[i], segment_ids, image_ids, layer_embedding)
             x = checkpoint(block, *inputs, use_reentrant=False) if self._recomputes() else block(*inputs)
         return self.norm(x)
 
@@ -199,6 +211,16 @@ class Transformer(nn.Module):
         if self.config.positions == "sinusoidal":
             x = x + sinusoidal_positions(positions, self.config.embed_dim).to(x.dtype)
         return x
+
+    def _with_media(self, x: Tensor, token_ids: Tensor, media: Media | None) -> tuple[Tensor, Tensor | None]:
+        """The stream with the media in it, and which image each token belongs to, where layers want to know."""
+        if media is None:
+            return x, None
+        if self.media_embedder is None or self.config.media is None:
+            raise WorkshopError("The model takes text alone. Leave the media out, or use a model trained with them.")
+        x = self.media_embedder(x, token_ids, media)
+        is_patch = self.media_embedder.is_patch(token_ids)
+        return x, image_ids_of(is_patch) if self.config.media.image_attention != "causal" and is_patch.any() else None
 
     def _positions(self, token_ids: Tensor, start: int, segment_ids: Tensor | None) -> Tensor:
         T, longest = token_ids.shape[1], self.config.context_tokens

@@ -60,10 +60,11 @@ class TransformerBlock(nn.Module):
         rotation: Rotation | None = None,
         store: KeyValueStore | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        image_ids: Int[Tensor, "B T"] | None = None,
         layer_embedding: Float[Tensor, "B T P"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Add what each sublayer finds to the stream."""
-        attended = self.attention(self.attention_norm(x), rotation, store, segment_ids)
+        attended = self.attention(self.attention_norm(x), rotation, store, segment_ids, image_ids)
         x = self.attention_stream_norm(x + self.attention_output_norm(attended))
         transformed = self.feed_forward(self.feed_forward_norm(x))
         x = self.feed_forward_stream_norm(x + self.feed_forward_output_norm(transformed))

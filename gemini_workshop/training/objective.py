@@ -14,9 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gemini_workshop.config import TrainingConfig
-from gemini_workshop.data.batches.batch import Batch
+from gemini_workshop.data.batches.batch import IGNORE_INDEX, Batch
 from gemini_workshop.errors import TrainingError
 from gemini_workshop.models.moe import auxiliary_loss, expert_loads, recorded_routing
+from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.routing import Routing
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.losses import chunked_token_losses, count_targets, token_losses
@@ -60,13 +61,13 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def hidden_states(
-        self, inputs: Int[Tensor, "B T"], segment_ids: Int[Tensor, "B T"] | None
+        self, inputs: Int[Tensor, "B T"], segment_ids: Int[Tensor, "B T"] | None, media: Media | None = None
     ) -> tuple[Float[Tensor, "B T D"], list[Routing]]:
         """What the model computes before its head, and how each layer with experts routed the tokens."""
         if self.model.config.moe is None:
-            return self.model.hidden_states(inputs, segment_ids=segment_ids), []
+            return self.model.hidden_states(inputs, segment_ids=segment_ids, media=media), []
         with recorded_routing(self.model) as routings:
-            return self.model.hidden_states(inputs, segment_ids=segment_ids), routings
+            return self.model.hidden_states(inputs, segment_ids=segment_ids, media=media), routings
 
     def with_routing(self, total: Float[Tensor, ""], routings: list[Routing]) -> Losses:
         """The losses with what the routers add to them."""
@@ -82,8 +83,11 @@ class NextTokenPrediction(Objective):
     def forward(self, batch: Batch) -> Losses:
         """The sum of what all targets cost; smoothing and z-loss are added in training only."""
         with matrix_products_in(self.config.precision, self.model):
-            hidden, routings = self.hidden_states(batch.inputs, batch.segment_ids)
-            total = self._token_losses(hidden, batch.targets).sum()
+            hidden, routings = self.hidden_states(batch.inputs, batch.segment_ids, batch.media)
+            targets = batch.targets
+            if batch.media is not None:  # most places of such rows have no target, and the head is a large matrix
+                hidden, targets = (x[targets != IGNORE_INDEX].unsqueeze(0) for x in (hidden, targets))
+            total = self._token_losses(hidden, targets).sum()
         return self.with_routing(total, routings)
 
     def _token_losses(self, hidden: Float[Tensor, "B T D"], targets: Int[Tensor, "B T"]) -> Tensor:

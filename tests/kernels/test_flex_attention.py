@@ -8,7 +8,7 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.kernels.flex_attention import flex_causal_attention
 from tests.models.rules import assert_equals_the_written_out_attention, combinations, named, problem
 
-FEATURES = ("window", "softcap", "sinks", "slopes", "segments")
+FEATURES = ("window", "softcap", "sinks", "slopes", "segments", "images")
 
 
 def given(draw, features):

@@ -15,7 +15,7 @@ from gemini_workshop.training.memory import peak_bytes
 from tests.models.rules import Problem, assert_equals_the_written_out_attention, combinations, named, problem
 
 MIB = 2**20
-FEATURES = ("softcap", "sinks", "slopes", "segments")
+FEATURES = ("softcap", "sinks", "slopes", "segments", "images")
 
 
 @pytest.mark.parametrize("features", combinations(*FEATURES), ids=named)

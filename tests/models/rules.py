@@ -49,6 +49,7 @@ def problem(
         draw.randint(1, 8),
     )
     ids = torch.randint(0, 3, (B, num_keys), generator=generator).sort(dim=-1).values
+    images = torch.randint(0, 3, (B, num_keys), generator=generator).sort(dim=-1).values
     return Problem(
         query=normal(B, K * G, num_queries, C),
         key=normal(B, K, num_keys, C),
@@ -60,6 +61,7 @@ def problem(
             sinks=normal(K * G) if "sinks" in features else None,
             slopes=normal(K * G).detach().abs().div(5).requires_grad_() if "slopes" in features else None,
             segment_ids=ids if "segments" in features else None,
+            image_ids=images if "images" in features else None,
         ),
     )
 

@@ -6,6 +6,7 @@ from gemini_workshop.models.masks import (
     additive_mask,
     block_sparse_mask,
     causal_mask,
+    multimodal_mask,
     segment_mask,
     sliding_window_mask,
     token_mask,
@@ -35,6 +36,23 @@ def test_with_more_keys_the_queries_are_the_last_ones():
 
 def test_one_query_sees_every_key():
     assert drawn(causal_mask(1, 4)) == ["# # # #"]
+
+
+def test_every_patch_sees_its_whole_image_and_nothing_else_that_comes_later():
+    # the drawing in the docstring
+    [mask] = multimodal_mask(torch.tensor([[0, 1, 1, 0, 2, 2]]), 6)
+    assert drawn(mask) == [
+        "# . . . . .",
+        "# # # . . .",
+        "# # # . . .",
+        "# # # # . .",
+        "# # # # # #",
+        "# # # # # #",
+    ]
+
+
+def test_without_images_the_multimodal_mask_is_causal():
+    assert torch.equal(multimodal_mask(torch.zeros(2, 5, dtype=torch.long), 3), causal_mask(3, 5).expand(2, 3, 5))
 
 
 def test_the_mask_is_boolean():

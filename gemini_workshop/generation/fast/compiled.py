@@ -22,6 +22,7 @@ from gemini_workshop.generation.fast.original import is_original
 from gemini_workshop.generation.layer_cache import RingLayerCache
 from gemini_workshop.generation.storage import Int8Storage
 from gemini_workshop.models.key_value_store import KeyValueStore
+from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.transformer import Transformer
 
 FEWEST_PLACES = 3  # the compiler treats sizes 0 and 1 as constants, and two places hold one cached token
@@ -57,16 +58,17 @@ class CompiledForward:
         token_ids: Int[Tensor, "B T"],
         cache: Sequence[KeyValueStore] | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        media: Media | None = None,
     ) -> Float[Tensor, "B T V"]:
         """What the model computes.
 
         Raises:
             WorkshopError: there is no C++ compiler to translate the program with.
         """
-        is_step = token_ids.shape[1] == 1 and segment_ids is None
+        is_step = token_ids.shape[1] == 1 and segment_ids is None and media is None
         if is_step and isinstance(cache, KVCache) and cache.num_tokens + 1 >= FEWEST_PLACES and _has_places(cache):
             return self._one_more(token_ids, cache)
-        return self.model(token_ids, cache, segment_ids)
+        return self.model(token_ids, cache, segment_ids, media)
 
     def _one_more(self, token_ids: Tensor, cache: KVCache) -> Tensor:
         end = cache.num_tokens + 1

@@ -12,7 +12,7 @@ from gemini_workshop.generation.fast.original import is_original
 from gemini_workshop.models.attention_layers import GroupedQueryAttention
 from gemini_workshop.models.embeddings import Rotation, rotate
 from gemini_workshop.models.feedforward import gate_units
-from gemini_workshop.models.key_value_store import KeyValueStore
+from gemini_workshop.models.key_value_store import KeyValueStore, images_of_keys, segments_of_keys
 from gemini_workshop.models.normalization import OffsetRMSNorm, RMSNorm
 from gemini_workshop.models.transformer_block import TransformerBlock
 
@@ -113,8 +113,9 @@ class LeanAttention(DecodingPart):
         rotation: Rotation | WholeHeadRotation | None = None,
         store: KeyValueStore | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        image_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Let every token gather from itself and the tokens before it, stored ones included."""
+        """Let every token gather from itself and the tokens before it, stored ones included, and from its image."""
         B, T, _ = x.shape
         H, K, source = self.num_heads, self.num_kv_heads, self.source
         heads = self.query_key_value(x).view(B, T, -1, self.head_dim).transpose(1, 2)
@@ -124,8 +125,8 @@ class LeanAttention(DecodingPart):
         query, key = turn(query_key, rotation).split_with_sizes([H, K], dim=1)
         if store is not None:
             key, value = store.append(key, value)
-        seen_ids = None if segment_ids is None else segment_ids[:, -key.shape[2] :]
-        mixed = source.attend(query, key, value, source.rule(seen_ids))
+        rule = source.rule(segments_of_keys(segment_ids, key), images_of_keys(image_ids, key))
+        mixed = source.attend(query, key, value, rule)
         return self.output(mixed.transpose(1, 2).reshape(B, T, -1))
 
 
@@ -171,9 +172,10 @@ class LeanBlock(DecodingPart):
         rotation: Rotation | WholeHeadRotation | None = None,
         store: KeyValueStore | None = None,
         segment_ids: Int[Tensor, "B S"] | None = None,
+        image_ids: Int[Tensor, "B T"] | None = None,
         _layer_embedding: None = None,
     ) -> Float[Tensor, "B T D"]:
         """Add what each sublayer finds to the stream."""
-        attended = self.attention(self.attention_norm(x), rotation, store, segment_ids)
+        attended = self.attention(self.attention_norm(x), rotation, store, segment_ids, image_ids)
         x = x + self.attention_output_norm(attended)
         return x + self.feed_forward_output_norm(self.feed_forward(self.feed_forward_norm(x)))

@@ -15,13 +15,13 @@ def test_rows_are_padded_to_the_longest():
     assert batch.inputs.tolist() == [[0, 1, 12, 12, 12], [0, 1, 2, 3, 4], [0, 12, 12, 12, 12]]
     assert batch.targets.tolist() == [[1, 2, -100, -100, -100], [1, 2, 3, 4, 5], [1, -100, -100, -100, -100]]
     assert batch.segment_ids.tolist() == [[1, 1, 0, 0, 0], [1] * 5, [1, 0, 0, 0, 0]]
-    assert {tensor.dtype for tensor in batch} == {torch.int64}
+    assert {tensor.dtype for tensor in batch[:3]} == {torch.int64}
 
 
 def test_a_batch_of_full_rows_is_the_rows():
     tokens = np.arange(8).reshape(2, 4)
     batch = pad_rows([Row(row, row + 1, row + 2) for row in tokens], PAD)
-    assert [tensor.tolist() for tensor in batch] == [tokens.tolist(), (tokens + 1).tolist(), (tokens + 2).tolist()]
+    assert [tensor.tolist() for tensor in batch[:3]] == [tokens.tolist(), (tokens + 1).tolist(), (tokens + 2).tolist()]
 
 
 def test_rows_of_one_segment_need_no_segment_ids():
@@ -39,7 +39,7 @@ def test_a_target_that_is_neither_an_id_nor_to_be_ignored_is_refused(wrong):
 
 def test_what_is_done_to_a_batch_is_done_to_each_of_its_tensors():
     whole = Batch(*(torch.arange(8).reshape(4, 2) + k for k in range(3)))
-    assert [x.tolist() for x in whole.map(lambda x: x[::2])] == [x[::2].tolist() for x in whole]
+    assert [x.tolist() for x in whole.map(lambda x: x[::2])[:3]] == [x[::2].tolist() for x in whole[:3]]
     assert Batch(whole.inputs, whole.targets).map(lambda x: x + 1).segment_ids is None
 
 
