@@ -658,6 +658,42 @@ def test_a_checkpoint_that_is_removed_first_is_said_to_be_gone():
     assert "now that is gone" in verdict.lines[1]
 
 
+def removing_before_the_rename(path, model, optimizer, step):
+    new = path.with_suffix(".new")
+    torch.save(contents(model, optimizer, step), new)
+    if path.exists():
+        os.remove(path)
+    new.rename(path)
+
+
+def renaming_the_old_file_away(path, model, optimizer, step):
+    new, old = path.with_suffix(".new"), path.with_suffix(".old")
+    torch.save(contents(model, optimizer, step), new)
+    if path.exists():
+        path.rename(old)
+    os.rename(new, path)
+    old.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("answer", [removing_before_the_rename, renaming_the_old_file_away])
+def test_a_moment_in_which_no_file_has_the_name_is_found(answer):
+    verdict = judge(find("11.8"), answer)
+    assert verdict.mistake == "old file removed before the new one is renamed"
+    assert "no file has that name now" in verdict.lines[1]
+
+
+def test_a_finished_file_that_is_copied_over_the_old_one_is_refused():
+    def copying(path, model, optimizer, step):
+        new = path.with_suffix(".new")
+        torch.save(contents(model, optimizer, step), new)
+        shutil.copyfile(new, path)
+        new.unlink()
+
+    verdict = judge(find("11.8"), copying)
+    assert verdict.mistake == "copied over the old file"
+    assert "into the old file itself" in verdict.lines[1]
+
+
 def test_a_file_under_another_name_is_told_by_that_name():
     def elsewhere(path, model, optimizer, step):
         torch.save(contents(model, optimizer, step), path.with_suffix(".ckpt"))

@@ -168,8 +168,8 @@ ACCUMULATE_GRADIENTS = StateExercise(
             "gradients are set to zero."
         ).to(_forgets),
         "old gradients divided, too": Say(
-            "The gradients are divided after all parts have been added, so those from before are divided as well. "
-            "Scale each part's loss *before* `backward`."
+            "The gradients are divided after all parts have been added. What was in `weight.grad` before the call, to "
+            "which this function adds, is divided as well. Scale each part's loss *before* `backward`."
         ).to(_divides_at_the_end),
         "no backward": Say(
             "The loss is right, and no gradient arrives in the weights. Call `backward()` on each part's loss."

@@ -1,7 +1,5 @@
 """Exercise 11.8, ``save_run``: its cases, and what learners get wrong."""
 
-import contextlib
-import os
 import pickle
 import tempfile
 from collections.abc import Callable
@@ -16,7 +14,16 @@ from gemini_workshop.exercises.core.attempt import UnfitAnswer
 from gemini_workshop.exercises.core.comparison import same
 from gemini_workshop.exercises.core.exercise import Arguments, Function, Say
 from gemini_workshop.exercises.core.tools import drawing, vector
-from gemini_workshop.exercises.lesson_11.tools import StateExercise
+from gemini_workshop.exercises.lesson_11.tools import (
+    AFTER_INTERRUPTION,
+    StateExercise,
+    after_interruptions,
+    copy_and_remove,
+    remove_and_rename,
+    remove_and_write,
+    write,
+    write_and_copy,
+)
 from gemini_workshop.training.plain_loop import load_run, save_run
 
 KEYS = ("step", "model", "optimizer", "random")
@@ -75,7 +82,7 @@ def _run(answer: Function, name: str, weight: Tensor, seed: int, step: int) -> l
             went_on,
             _continue(resumed, its_optimizer, 2),
             files,
-            _after_interruption(answer, path, model, optimizer),
+            after_interruptions(answer, path, model, optimizer, set(KEYS)),
         ]
 
 
@@ -119,19 +126,6 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int
         ) from None
 
 
-def _after_interruption(answer: Function, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> str:
-    """What became of a good file when the next saving was interrupted, by something that cannot be saved."""
-    optimizer.param_groups[0]["cannot be saved"] = lambda: None
-    with contextlib.suppress(Exception):
-        answer(path, model, optimizer, 99)
-    if not path.exists():
-        return "gone"
-    try:
-        return "whole" if set(KEYS) <= set(torch.load(path)) else "broken"
-    except Exception:  # half a file
-        return "broken"
-
-
 def _cases(generator: torch.Generator) -> list[Arguments]:
     draw = drawing(generator)
     return [("run.pt", draw(3), 1, 2), ("checkpoint.pt", draw(2, 5), 2, 7)]
@@ -157,11 +151,7 @@ def _explain(function: Function, case: Arguments) -> str | None:
             )
     if got[3] != needed[3]:
         return f"Files in the folder: {', '.join(got[3])}; only {case[0]} is needed."
-    return (
-        f"Saving was interrupted while a good file was there, and now that is {got[4]}. An old file that stays whole "
-        f"until "
-        "the new one is finished is needed."
-    )
+    return AFTER_INTERRUPTION[got[4]]
 
 
 def _everything(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> dict[str, Any]:
@@ -173,23 +163,6 @@ def _everything(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -
     }
 
 
-def _write(everything: dict[str, Any], path: Path) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(everything, unfinished)
-    os.replace(unfinished, path)
-
-
-def _write_and_copy(everything: dict[str, Any], path: Path) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(everything, unfinished)
-    path.write_bytes(unfinished.read_bytes())
-
-
-def _write_and_remove(everything: dict[str, Any], path: Path) -> None:
-    path.unlink(missing_ok=True)
-    _write(everything, path)
-
-
 def _save(
     path: Path,
     model: nn.Module,
@@ -197,7 +170,7 @@ def _save(
     step: int,
     *,
     change: Callable[[dict[str, Any], nn.Module, torch.optim.Optimizer], None] = lambda everything, *rest: None,
-    write: Callable[[dict[str, Any], Path], None] = _write,
+    write: Callable[[dict[str, Any], Path], None] = write,
 ) -> None:
     """Right but for the steps."""
     everything = _everything(model, optimizer, step)
@@ -239,11 +212,20 @@ SAVE_RUN = StateExercise(
         "old file removed first": Say(
             "The old file is removed before the new one is written. Killed in between, a run has neither. `os.replace` "
             "puts the new file in the place of the old one in one indivisible step."
-        ).to(_save, write=_write_and_remove),
+        ).to(_save, write=remove_and_write),
+        "old file removed before the new one is renamed": Say(
+            "The new file is finished, and then the old one is removed or renamed before the new one gets its name. "
+            "Killed in between, a run has no file of this name. `os.replace` does both in one indivisible step: "
+            "nothing has to be removed first."
+        ).to(_save, write=remove_and_rename),
+        "copied over the old file": Say(
+            "The new file is copied over the old one. A run that is killed while it copies has half a file under this "
+            "name. Rename with `os.replace`: that is one indivisible step."
+        ).to(_save, write=copy_and_remove),
         "unfinished file left": Say(
             "The file under the temporary name is still there: it was copied. A copy can be interrupted as well. "
             "Rename it with `os.replace`."
-        ).to(_save, write=_write_and_copy),
+        ).to(_save, write=write_and_copy),
         "no optimizer": Say(
             "The optimizer is not saved. AdamW's two running means per weight are needed as well: without them the "
             "resumed run takes other steps."

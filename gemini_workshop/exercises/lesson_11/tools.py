@@ -1,16 +1,20 @@
-"""What the exercises of lesson 11 share: answers that change something in place, and a model small enough to follow."""
+"""What the exercises of lesson 11 share: answers that change something, a very small model, runs that are killed."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gemini_workshop.data.batches.batch import IGNORE_INDEX
-from gemini_workshop.exercises.core.exercise import Exercise
+from gemini_workshop.exercises.core.exercise import Exercise, Function
 
 Parts = Sequence[tuple[Tensor, Tensor]]
 
@@ -58,3 +62,102 @@ def unequal_parts(generator: torch.Generator, V: int, shapes: Sequence[tuple[int
         parts.append((ids[:, :-1].clone(), ids[:, 1:].clone()))
     parts[0][1].view(-1)[:ignored] = IGNORE_INDEX
     return parts
+
+
+NEVER_TAKEN = 99  # a number of steps that only the interrupted saving is given
+
+_NEEDED = "An old file that stays whole until the new one takes its name is needed."
+AFTER_INTERRUPTION = {
+    "gone": f"Saving was interrupted while a good file was there, and now that is gone. {_NEEDED}",
+    "broken": f"Saving was interrupted while a good file was there, and now that is broken. {_NEEDED}",
+    "lost": f"A run was killed just before its new file got its name, and no file has that name now. {_NEEDED}",
+    "written over": f"The new contents were written into the old file itself. {_NEEDED}",
+}
+
+
+class Killed(BaseException):
+    """No ``except Exception`` of an answer goes on after this."""
+
+
+def after_interruptions(
+    answer: Function, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, keys: set[str]
+) -> str:
+    """What became of a good file when the next saving was killed: while it wrote, or before the new file got its name.
+
+    Returns:
+        "whole" if all is well; "gone" or "broken" after a kill while it wrote; "lost" if at the end no file has the
+        name; "written over" if the old file itself got the new contents.
+    """
+    settings = optimizer.param_groups[0]
+    settings["cannot be saved"] = lambda: None
+    with contextlib.suppress(Exception):
+        answer(path, model, optimizer, NEVER_TAKEN)
+    del settings["cannot be saved"]
+    if not path.exists():
+        return "gone"
+    if not keys <= set(_contents(path)):
+        return "broken"
+    file = path.stat().st_ino
+    with contextlib.suppress(Exception, Killed), _no_file_gets(path):
+        answer(path, model, optimizer, NEVER_TAKEN)
+    if not path.exists():
+        return "lost"
+    is_new = _contents(path).get("step") == NEVER_TAKEN
+    return "written over" if is_new and path.stat().st_ino == file else "whole"
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    try:
+        return dict(torch.load(path))
+    except Exception:  # half a file
+        return {}
+
+
+@contextlib.contextmanager
+def _no_file_gets(path: Path) -> Iterator[None]:
+    """Kill whoever gives a file this name."""
+
+    def deadly(rename: Callable[..., None]) -> Callable[..., None]:
+        def renamed(source: Any, target: Any, **rest: Any) -> None:
+            if Path(os.fsdecode(target)) == path:
+                raise Killed
+            rename(source, target, **rest)
+
+        return renamed
+
+    with mock.patch.multiple(os, rename=deadly(os.rename), replace=deadly(os.replace)):
+        yield
+
+
+def write(everything: dict[str, Any], path: Path) -> None:
+    """To another name, then renamed: the old file is whole until the new one is."""
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(everything, unfinished)
+    os.replace(unfinished, path)
+
+
+def write_and_copy(everything: dict[str, Any], path: Path) -> None:
+    """To another name, then copied; the other file stays."""
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(everything, unfinished)
+    path.write_bytes(unfinished.read_bytes())
+
+
+def remove_and_write(everything: dict[str, Any], path: Path) -> None:
+    """The old file goes before the new one is there."""
+    path.unlink(missing_ok=True)
+    write(everything, path)
+
+
+def remove_and_rename(everything: dict[str, Any], path: Path) -> None:
+    """The old file goes when the new one is finished, and before that has its name."""
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(everything, unfinished)
+    path.unlink(missing_ok=True)
+    os.rename(unfinished, path)
+
+
+def copy_and_remove(everything: dict[str, Any], path: Path) -> None:
+    """Copied over the old file, which a kill can leave half new."""
+    write_and_copy(everything, path)
+    path.with_suffix(".unfinished").unlink()
