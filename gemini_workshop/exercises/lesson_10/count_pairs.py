@@ -35,7 +35,7 @@ def _explain(function: Function, case: Arguments) -> str | None:
         return None
     for pair in [*expected, *got]:
         if got.get(pair, 0) != expected.get(pair, 0):
-            found = f"was counted {got[pair]} times" if pair in got else "was not counted"
+            found = f"was counted {got[pair]} time{'s' * (got[pair] != 1)}" if pair in got else "was not counted"
             return f"In {list(ids)} the pair {pair} {found}; {expected.get(pair, 0)} is needed."
     return None
 

@@ -149,6 +149,10 @@ PLAIN_BEAM_SEARCH = Exercise(
             "Probabilities are added. The probability of a text is the *product* of those of its tokens: add the "
             "logarithms."
         ).to(_search, total=lambda score, new, length: score + math.exp(new)),
+        "logarithms multiplied": Say(
+            "The log-probabilities are multiplied, and with the first score of 0 every product is 0. Probabilities are "
+            "multiplied; their logarithms are added."
+        ).to(_search, total=lambda score, new, length: score * new),
         "probabilities instead of logarithms": Say(
             "The texts are right, and the scores are probabilities. What is wanted is the sum of log-probabilities: "
             "the product gets too small for a float in a long text."

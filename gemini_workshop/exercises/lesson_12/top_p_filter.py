@@ -67,6 +67,11 @@ def _at_least_one(is_kept: Tensor) -> Tensor:
     return is_kept | (torch.arange(is_kept.shape[-1]) == 0)
 
 
+_CROSSING = Say(
+    "The token that crosses p is cut off, so what remains has less than p, and sometimes nothing remains at all. Keep "
+    "a token if the sum *before* it is still below p."
+)
+
 TOP_P_FILTER = LogitsExercise(
     id="12.4",
     minutes=10,
@@ -77,10 +82,10 @@ TOP_P_FILTER = LogitsExercise(
     cases=_cases,
     explain=explained(_oracle, "p"),
     misconceptions={
-        "the crossing token is cut off": Say(
-            "The token that crosses p is cut off, so what remains has less than p, and sometimes nothing remains at "
-            "all. Keep a token if the sum *before* it is still below p."
-        ).to(_filtered, keep=lambda probs, p: probs.cumsum(-1) <= p),
+        "the crossing token is cut off": _CROSSING.to(_filtered, keep=lambda probs, p: probs.cumsum(-1) <= p),
+        "the crossing token is cut off, and one that reaches p exactly": _CROSSING.to(
+            _filtered, keep=lambda probs, p: probs.cumsum(-1) < p - 1e-9
+        ),
         "the crossing token is cut off, the first kept": Say(
             "The token that crosses p is cut off, so what remains has less than p. Keep a token if the sum *before* it "
             "is still below p; then the first one needs no exception."
