@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from gemini_workshop.visualization.attention import visible_token
 from gemini_workshop.visualization.showing import describe
@@ -83,6 +84,7 @@ def losses(curves: Mapping[str, Sequence[float]], title: str, level: tuple[float
         label_line(axes, float(len(curve) - 1), curve[-1], name, color)
     if level is not None:
         _mark(axes, level, longest)
+    _write_out_few_ticks(axes, [height for curve in curves.values() for height in curve])
     axes.set_xticks(range(0, longest + 1, 20))
     axes.set(xlabel="step", ylabel="loss (nats per token)", title=title, xlim=(0, longest * 1.35))
     return describe(
@@ -90,6 +92,14 @@ def losses(curves: Mapping[str, Sequence[float]], title: str, level: tuple[float
         f"A falling line each for {', '.join(curves)}, on a logarithmic axis"
         + (f"; a broken line: {level[1]}." if level else "."),
     )
+
+
+def _write_out_few_ticks(axes: Axes, heights: Sequence[float]) -> None:
+    """On a logarithmic axis of less than two powers of ten: 5, 2, 1 in place of powers."""
+    if max(heights) < 100 * min(heights):
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _mark(axes: Axes, level: tuple[float, str], longest: int) -> None:

@@ -131,10 +131,10 @@ def losses_by_seed(losses: dict[str, Sequence[float]], ylabel: str, title: str) 
     names = list(losses)
     for one_seed in zip(*losses.values(), strict=True):
         axes.plot(names, one_seed, color=GREY, linewidth=0.8, zorder=1)
-    for i, (name, values) in enumerate(losses.items()):
-        axes.scatter([name] * len(values), values, color=COLORS[i % len(COLORS)], s=50, zorder=3)
+    for i, ((name, values), color) in enumerate(zip(losses.items(), (*COLORS, BLACK), strict=False)):
+        axes.scatter([name] * len(values), values, color=color, s=50, zorder=3)
         mean = sum(values) / len(values)
-        axes.hlines(mean, i - 0.22, i + 0.22, color=COLORS[i % len(COLORS)], linewidth=3)
+        axes.hlines(mean, i - 0.22, i + 0.22, color=color, linewidth=3)
         axes.annotate(f"{mean:.2f}", (i + 0.22, mean), xytext=(5, 0), textcoords="offset points", va="center")
     axes.margins(x=0.12, y=0.15)
     axes.set(ylabel=ylabel, title=title)

@@ -43,6 +43,7 @@ import torch.nn.functional as F
 from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.data.corpora import load_documents
 from gemini_workshop.data.tokenizers import BPETokenizer
+from gemini_workshop.devices import pick_device
 from gemini_workshop.evaluation.floors import bigram_entropy, unigram_entropy
 from gemini_workshop.evaluation.likelihood import strided_log_probs
 from gemini_workshop.exercises import check, hint, is_own, own_or, quiz, solution
@@ -56,7 +57,8 @@ from gemini_workshop.visualization.theme import use_theme
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-use_theme()  # everything here runs on the CPU: for so small a model a GPU gains nothing
+use_theme()
+device = pick_device()  # the small models gain little from a GPU; the code is the same
 
 # The model that you wrote in lesson 06 is used, if it was on this computer; the package's replaces it.
 PlainTransformer = own_or(
@@ -88,15 +90,15 @@ def ids_of(stories):
     )
 
 
-rows = ids_of(training_stories).unfold(0, T + 1, T)
+rows = ids_of(training_stories).to(device).unfold(0, T + 1, T)
 validation_ids = ids_of(held_out)
-validation_rows = validation_ids.unfold(0, T + 1, T)[:64]
+validation_rows = validation_ids.to(device).unfold(0, T + 1, T)[:64]
 
 
 def new_model(seed, width=32):
     model = PlainTransformer(V, T, width, num_layers=2, num_heads=4, ffn_dim=8 * width // 3)
     initialize(model, torch.Generator().manual_seed(seed))
-    return model
+    return model.to(device)
 
 
 print(f"{rows.numel():,} tokens to learn from, {validation_ids.numel():,} held out")
@@ -139,7 +141,7 @@ def write(model, text, number):
     """Continue a text with the most likely token, again and again."""
     ids = [tokenizer.end_of_text_id, *tokenizer.encode(text)]
     for _ in range(number):
-        ids.append(int(model(torch.tensor([ids[-T:]]))[0, -1].argmax()))
+        ids.append(int(model(torch.tensor([ids[-T:]], device=device))[0, -1].argmax()))
     return tokenizer.decode(ids[1:])
 
 
@@ -380,13 +382,13 @@ class AdamW(torch.optim.Optimizer):
                 )
 
 
-yours, theirs = new_model(0).double(), new_model(0).double()
+yours, theirs = (new_model(0).cpu().double() for _ in range(2))  # not every device has doubles
 optimizers = [
     AdamW([{"params": [*yours.parameters()], "lr": 0.01, "weight_decay": 0.1}]),
     torch.optim.AdamW(theirs.parameters(), lr=0.01, betas=(0.9, 0.95), weight_decay=0.1),
 ]
 for step in range(25):
-    inputs, targets = shift_targets(rows[2 * step : 2 * step + 2])
+    inputs, targets = shift_targets(rows[2 * step : 2 * step + 2].cpu())
     for model, adamw in zip((yours, theirs), optimizers, strict=True):
         adamw.zero_grad()
         cross_entropy(model(inputs), targets).backward()
@@ -470,7 +472,7 @@ def gradient_norm(model, ids):
     return float(torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm())
 
 
-damaged = torch.randint(V, (8, T + 1), generator=torch.Generator().manual_seed(0))
+damaged = torch.randint(V, (8, T + 1), generator=torch.Generator().manual_seed(0)).to(device)
 for seed in (0, 1, 2):
     model, _ = first_loop(shift_targets, seed, steps=60)
     ordinary, strange = gradient_norm(model, rows[-8:]), gradient_norm(model, damaged)
@@ -565,6 +567,8 @@ assert error > 0.2
 def accumulate_gradients(model: nn.Module, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
     """Add to ``weight.grad`` the gradient of the mean loss over all targets of all parts, one part at a time.
 
+    What is in ``weight.grad`` before the call stays in it, as with every ``backward()``.
+
     Args:
         parts: inputs and targets. Targets that are IGNORE_INDEX do not count.
 
@@ -657,7 +661,7 @@ def batch_of(step, seed, size):
     order = torch.randperm(
         len(rows), generator=torch.Generator().manual_seed(1000 * seed + epoch)
     )
-    return [shift_targets(rows[order[first : first + size]])]
+    return [shift_targets(rows[order[first : first + size].to(device)])]
 
 
 STEPS = 600
@@ -834,7 +838,7 @@ def muon_for(model):
 
 def as_pytorch_starts_it(seed):
     torch.manual_seed(seed)
-    return PlainTransformer(V, T, 32, num_layers=2, num_heads=4, ffn_dim=85)
+    return PlainTransformer(V, T, 32, num_layers=2, num_heads=4, ffn_dim=85).to(device)
 
 
 variants = {
@@ -1016,13 +1020,14 @@ diagnose = check("11.9", diagnose)
 # it. The pretrained model, twelve held-out stories, 256 tokens of context. **Predict:** how much does it matter?
 
 # %% tags=["expected", "rounded"]
-pretrained, its_tokenizer = load_pretrained()
+pretrained, its_tokenizer = load_pretrained(device=device)
 text = torch.tensor(
     [
         i
         for story in held_out[:12]
         for i in (its_tokenizer.end_of_text_id, *its_tokenizer.encode(story))
-    ]
+    ],
+    device=device,
 )
 perplexity = {}
 for stride in (256, 128, 32):

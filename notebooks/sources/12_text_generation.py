@@ -41,6 +41,7 @@ from gemini_workshop.checkpoint import load_pretrained
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.data.batches.reading import split_documents
 from gemini_workshop.data.corpora import load_documents
+from gemini_workshop.devices import pick_device
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.evaluation.diversity import distinct_n
 from gemini_workshop.exercises import check, hint, is_own, own_or, quiz, solution
@@ -62,7 +63,8 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 use_theme()
-model, tokenizer = load_pretrained()  # on the CPU: a single short text gains nothing from a GPU
+device = pick_device()
+model, tokenizer = load_pretrained(device=device)
 end, V = tokenizer.end_of_text_id, tokenizer.vocab_size
 
 # Parts that you wrote in earlier lessons on this computer are used; the package's replace the others.
@@ -81,6 +83,11 @@ for part in (softmax, parameters_and_flops):
 def ids_of(text):
     """The tokens of a text, as the beginning of a document: training has the end-of-text token there."""
     return [end, *tokenizer.encode(text)]
+
+
+def logits_of(texts):
+    """The model's logits for texts of one length. They come to the CPU, where a seed means the same everywhere."""
+    return model(torch.tensor(texts, device=device)).cpu()
 
 
 def show(text):
@@ -125,7 +132,7 @@ greedy = check("12.1", greedy)
 @torch.inference_mode()
 def surprise_of(prompt_ids, new_ids):
     """The surprise of each new token, given all before it."""
-    logits = model(torch.tensor([[*prompt_ids, *new_ids]]))[0, len(prompt_ids) - 1 : -1]
+    logits = logits_of([[*prompt_ids, *new_ids]])[0, len(prompt_ids) - 1 : -1]
     return -softmax(logits).log().gather(1, torch.tensor([*new_ids])[:, None])[:, 0]
 
 
@@ -179,7 +186,8 @@ def apply_temperature(
     if temperature > 0:
         return logits / temperature
     # 2. At zero: which token of the vocabulary is the greedy one?
-    is_chosen = torch.arange(logits.shape[-1]) == greedy(logits).unsqueeze(-1)
+    numbers = torch.arange(logits.shape[-1], device=logits.device)
+    is_chosen = numbers == greedy(logits).unsqueeze(-1)
     # 3. Cut off the others.
     return logits.masked_fill(~is_chosen, float("-inf"))
     # END SOLUTION
@@ -192,7 +200,7 @@ apply_temperature = check("12.2", apply_temperature)
 # %% tags=["expected"]
 @torch.inference_mode()
 def next_logits(text):
-    return model(torch.tensor([ids_of(text)]))[0, -1]
+    return logits_of([ids_of(text)])[0, -1]
 
 
 def entropy(logits):
@@ -243,7 +251,7 @@ groups = [stories[start:36:3] for start in range(3)]  # three groups of twelve
 @torch.inference_mode()
 def logits_along(group):
     """Logits at every place of the stories, from the 16th token on."""
-    return model(torch.tensor([[end, *story[:99]] for story in group]))[:, 16:].flatten(0, 1)
+    return logits_of([[end, *story[:99]] for story in group])[:, 16:].flatten(0, 1)
 
 
 along = [logits_along(group) for group in groups]
@@ -550,7 +558,8 @@ assert reading_again[-1] == 100 * len(prompt) + 99 * 100 // 2
 # reads a single token: the **KV cache**.
 #
 # `cache = new_cache(model, 1, max_tokens)` makes one for a text of at most that length. `model(token_ids, cache)` reads
-# tokens that come *after* what is in the cache, adds them to it, and returns their logits, of shape (1, T, V).
+# tokens that come *after* what is in the cache, adds them to it, and returns their logits, of shape (1, T, V). The ids
+# have to be where the weights are: `torch.tensor([[5, 7]], device=model.embedding.weight.device)`.
 #
 # ### Exercise 12.7 · `plain_generate` (10 minutes)
 #
@@ -577,7 +586,8 @@ def plain_generate(
     unread, new = list(prompt_ids), []
     while len(new) < max_new_tokens:
         # 2. Read what is unread, and choose a token by the logits after it.
-        logits = model(torch.tensor([unread]), cache)[:, -1]
+        read = torch.tensor([unread], device=model.embedding.weight.device)
+        logits = model(read, cache)[:, -1]
         token = int(choose(logits))
         # 3. Is it the end? If not: it is new, and still to be read.
         if token == stop_id:
@@ -604,7 +614,7 @@ watch = model.register_forward_pre_hook(
 again, text = [], list(prompt)
 with torch.inference_mode():
     for _ in range(100):
-        text.append(int(greedy(model(torch.tensor([text]))[:, -1])))
+        text.append(int(greedy(logits_of([text])[:, -1])))
         again.append(sum(read_at_each_pass))
 read_at_each_pass.clear()
 cached = plain_generate(model, prompt, greedy, 100)
@@ -629,9 +639,12 @@ figure = figures.tokens_read(
 def sampling(seed, **settings):
     """A function that samples a token from shaped logits, each time with new random numbers."""
     generator = torch.Generator().manual_seed(seed)
-    return lambda logits: softmax(shaped(logits, **settings)).multinomial(
-        1, generator=generator
-    )[:, 0]
+
+    def choose(logits):
+        probabilities = softmax(shaped(logits.cpu(), **settings))
+        return probabilities.multinomial(1, generator=generator)[:, 0]
+
+    return choose
 
 
 for seed in range(2):
@@ -769,7 +782,7 @@ for num_beams in (1, 2):
 
 @torch.inference_mode()
 def log_probs_of_model(texts):
-    return torch.log_softmax(model(torch.tensor(texts))[:, -1], -1)
+    return torch.log_softmax(logits_of(texts)[:, -1], -1)
 
 
 scores = {}
@@ -1030,7 +1043,7 @@ def speculate(prompt_ids, number, num_drafts, temperature, seed):
         for _ in range(num_drafts):
             draft_probs.append(probabilities(bigrams[(text + drafts)[-1]].log()))
             drafts.append(int(draft_probs[-1].multinomial(1, generator=generator)))
-        logits = model(torch.tensor([text + drafts]))[0, -num_drafts - 1 :]
+        logits = logits_of([text + drafts])[0, -num_drafts - 1 :]
         uniforms = torch.rand(num_drafts, generator=generator)
         kept, rest = verify_drafts(
             torch.tensor(drafts), torch.stack(draft_probs), probabilities(logits), uniforms
@@ -1152,7 +1165,7 @@ def choose_from(choices, seed):
     generator, written = torch.Generator().manual_seed(seed), []
 
     def choose(logits):
-        only = logits.masked_fill(~allowed_tokens(written, choices), float("-inf"))
+        only = logits.cpu().masked_fill(~allowed_tokens(written, choices), float("-inf"))
         written.append(int(softmax(only).multinomial(1, generator=generator)))
         return torch.tensor(written[-1:])
 
