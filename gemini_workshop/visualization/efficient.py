@@ -47,7 +47,7 @@ def curves(
         heights = [height for line in lines.values() for height in line]
         axes.set_ylim(bottom=min(0.0, *heights) - 0.05 * max(heights))
     for name, level in (levels or {}).items():
-        axes.axhline(level, color=GREY, linewidth=1.2, linestyle="--")
+        axes.hlines(level, x[0], x[-1], color=GREY, linewidth=1.2, linestyle="--")
         place: dict[str, Any] = {"xytext": (3, 3), "textcoords": "offset points", "size": 9, "color": ink(GREY)}
         axes.annotate(name, (x[0], level), **place)
     _name_at_the_ends(axes, x[-1], lines)

@@ -27,7 +27,7 @@
 # - recognize the mistakes of a model that its tokenizer causes.
 #
 # A language model never sees a letter. It sees numbers, and the tokenizer decides what a number stands for. You
-# write one in seven small functions. At the end it gives the same ids as a library does, on a book, on emoji and on
+# write one in seven small functions. At the end it gives the same ids as a library does, on a manual, on emoji and on
 # code. An eighth function makes losses comparable.
 #
 # **In a hurry?** Sections 2 to 6 are the core. Sections 8, 10 and 11 have no exercise: run them and look at the
@@ -66,8 +66,8 @@ model, tokenizer = load_pretrained(device=device)
 
 stories = load_documents("stories")
 training_stories, other_stories = stories[:900], stories[900:]
-# Fifty chapters of The Python Language Reference and fifty modules: both come with your Python.
-book = "\n".join(load_documents("python-docs", "small"))
+# Fifty topics of Python's help(), which are sections of its documentation, and fifty of its modules.
+manual = "\n".join(load_documents("python-docs", "small"))
 code = load_documents("python-source", "small")
 
 # %% [markdown]
@@ -264,7 +264,7 @@ pre_tokenize = check("10.3", pre_tokenize)
 # %%
 for sample in ("Tom's dog barked.", "total = 0\n        count(42)", "Der Zoo hat 3 Bären…"):
     print(pre_tokenize(sample))
-for text in (book, "\n".join(code), *stories):
+for text in (manual, "\n".join(code), *stories):
     assert "".join(pre_tokenize(text)) == text
 
 # %% [markdown]
@@ -622,8 +622,8 @@ def encode(
 encode = check("10.7", encode)
 
 # %% [markdown]
-# Your tokenizer is complete. The last test is the hardest: the same ids as a library's, on a real book, on the
-# source of Python, on emoji and on other scripts. The library is tiktoken, which OpenAI's models use. It gets your
+# Your tokenizer is complete. The last test is the hardest: the same ids as a library's, on Python's manual, on
+# Python's source, on emoji and on other scripts. The library is tiktoken, which OpenAI's models use. It gets your
 # merges and the pattern, and does everything else by itself. (Where it is not installed, `pip install tiktoken`,
 # the package's own tokenizer takes its place. Its ids equal tiktoken's: the package's tests compare them.)
 
@@ -642,7 +642,7 @@ except ImportError:
     library = BPETokenizer(merges, special_tokens=special)
 
 texts = {
-    "a book": book[:50_000],
+    "a manual": manual[:50_000],
     "code": "\n".join(code)[:50_000],
     "stories": "<|endoftext|>".join(other_stories[:20]),
     "emoji": "🙂👩‍👩‍👧‍👦🏳️‍🌈 ok 👍🏽!" * 20,
@@ -662,7 +662,7 @@ for name, text in texts.items():
 #
 # A token costs the same, however long it is: the same time, the same place in the context. So count bytes per
 # token. **Predict:** the vocabulary is learned from stories. When it grows, for which of these texts does a token
-# hold more: other stories, the book about Python, code, Russian, Chinese?
+# hold more: other stories, the manual of Python, code, Russian, Chinese?
 
 # %% tags=["expected"]
 translations = {
@@ -672,7 +672,7 @@ translations = {
 }
 measured = {
     "stories": "\n".join(other_stories),
-    "book": book[:60_000],
+    "manual": manual[:60_000],
     "code": "\n".join(code)[:60_000],
     "Russian, Chinese": translations["Russian"] + translations["Chinese"],
 }
@@ -686,11 +686,11 @@ for size in sizes:
 figure = figures.compression(sizes, held, "A vocabulary helps the text it was learned from")
 
 assert held["stories"][-1] > 3.5
-assert held["code"][-1] < held["book"][-1] < 0.6 * held["stories"][-1]
+assert held["code"][-1] < held["manual"][-1] < 0.6 * held["stories"][-1]
 assert held["Russian, Chinese"] == [1.0] * 5
 
 # %% [markdown]
-# Other stories: nearly four bytes. The book gains half as much, code still less, and Russian and Chinese nothing at
+# Other stories: nearly four bytes. The manual gains half as much, code still less, and Russian and Chinese nothing at
 # all, because no pair of their bytes was ever merged. Bytes keep the promise that every text can be written, and no
 # other. What it means for people who do not write English, in tokens for the same sentence:
 
@@ -929,7 +929,7 @@ for story in other_stories[:40]:
     without.append(bits(tokenizer.encode(prompt), tokenizer.encode(word)))
     with_space.append(bits(tokenizer.encode(prompt + " "), tokenizer.encode(word[1:])))
 figure = figures.space_costs(
-    without, with_space, "One space too many costs a dozen bits and more"
+    without, with_space, "On average a trailing space costs more than a dozen bits"
 )
 
 assert all(after > before for before, after in zip(without, with_space, strict=True))
