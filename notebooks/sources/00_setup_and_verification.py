@@ -26,7 +26,7 @@
 # - a check tells you *what* is wrong, and how to get help from it,
 # - the way ahead: which lesson builds which part of the final model.
 #
-# Run the cells from top to bottom with Shift + Enter.
+# Run the cells from top to bottom with Shift + Enter. **In a hurry?** Sections 1 and 3 are what later lessons rely on.
 
 # %%
 from gemini_workshop.checkpoint import load_pretrained
@@ -44,8 +44,8 @@ device = pick_device()
 # %% [markdown]
 # ## 1 · Is this machine ready?
 #
-# One line per question. If a line says `fail`, the line below it is the command that fixes it. For the same report with
-# all versions, run `gemini-workshop doctor` in a terminal.
+# One line per question. If a line says `fail`, the two lines below it say what was found and how to fix it. For the same
+# report with all versions, run `gemini-workshop doctor` in a terminal.
 
 # %%
 findings = [finding for finding in diagnose() if finding.verdict != "note"]
@@ -61,11 +61,11 @@ assert all(finding.verdict == "ok" for finding in findings), (
 # %% [markdown]
 # ## 2 · First sentences
 #
-# A small language model comes with the workshop. It has read nothing but short stories for children, and it has little
+# A small language model comes with the workshop. It has read nothing but stories for children, and it has little
 # more than three million numbers to remember them by. The large models that you may have talked to have many thousand
-# times as many. Its architecture is the one that you build in lessons 02 to 06. It does one thing: from the text so far it
-# computes a probability for every possible next piece of text (a **token**, a word or a part of one). One of them is
-# chosen and appended, and it starts again.
+# times as many. You build nearly all of its parts in lessons 02 to 07. It does one thing: from the text so
+# far it computes a probability for every possible next piece of text (a **token**, a word or a part of one). One of them
+# is chosen and appended, and it starts again.
 
 # %%
 model, tokenizer = load_pretrained(device=device)
@@ -81,15 +81,15 @@ for piece in generate_text(model, tokenizer, prompt, settings):
     print(piece, end="", flush=True)
 
 # %% [markdown]
-# It knows how a sentence goes and how a story begins, and soon forgets what it was about. Give it another beginning,
-# another `seed` or another `temperature` (`0` always takes the most likely token, `1.5` is wild) and run the cell
-# again. Lesson 12 explains what these numbers do.
+# It knows how a sentence goes and how a story begins, and easily loses the thread. Give it another beginning, another
+# `seed` or another `temperature` (`0` always takes the most likely token, `1.5` is wild) and run the cell again.
+# Lesson 12 explains what these numbers do.
 
 # %% [markdown]
 # ## 3 · How a check talks
 #
 # From lesson 01 on you write functions, and each comes with a check. Here are four attempts at a toy exercise, the
-# average of some numbers, so that you have seen everything a check can say.
+# average of some numbers, so that you have seen what a check can say.
 #
 # **Nothing written yet.** Exercises come with their first line, a docstring and a gap:
 
@@ -106,7 +106,8 @@ first_attempt = check("00.1", average)
 
 # %% [markdown]
 # **A wrong answer.** The check compares your function with an independent way to the right result. If your function
-# behaves like a mistake that it knows, it says so in words. Either way it shows the smallest example:
+# behaves like a mistake that it knows, it says so in words. Either way it shows the first example that fails, and the
+# small ones are tried first:
 
 
 # %%
@@ -148,14 +149,17 @@ def average(values: list[float]) -> float:
 average = check("00.1", average)
 
 # %% [markdown]
+# There is a fifth answer, for a function that is not your own: give a check the workshop's function, and it says
+# "not yours yet".
+#
 # `check` returns your function if it passed and the reference if it did not. So a notebook always runs to its end,
-# and after a passed exercise it runs on *your* code. Functions that pass are saved: lesson 13 assembles a model from
-# your own code.
+# and after a passed exercise it runs on *your* code. Functions that pass are saved: lesson 13 will assemble a model
+# from your own code.
 #
 # ## 4 · Your turn
 #
-# Turn counts into shares of the total: in `[1, 1, 2]` the last is half of everything. (In lesson 02 a model does the
-# same to divide its attention among words.) Replace the last line of the function, then run both cells.
+# Turn counts into shares of the total: in `[1, 1, 2]` the last is half of everything. (In lesson 02 this is the last step
+# when a model divides its attention among words.) Replace the last line of the function, then run both cells.
 
 
 # %%
@@ -195,25 +199,24 @@ solution("00.2")
 figure = road_map()
 
 # %% [markdown]
-# Read it in the order of the lessons. **01** shows why texts are no longer read by the networks that came before.
+# Read it in the order of the lessons. **01** shows what holds back the networks that read texts before transformers.
 # **02** and **03** build attention, the part in which tokens look at each other; **04** tells it where they are. **05**
 # builds the layer in which each token is worked on by itself, and **06** stacks it all into a model that predicts the
 # next token. **07** to **09** make it cheaper, larger and able to see and hear; **10** to **12** turn text into tokens,
-# train the model and let it write. In **13** you put your own functions together. Lessons 00 to 06 exist today; the
-# others are being written.
+# train the model and let it write. In **13** you put your own functions together. Lessons 09, 13 and 14 are still being
+# written; all others exist.
 #
 # Below the heading of every exercise are two numbers. **Difficulty** goes from 1, a line without a trap, to 5.
 # **Importance** goes from 1, practice that may be skipped, to 5, a part of the final model: if time is short, do those.
-# Every lesson says at its beginning what can be skipped, and ends with a recap in ten lines and with the error messages
-# that you are most likely to meet.
+# Every lesson ends with a recap of about ten lines and with error messages that you may meet.
 #
 # ## 6 · Where you stand
 #
 # Your attempts are recorded in one small file on this computer and sent nowhere. In a terminal,
 # `gemini-workshop progress` shows what has passed and what comes next.
 #
-# Every lesson has two notebooks: the **starter** with gaps for you, and the **solution**, the same notebook filled in.
-# You learn more from a wrong attempt than from reading the solution; the checks are made for wrong attempts.
+# From lesson 01 on there are two notebooks: the **starter** with gaps for you, and the **solution**, the same notebook
+# filled in. Try before you read it, even if it goes wrong; the checks are made for wrong attempts.
 #
 # When you come back another day, the names of the cells above are gone, and you read `NameError: name ... is not
 # defined`. Choose *Run > Run All Above Selected Cell* in the menu, and continue where you were.
@@ -222,11 +225,11 @@ figure = road_map()
 #
 # 1. `gemini-workshop doctor` says what is missing on this machine, and how to fix it.
 # 2. A language model gives every possible next token a probability, over and over.
-# 3. `check` says one of four things: not started, error in your code, wrong answer, passed.
-# 4. A wrong answer comes with the smallest example, and with the mistake's name if it is a known one.
+# 3. `check` answers: not started, error in your code, wrong answer, passed; or that the code is not yours yet.
+# 4. A wrong answer comes with the first example that fails, and with a name for the mistake if it is a known one.
 # 5. `hint` has three hints; `solution` opens after an attempt.
 # 6. It does not matter how you write a function, only what it computes.
-# 7. What passes is saved, and lesson 13 builds a model from it.
+# 7. What passes is saved, and lesson 13 will build a model from it.
 #
 # ## I get this error
 #

@@ -109,3 +109,10 @@ def signatures(node):
         return {f"{node.name}.{key}": line for method in methods for key, line in signatures(method).items()}
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return {node.name: f"{node.name}({ast.unparse(node.args)}){returns}"}
+
+
+def test_lesson_00_names_the_lessons_that_do_not_exist_yet():
+    prose = LESSONS[0].path.read_text("utf-8").replace("\n# ", " ")
+    (named,) = re.findall(r"Lessons ([\d, and]+) are still being written", prose)
+    exist = {lesson.id for lesson in LESSONS}
+    assert set(re.findall(r"\d\d", named)) == {f"{number:02d}" for number in range(15)} - exist
