@@ -21,7 +21,7 @@
 #
 # After this lesson you can
 #
-# - write the two cells that most neural language models were built from before 2017, and run them over a sequence,
+# - write two cells that neural language models were built from before 2017, and run them over a sequence,
 # - measure how far back a network can learn from, and predict it from one matrix,
 # - say what an LSTM changes, and what it does not,
 # - name the two walls, in learning and in time, that attention goes around.
@@ -30,7 +30,7 @@
 # `hint("01.1")` helps, `solution("01.1")` shows an answer once you have tried. If you skip one, the notebook uses the
 # reference.
 #
-# **In a hurry?** Lessons 02 to 06 need nothing that you write here, and only the two ideas in the recap. Sections 1, 2, 3
+# **In a hurry?** Later lessons need nothing that you write here, and only the idea in bold in the recap. Sections 1, 2, 3
 # and 5 tell the story; section 4 may be read without its widget, sections 6 and 7 for their figures. How `recall_batch`,
 # `Recall` and `longest_chain` are written may be skipped.
 #
@@ -211,15 +211,19 @@ def one_unit(inputs, weight):
 
 
 memory = {f"weight {w:g}": one_unit(pulse, w)[0, :, 0] for w in (0.5, 1.0, 2.0)}
-figure = figures.pulse(memory, "Above one it remembers, otherwise it forgets")
+for name, state in memory.items():
+    print(f"{name}: after 10 steps {state[10]:.2f}, after 30 steps {state[30]:.2f}")
+figure = figures.pulse(
+    memory, "Above one it remembers, at one it fades slowly, below one it forgets"
+)
 
 assert memory["weight 0.5"][-1] < 1e-8
 assert 0.1 < memory["weight 1"][-1] < 0.3
 assert memory["weight 2"][-1] > 0.95
 
 # %% [markdown]
-# With 2 the unit is a *latch*: once set, it stays set forever. So an RNN **can** remember. The question is whether it
-# can *learn* to.
+# With 0.5 the pulse is gone, with 1 it fades slowly, and with 2 the unit is a *latch*: once set, it stays set for as long
+# as nothing but zeros comes in. So an RNN **can** remember. The question is whether it can *learn* to.
 
 # %% [markdown]
 # ## 2 · A memory test
@@ -301,9 +305,9 @@ assert (recalled["RNN"][:, -1] < 0.25).all(), (
 )
 
 # %% [markdown]
-# Nearly always right at 5, guessing at 40. There is no more to remember at 40 than at 5: one symbol of eight, and a state of 48
-# numbers has room for that. We also know that a latch can hold it. What fails is learning, so we have to look at what
-# drives learning: the gradient.
+# Nearly always right at 5, guessing at 40. There is no more to remember at 40 than at 5: one symbol of eight, and a state
+# of 48 numbers has room for that. We also know that a latch can hold it. What fails is learning, so we have to look at
+# what drives learning: the gradient.
 
 # %% [markdown]
 # ## 3 · The wall
@@ -357,7 +361,7 @@ gradient_norm_by_distance = check("01.3", gradient_norm_by_distance)
 
 # %%
 def rotation(width, rng):
-    """A random orthogonal matrix: it rotates vectors and keeps their length."""
+    """A random orthogonal matrix: it rotates vectors (or mirrors them too) and keeps their length."""
     return torch.linalg.qr(torch.randn(width, width, generator=rng))[0]
 
 
@@ -400,7 +404,9 @@ for seed in seeds:
             curves[name], bounds[name] = norms, norms[0] * sigma ** torch.arange(60)
             print(f"{name:20s} {sigma:16.2f} {factor:22.2f}")
 
-assert curves["rotation × 0.9"][50] < 0.01 * curves["rotation × 0.9"][0]
+left = float(curves["rotation × 0.9"][50] / curves["rotation × 0.9"][0])
+print(f"rotation × 0.9: after 50 steps {left:.3f} is left")
+assert left < 0.01
 
 # %% tags=["expected"]
 figure = figures.gradients(
@@ -414,7 +420,7 @@ figure = figures.gradients(
 #
 # PyTorch's matrix teaches caution. Its largest singular value is above one, so the bound promises nothing, and yet its
 # gradient vanishes faster than all the others. A vector that is stretched in one step points in another direction
-# in the next. In the long run the largest *eigenvalue* counts: the assertions compare it with the fitted factor.
+# in the next. In the long run the *eigenvalue* of largest size counts: the assertions compare it with the fitted factor.
 #
 # Can a larger matrix save it? Move the sliders: **scale** multiplies a rotation, **loudness** the inputs. Look for
 # a setting in which the gradient neither vanishes nor explodes, and then change the loudness.
@@ -431,8 +437,10 @@ def rotated_norms(scale, loudness):
 
 
 for scale in (0.5, 1.0, 1.5):
-    assert abs(fitted_factor(rotated_norms(scale, 0.0)) - scale) < 0.01
-    assert fitted_factor(rotated_norms(scale, 1.0)) < 0.99
+    at_rest, driven = (fitted_factor(rotated_norms(scale, loudness)) for loudness in (0.0, 1.0))
+    print(f"scale {scale}: ×{at_rest:.2f} per step at loudness 0, ×{driven:.2f} at loudness 1")
+    assert abs(at_rest - scale) < 0.01
+    assert driven < min(scale, 0.98)
 
 
 def draw_gradient(scale=1.1, loudness=0.05):
@@ -452,8 +460,8 @@ explore(
 
 # %% [markdown]
 # At loudness 0 the tanh is out of the way, and the gradient grows or shrinks by the scale: above one it *explodes*. At
-# loudness 1 the tanh is pushed towards its flat ends, and the gradient vanishes even at a scale of 1.5. For the gradient
-# to survive, its factor per step would have to stay at one, for every input.
+# loudness 1 the tanh is pushed towards its flat ends, and the gradient shrinks from step to step even at a scale of 1.5.
+# For the gradient to survive, its factor per step would have to stay at one, for every input.
 #
 # Back to the latch, the unit with weight 2 that never forgot. **Predict:** of the three units, which has the largest
 # gradient over 30 steps?
@@ -463,19 +471,47 @@ norms = {
     f"weight {w:g}": gradient_norm_by_distance(partial(one_unit, weight=w), pulse)
     for w in (0.5, 1.0, 2.0)
 }
+for name, norm in norms.items():
+    print(f"{name}: gradient 20 steps back {norm[20]:.0e}, 30 steps back {norm[30]:.0e}")
 figure = figures.memory_and_gradient(memory, norms)
 
 held = memory["weight 2"][-1]
 factor_of_latch = norms["weight 2"][20] / norms["weight 2"][19]
 assert torch.isclose(factor_of_latch, 2 * (1 - held**2), rtol=1e-3)
 assert 0.16 < factor_of_latch < 0.17
-assert norms["weight 2"][20] < norms["weight 0.5"][20] < norms["weight 1"][20]
+for distance in (20, 30):
+    by_weight = [float(norms[f"weight {w}"][distance]) for w in ("2", "0.5", "1")]
+    assert by_weight == sorted(by_weight)
 
 # %% [markdown]
-# The latch has the *smallest*: only a sixth is left at every step. It holds because the tanh is saturated, and where
-# tanh is saturated it is flat: $2\,(1 - 0.957^2) = 0.17$. A state that is protected from noise is also protected from
-# learning. Hochreiter described the vanishing gradient in 1991 (in German, in his diploma thesis); that what is held
-# safely cannot be learned is the result of Bengio, Simard and Frasconi (1994). This is the wall.
+# The unit with weight 1 has the largest, and the latch the *smallest*: only a sixth is left at every step. It holds
+# because the tanh is saturated, and where tanh is saturated it is flat: $2\,(1 - 0.957^2) = 0.17$. A state that is
+# protected from noise is also protected from learning. Hochreiter described the vanishing gradient in 1991 (in German, in
+# his diploma thesis); that what is held safely cannot be learned is the result of Bengio, Simard and Frasconi (1994).
+# This is the wall.
+#
+# Back to the memory test. How much of the gradient reaches the flagged symbol in its networks, before they are trained?
+
+
+# %% tags=["expected"]
+def fraction_that_reaches_the_flag(delay, seed):
+    """The gradient at the first symbol, as a fraction of that at the last, in a fresh recall network."""
+    rng = torch.Generator().manual_seed(seed)
+    norm = gradient_norm_by_distance(RNN(9, 48, rng), recall_batch(delay, 100, rng)[0])
+    return float(norm[delay] / norm[0])
+
+
+reaching = {d: max(fraction_that_reaches_the_flag(d, seed) for seed in seeds) for d in delays}
+for delay, fraction in reaching.items():
+    print(
+        f"delay {delay:2d}: a fraction of {fraction:.0e} reaches it, in the best of three networks"
+    )
+assert reaching[5] > 1e-3
+assert reaching[40] < 1e-6
+
+# %% [markdown]
+# A few hundredths over 5 steps, next to nothing over 40. Training starts where the error hardly depends on the symbol
+# that is asked for.
 
 # %% [markdown]
 # ## 4 · A path around the tanh
@@ -559,7 +595,8 @@ for seed in seeds:
     networks |= {f"LSTM, bias {b}": LSTM(8, 32, rng, forget_bias=b) for b in (0, 1, 3)}
     curves = {name: gradient_norm_by_distance(net, inputs) for name, net in networks.items()}
     factors = {name: fitted_factor(norms) for name, norms in curves.items()}
-    assert abs(factors["LSTM, bias 0"] - factors["RNN"]) < 0.1
+    assert abs(factors["LSTM, bias 0"] - factors["RNN"]) < 0.2
+    assert max(factors["LSTM, bias 0"], factors["RNN"]) < 0.75
     assert factors["LSTM, bias 0"] + 0.1 < factors["LSTM, bias 1"] < 0.95
     assert 1 < factors["LSTM, bias 3"] < 1.1
 
@@ -572,6 +609,7 @@ for b, gate in forget_gates.items():
     print(
         f"bias {b}: forget gate {gate:.2f}, fitted factor {factors[f'LSTM, bias {b}']:.2f} per step"
     )
+print(f"plain cell: fitted factor {factors['RNN']:.2f} per step")
 open_gate = curves["LSTM, bias 3"]
 print(
     f"bias 3: from its lowest point on, the gradient rises {open_gate[-1] / open_gate.min():.0f} times"
@@ -585,14 +623,14 @@ figure = figures.gradients(
 assert open_gate[-1] > 3 * open_gate.min()
 
 # %% [markdown]
-# With its biases at zero the gradient vanishes about as fast as in the plain cell: the forget gate is $\sigma(0) = 0.5$
-# (here $\sigma$ is the sigmoid), and half of everything is forgotten at each step. The architecture does not save the
-# gradient; it gives the network a *knob* for it, and opening it at the start is good practice (a bias of one:
-# Jozefowicz, Zaremba and Sutskever 2015).
+# With its biases at zero the gradient vanishes here as well, by a factor per step like that of the plain cell: the forget
+# gate is $\sigma(0) = 0.5$ (here $\sigma$ is the sigmoid), and half of everything is forgotten at each step. The
+# architecture does not save the gradient; it gives the network a *knob* for it, and opening it at the start is good
+# practice (a bias of one: Jozefowicz, Zaremba and Sutskever 2015).
 #
-# But the forget gate is not all. The measured lines lie above the dotted ones, and with a bias of three the gradient
-# even *grows* with the distance: on top of what the cell carries, gradient flows through the recurrent weights, as in a
-# plain RNN, and the two add up to a factor above one.
+# But the forget gate is not all. Far back, the measured lines lie above the dotted ones, and with a bias of three the
+# gradient even *grows* with the distance: on top of what the cell carries, gradient flows through the recurrent weights,
+# as in a plain RNN, and the two add up to a factor above one.
 #
 # To see the forget gate by itself, make the recurrent weights small, so that the cell is the only path left, and turn the
 # knob.
@@ -679,12 +717,12 @@ assert (recalled["LSTM"][:, -1] > recalled["RNN"][:, -1]).all()
 assert (recalled["attention"] > 0.95).all()
 
 # %% [markdown]
-# The LSTM still recalls at 20, where the plain cell is mostly lost, and weakens at 40. Attention does not care: from
-# the last token to the first is *one* step, whatever lies between.
+# The LSTM still recalls at 20, where the plain cell is guessing, and weakens at 40. Attention does not care: from the
+# last token to the first is *one* step, whatever lies between.
 #
-# This is a test of learning with a fixed budget, not of what can be represented: with more training or other initial
-# weights the walls are elsewhere (the second stretch moves one). They remain, since each step of the way still
-# multiplies.
+# This is a test of learning with a fixed budget, not of what can be represented: with more training, a larger learning
+# rate or other initial weights the walls are elsewhere (the second stretch moves one). They remain, since each step of
+# the way still multiplies.
 
 # %% [markdown]
 # ## 6 · The second wall: waiting
@@ -736,7 +774,8 @@ assert len(set(chains["attention"])) == 1
 #
 # The next cell measures the time on your own processor, so its figure is not stored here. Do not expect the same
 # picture: with few cores little is done in parallel, attention's additional work counts, and on long texts the RNN may
-# even win. On a graphics processor the chain decides.
+# even win. On a graphics processor, which has room for all of attention's work at these lengths, expect the chain to
+# decide.
 
 # %% tags=["gpu"]
 timed = {name: [] for name in networks}
@@ -791,10 +830,10 @@ assert min(far["trained transformer"], far["fresh transformer"]) > 1e-3
 assert far["fresh RNN"] < 1e-9
 
 # %% [markdown]
-# The trained model's gradient falls at first, because nearby words matter most, and then levels off: not a straight line
-# down. A transformer with fresh weights is flatter still, so this is not something that training has to achieve. The
-# architecture gives it: from the last token to any other is one step. A fresh RNN, on noise, is many powers of ten below
-# both.
+# The trained model's gradient falls at first, since nearby words matter most to it, and then levels off: not a straight
+# line down. A transformer with fresh weights is flatter still, so this is not something that training has to achieve. The
+# architecture gives it: from the last of these hundred tokens to any other is one step. A fresh RNN with PyTorch's
+# initial weights, on noise, is many powers of ten below both.
 
 # %% [markdown]
 # ## Checkpoint
@@ -808,14 +847,14 @@ quiz("01")
 # ## Recap
 #
 # 1. An average forgets the order of words; a state that is updated word by word keeps it.
-# 2. The plain cell: `tanh(W x + U h + b)`. With a weight above one, a unit can hold a bit forever.
-# 3. Holding is not learning: the recall test fails because the gradient from the end does not reach the beginning.
+# 2. The plain cell: `tanh(W x + U h + b)`. With a weight above one, a unit can hold a bit through any number of zeros.
+# 3. Holding is not learning: over 40 steps next to nothing of the gradient reaches the symbol that is to be recalled.
 # 4. Each step back multiplies the gradient by a slope and a matrix. Over many steps that is exponential.
 # 5. The largest singular value bounds the factor from above; it does not say how small it is.
 # 6. The latch remembers because its tanh is saturated, and cannot be taught for the same reason.
 # 7. An LSTM's cell is multiplied by its forget gate only. Open, it carries a gradient far; at bias zero it does not.
 # 8. Steps of a recurrence wait for one another: the chain grows with the text.
-# 9. **The two walls, in learning and in time, have one cause: the way between two tokens is as long as the text.**
+# 9. **The two walls, in learning and in time, have one cause: the way between two tokens is as long as their distance.**
 # 10. Attention makes this way one step, and pays with work that grows with the square of the length.
 #
 # ## I get this error
@@ -854,12 +893,12 @@ quiz("01")
 #
 # ## From here to Gemini
 #
-# - The LSTM: Hochreiter and Schmidhuber 1997, "Long short-term memory", Neural Computation 9(8). A cell with two gates
-#   that does nearly as much is the GRU (Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078)).
+# - The LSTM: Hochreiter and Schmidhuber 1997, "Long short-term memory", Neural Computation 9(8). A simpler cell in its
+#   spirit, with two gates, is the GRU (Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078)).
 # - Pascanu, Mikolov and Bengio 2013 ([arXiv:1211.5063](https://arxiv.org/abs/1211.5063)) derive the bound of section 3
 #   and stop the explosion by clipping, which we used above and lesson 11 explains.
-# - Bahdanau, Cho and Bengio 2014 ([arXiv:1409.0473](https://arxiv.org/abs/1409.0473)) let an RNN look back at all its
-#   states: attention, still with a recurrence underneath. Vaswani et al. 2017
+# - Bahdanau, Cho and Bengio 2014 ([arXiv:1409.0473](https://arxiv.org/abs/1409.0473)) let an RNN that translates look at
+#   all states of another that has read: attention, still with a recurrence underneath. Vaswani et al. 2017
 #   ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762)) took the recurrence away. Their table 1 lists what you have
 #   measured: path length and sequential operations.
 # - Gemini is such a transformer; Gemini 1.5 ([arXiv:2403.05530](https://arxiv.org/abs/2403.05530)) finds a sentence
@@ -894,5 +933,5 @@ print("shorter than the text:", longest_chain(states.sum()) < 64)
 
 # %% [markdown]
 # A second one: initialize the recurrent weights of the recall RNN with `rotation(width, rng)` instead of `drawn(...)`,
-# and run its test again. How far does the wall move? (Le, Jaitly and Hinton 2015,
-# [arXiv:1504.00941](https://arxiv.org/abs/1504.00941), tried the identity.)
+# and run its test again. How far does the wall move? And how far with the old weights and a learning rate of `0.01`? (Le,
+# Jaitly and Hinton 2015, [arXiv:1504.00941](https://arxiv.org/abs/1504.00941), tried the identity.)

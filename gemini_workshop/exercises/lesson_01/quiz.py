@@ -7,11 +7,11 @@ An RNN has learned to recall over 5 steps and fails at 40. What is the first thi
 - The state is too small to hold so much.
   There is as much to hold at 40 as at 5: one symbol of eight. Capacity does not depend on how long it is held.
 + The gradient from step 40 back to step 0 is too small to learn from.
-  It shrinks by a factor per step. The latch in section 3 shows that a state can hold one bit forever; what is missing
-  is the signal that would teach it to.
-- The learning rate is too low.
-  A larger one enlarges every step, whatever caused it. What matters is how much the far input contributes to a weight's
-  gradient compared with the near ones, and a larger rate does not change that.
+  It shrinks by a factor per step. The latch shows that a state can hold one bit for any number of steps; what is
+  missing is the signal that would teach it to. (Other initial weights or a larger learning rate may still get it there:
+  they change that factor, at the start or during training.)
+- There are too few sequences to learn from.
+  Every batch is new, and with as many batches the same network learns to recall over 5 steps.
 
 The largest singular value of a recurrent matrix is 1.3. What do you know about its gradients?
 - They explode.
@@ -25,10 +25,10 @@ The largest singular value of a recurrent matrix is 1.3. What do you know about 
 
 What lets an LSTM carry a gradient further?
 + Along the cell the gradient is multiplied by the forget gate, which can be close to one.
-  There is no matrix and no tanh on that path. How close to one depends on the gate's bias: at zero, an LSTM forgets
-  about as fast as a plain cell.
+  There is no matrix and no tanh on that path. How close to one depends on the gate's bias: at zero, half of the cell is
+  lost at each step.
 - It has four times as many weights.
-  The recall test gave both the same number of weights, so this cannot be the reason.
+  The recall test gave both nearly the same number of weights, so this cannot be the reason.
 - Its gates are sigmoids, whose slope is larger than that of tanh.
   It is smaller: at most 1/4, against 1. The cell helps because its path does not go through a squashing function at
   all.
@@ -41,5 +41,5 @@ thousands of things at the same time?
   More work, but work that can be done at the same time. A chain of a thousand steps takes a thousand turns on any
   machine. (With few cores the work itself decides, and the RNN may win.)
 - It has fewer weights.
-  In the recall test both had the same number. How long a pass takes is decided by what has to wait for what.
+  In the recall test both had nearly the same number. How long a pass takes is decided by what has to wait for what.
 """)
