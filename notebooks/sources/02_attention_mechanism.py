@@ -99,9 +99,9 @@ assert 12 < soft_lookup(torch.tensor([1.0, 0.0]), keys, values)[1] < 13
 # Halfway between the keys it answers halfway between the values: 15. But the exact key gives 12.7 and not 10, because
 # even a key at right angles keeps some weight. *Soft* means that nothing is ever quite left out.
 #
-# Move the sliders. The **angle** rotates the query, the **sharpness** multiplies the similarities. At which sharpness
-# does the soft dictionary become an ordinary one? Keep that number in mind: section 2 is about a sharpness that nobody
-# asked for.
+# Move the sliders. The **angle** rotates the query, the **sharpness** multiplies the similarities (it is one over the
+# *temperature* of lesson 12). At which sharpness does the soft dictionary become an ordinary one? Keep that number in
+# mind: section 2 is about a sharpness that nobody asked for.
 
 
 # %%
@@ -117,6 +117,17 @@ explore(
     angle=IntSlider(value=20, max=90),
     sharpness=FloatSlider(value=1.0, min=0.0, max=12.0),
 )
+
+# %% [markdown]
+# In numbers, for a query that is exactly the first key, whose value is 10:
+
+# %% tags=["expected"]
+for sharpness in (1.0, 3.0, 6.0, 12.0):
+    weights, answer = soft_lookup(keys[0], keys, values, sharpness)
+    print(
+        f"sharpness {sharpness:2.0f}: the other key keeps a weight of {weights[1]:.3f}, answer {answer:.1f}"
+    )
+assert abs(answer - 10) < 0.001
 
 # %% [markdown]
 # That is all there is to attention. What remains is to do it for many queries at once, to control the sharpness, and to
@@ -176,8 +187,8 @@ assert {" happy", " sad"} <= set(names)
 # ## 2 · Why √d
 #
 # A score is a dot product: $q \cdot k = q_1 k_1 + \dots + q_d k_d$, a sum of $d$ products, where $d$ is the size of the
-# vectors. Take queries and keys of independent random numbers with mean 0 and standard deviation 1, as in a fresh
-# model, and let $d$ grow. **Predict:** what happens to the standard deviation of the scores from $d = 4$ to
+# vectors. Take queries and keys of independent random numbers with mean 0 and standard deviation 1, and let
+# $d$ grow. **Predict:** what happens to the standard deviation of the scores from $d = 4$ to
 # $d = 1024$? Does it grow 256 times, 16 times, or not at all?
 
 # %%
@@ -245,11 +256,14 @@ for name, divide_by in ways.items():
             print(f"d = 1024, {name}, three seeds:")
             print(f"    median query {', '.join(f'{median:.3f}' for median in medians)}")
             print(f"    mean         {', '.join(f'{mean:.1f}' for mean in means)}")
+            largest_tenth = runs.sort(dim=1).values[:, -30:].sum() / runs.sum()
+            print(f"    of all gradient, {largest_tenth:.0%} is at a tenth of the queries")
+            assert (largest_tenth > 0.6) if name == "as they are" else (largest_tenth < 0.3)
             assert (
                 means > 50 * medians if name == "as they are" else means < 3 * medians
             ).all()
 figure = figures.gradient_at_queries(
-    head_dims, sizes, "Without the root, most queries learn next to nothing"
+    head_dims, sizes, "The larger the head, the fewer queries learn without the root"
 )
 
 assert sizes["as they are"][-1][1] < 0.05 * sizes["divided by √d"][-1][1]
@@ -258,8 +272,9 @@ assert sizes["as they are"][-1][2] > 3 * sizes["divided by √d"][-1][2]
 # %% [markdown]
 # Both, and that is the trouble. Where one weight is nearly 1 and the others nearly 0, the softmax is flat, and a flat
 # function has no gradient: the median query gets next to none. A few queries stand between two keys, where the softmax
-# is as steep as a cliff: they get *more* than with the root, and dominate the mean. No single learning rate suits both.
-# With the root, all queries get gradients of about the same size, whatever the size of the head.
+# is as steep as a cliff: they get *more* than with the root, and dominate the mean. A model makes all queries by one
+# matrix; what it learns would be up to these few. In small heads the harm is small: look at the left end of the figure.
+# With the root, the median hardly depends on the size of the head, and most queries are within a few times of it.
 
 # %% [markdown]
 # ### Exercise 02.2 · `scaled_dot_product_attention` (10 minutes)
@@ -356,10 +371,10 @@ figure = figures.attention_map(weights, tokens, "With nothing learned, each look
 assert (weights.argmax(-1) == torch.arange(len(tokens))).all()
 
 # %% [markdown]
-# To itself. A vector is more similar to itself than to anything else, and attention with nothing learned finds no more
-# than that. To look *elsewhere*, a model learns three matrices that make a token's query, key and value different
-# vectors: what it looks for, what it can be found by, and what it passes on. Lesson 03 adds them. Section 5 below shows
-# what they learn.
+# To itself. Of vectors of about the same length, as these are, each has the largest product with itself, and attention
+# with nothing learned finds no more than that. To look *elsewhere*, a model learns three matrices that make a token's
+# query, key and value different vectors: what it looks for, what it can be found by, and what it passes on. Lesson 03
+# adds them. Section 5 below shows what they learn.
 
 # %% [markdown]
 # ## 3 · No peeking
@@ -452,7 +467,8 @@ assert not has_moved.triu(1).any(), "an output moved before its time"
 assert has_moved.diagonal().all()
 
 # %% [markdown]
-# A staircase, and above it not small numbers but exact zeros: the assertion compares with `!=`.
+# Token 2 moves the outputs 2, 3, 4 and 5. All in all a staircase, and above it not small numbers but exact zeros: outputs
+# are compared with `!=`.
 #
 # The same test on the whole pretrained model, all its layers: change the seventh token of the sentence and compare the
 # scores for every next token.
@@ -506,10 +522,10 @@ assert torch.allclose(mine, by_numbers, atol=1e-5)
 print("yours, PyTorch with booleans, PyTorch with numbers: equal")
 
 # %% [markdown]
-# Why so drastic, minus *infinity*? Here are ways to hide the future, and the fraction of attention that still reaches
-# it, averaged over a hundred random texts of twelve tokens. The first two are mistakes that beginners make. The others
-# are from real code: BERT's adds -10,000, GPT-2's subtracts 1e10, Gemma's sets about -2e38, nearly the lowest number
-# that a float can hold. **Predict:** which of them leak?
+# Why so drastic, minus *infinity*? Here are ways to hide the future, and the fraction of attention that still reaches it,
+# averaged over a hundred random texts of twelve tokens. The first two are mistakes that beginners make. The others are
+# from real code: BERT's adds -10,000, GPT-2's subtracts 1e10, Gemma's sets about -2e38, not far from the lowest number
+# that a float of 32 bits can hold. **Predict:** which of them leak?
 
 # %% tags=["expected"]
 queries, other_keys = torch.randn(2, 100, 12, 8, generator=rng)
@@ -524,6 +540,8 @@ hidden = {
     "minus infinity added": scores + additive_mask(mask),
 }
 leaked = {name: float((softmax(s) * ~mask).sum(-1).mean()) for name, s in hidden.items()}
+for name, fraction in leaked.items():
+    print(f"{name:23s} {fraction:.2f}")
 figure = figures.leakage(leaked)
 
 mistakes, real = list(leaked.values())[:2], list(leaked.values())[2:]
@@ -534,21 +552,30 @@ assert real == [0.0] * 4, "exactly zero: the exponential is too small for a floa
 # A score of zero is a score like any other, and so is -1. Every number that is *far* below the others hides its key
 # just as well as minus infinity does: the exponential of -10,000 is exactly zero in a float. So why infinity? The
 # difference shows in one case: **every** key of a query is hidden. It happens with padding, and with masks that are
-# wrong by one. Values 1, 2 and 3, all of them hidden:
+# wrong by one. Scores 0, 1 and 2, values 1, 2 and 3, all of them hidden:
 
-# %%
-three_values = torch.tensor([1.0, 2.0, 3.0])
-for name, number in (("minus infinity", -math.inf), ("-10,000", -1e4)):
-    weights = softmax(torch.full((3,), number))
-    print(f"{name:15s} weights {weights.tolist()}, output {float(weights @ three_values):.1f}")
+# %% tags=["expected"]
+three_scores, three_values = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 2.0, 3.0])
+all_hidden = {
+    "not hidden at all": three_scores,
+    "minus infinity added": three_scores - math.inf,
+    "-10,000 added": three_scores - 1e4,
+    "1e10 subtracted": three_scores - 1e10,
+}
+for name, hidden_scores in all_hidden.items():
+    weights = softmax(hidden_scores)
+    shown = ", ".join(f"{weight:.2f}" for weight in weights)
+    print(f"{name:21s} weights {shown}, output {float(weights @ three_values):.1f}")
 
-assert softmax(torch.full((3,), -math.inf)).isnan().all()
-assert torch.allclose(softmax(torch.full((3,), -1e4)), torch.full((3,), 1 / 3))
+assert softmax(all_hidden["minus infinity added"]).isnan().all()
+assert torch.allclose(softmax(all_hidden["-10,000 added"]), softmax(three_scores), atol=1e-3)
+assert torch.allclose(softmax(all_hidden["1e10 subtracted"]), torch.full((3,), 1 / 3))
 
 # %% [markdown]
-# With minus infinity the weights are 0 / 0, and `nan` spreads to the loss within one step: you notice. With a large
-# number the query averages everything that it must not see, and nobody notices. Which of the two is better depends on
-# whether such a row is a mistake; in a causal mask it always is, since a token sees itself.
+# With minus infinity the weights are 0 / 0, and `nan` spreads to the loss within one step: you notice. With a finite
+# number the query reads everything that it must not see, and nobody notices: as if there were no mask where the number is
+# added and the scores survive it, or evenly where it is so large that they are rounded away. Which is better, `nan` or
+# this, depends on whether such a row is a mistake; in a causal mask it always is, since a token sees itself.
 
 # %% [markdown]
 # ## 5 · A real one, read with care
@@ -656,9 +683,9 @@ assert weights_bytes[1024] == 4 * weights_bytes[512] == 16 * weights_bytes[256]
 assert 3.5 < million / 2**40 < 3.8
 
 # %% [markdown]
-# Four times for twice the length: the cost is *quadratic*. For the million tokens that Gemini reads, one head's matrix would fill terabytes. No
-# memory holds that, and none has to: lesson 07 computes the same result without ever writing the matrix down, and then
-# makes most of it unnecessary.
+# Four times for twice the length: the cost is *quadratic*. For the million tokens that Gemini reads, one head's matrix
+# would fill terabytes. No single accelerator holds that, and none has to: lesson 07 computes the same result without ever
+# writing the matrix down, and then makes most of it unnecessary.
 
 # %% [markdown]
 # ## Checkpoint
@@ -675,7 +702,7 @@ quiz("02")
 # 2. The softmax turns scores into attention weights: positive, and one in all for each query.
 # 3. Only differences of scores count, so subtracting the largest one is free and keeps the exponential in range.
 # 4. A score sums $d$ products, so its standard deviation grows like $\sqrt d$.
-# 5. Divided by $\sqrt d$, the sharpness no longer depends on the size of the head, and every query gets a gradient.
+# 5. Divided by $\sqrt d$, the sharpness no longer depends on the size of the head, and most queries get a gradient.
 # 6. Rows are queries, columns are keys; the mask is True where a query may look.
 # 7. Causal means: no output depends on a later token. Test it by changing tokens, not by looking at the mask.
 # 8. A hidden score lies far below all others *before* the softmax; if a whole row is hidden, infinity gives `nan`.
@@ -716,8 +743,8 @@ quiz("02")
 # ## From here to Gemini
 #
 # - The formula is equation 1 of Vaswani et al. 2017 ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762)), section
-#   3.2.1; the argument about √d is its footnote 4. It is at the core of every Gemma model that attends. What is inside
-#   Gemini is not published.
+#   3.2.1; the argument about √d is its footnote 4. It is at the core of every Gemma model; how Gemini attends in detail
+#   is not published.
 # - The factor has changed since. Gemma 2 also limits large scores with a soft cap; Gemma 3 normalizes queries and keys,
 #   so that the sharpness is learned and bounded; Gemma 3n and Gemma 4 do that and leave the division out altogether. Our
 #   own model normalizes, too: `query_norm` and `key_norm` in `gemini_workshop/models/attention_layers.py`.
