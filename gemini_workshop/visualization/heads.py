@@ -177,7 +177,7 @@ def served_by(previous: Float[Tensor, " N"], left: Float[Tensor, " N"]) -> Figur
     axes.scatter(previous, left, color=BLUE, s=45, alpha=0.75, edgecolor="white")
     axes.set(xlabel="attention weight given to the token before", ylabel="induction score left without it")
     axes.set_ylim(min(0.7, float(left.min()) - 0.05), 1.05)
-    axes.set_title("What the induction head needs looks one step back")
+    axes.set_title("Missed most are heads that look one step back")
     return describe(figure, f"One point for each of {len(left)} heads, and a line at 1, where nothing is lost.")
 
 

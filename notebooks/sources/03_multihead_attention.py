@@ -209,6 +209,18 @@ def merge_heads(x: Float[Tensor, "B H T C"]) -> Float[Tensor, "B T HC"]:
 merge_heads = check("03.2", merge_heads)
 
 # %% [markdown]
+# The heads of the numbered text from above, merged by your function and by `view` alone:
+
+# %% tags=["expected"]
+heads = split_heads(numbered[None], num_heads=2)
+print("token 0, merge_heads:", merge_heads(heads)[0, 0].tolist())
+print("token 0, view alone: ", heads.contiguous().view(1, 4, 6)[0, 0].tolist())
+assert torch.equal(merge_heads(heads)[0], numbered)
+assert heads.contiguous().view(1, 4, 6)[0, 0, 3] == 10
+
+# %% [markdown]
+# By `view`, token 0 gets what head 0 found for tokens 0 *and* 1, and nothing of head 1: again it is the right shape.
+#
 # Now the two questions of section 1 again. The six channels of each vector are split into two heads of three: in the
 # first piece the query asks for Lily, in the second for Tom.
 
@@ -409,7 +421,7 @@ for num_heads in (1, 2, 8, 64):
 #
 # Three models, each trained with three different seeds: one head of 32 channels; eight heads of 4 channels, with
 # exactly as many parameters; and one head of 128 channels, with sixteen times as many in its attention. **Predict**
-# for each: how often are *both* answers right?
+# for each: of the two questions, how often is the one right that it answers better, and how often the other?
 
 # %%
 NUM_NAMES, NUM_COLORS, NUM_CHILDREN = 12, 8, 6
@@ -505,16 +517,17 @@ assert attention_parameters(128, 1, 128) == 16 * attention_parameters(32, 8, 4)
 # between the head and the answers, how well does one head of 32 channels do?
 
 # %% tags=["expected", "rounded"]
-with_layer = [train(32, 1, seed, hidden=128)[2] for seed in (0, 1, 2)]
-pairs = ", ".join(f"{better:.1f} and {other:.1f}" for better, other in with_layer)
-print(f"1 head and a layer: right answers, better and other question, by seed: {pairs}")
-for (_, unmixed), (_, mixed) in zip(with_layer, answers["1 head, 32 wide"], strict=True):
-    assert unmixed > mixed + 0.15
+with_layer = [train(32, 1, seed, hidden=128) for seed in range(5)]
+better, unmixed = max((each for _, _, each in with_layer), key=min)
+print(f"1 head and a layer, the best of five runs: {better:.1f} and {unmixed:.1f}")
+assert unmixed > max(other for _, other in answers["1 head, 32 wide"]) + 0.3
 
 # %% [markdown]
-# Much better: in the mixture both answers are there, and a layer that bends can pull them apart again. It pays for that
-# with parameters of its own, and in this short training it seldom gets as far as the eight heads. So the honest claim
-# is: **one head hands on one mixture per token; several heads hand on several, and nothing has to be unmixed.**
+# It can be done: in the mixture both answers are there, and a layer that bends can pull them apart again. It pays for
+# that with parameters of its own, in this short training it does not get as far as the eight heads, and it need not work
+# in every run. Where the head settles on one child alone before the layer has learned to unmix, there is nothing left to
+# unmix (the cell after the next figure checks that). So the honest claim is: **one head hands on one mixture per token;
+# several heads hand on several, and nothing has to be unmixed.**
 #
 # Here is where each head of one of the eight-headed models looks, for one text. The two children that are asked for
 # are highlighted. (A head that looks elsewhere is not broken: nobody told it to be useful.)
@@ -570,10 +583,19 @@ for kind, runs in trained.items():
         assert all(two_heads)
         assert all(weights.amax(0).min() > 0.6 for weights in given)
 
+for reader, _, (_, other) in with_layer:  # the single heads that are read by a layer
+    less = float(given_to_first_and_second(reader).min())
+    if less < 0.05:
+        assert other < 0.35, (
+            "a child that is hardly looked at cannot be read, by a layer neither"
+        )
+    if less > 0.15:
+        assert other > 0.4
+
 # %% [markdown]
 # The single heads chose to favor somebody: in each of the six runs one of the two children gets clearly more weight than
-# the other, on average the one named first or the one named second. Which one is chance. Among eight heads one
-# looks at the first child and *another* at the second, in every run. Nobody assigned them.
+# the other, on average the one named first or the one named second. Which one differs from seed to seed. Among eight
+# heads one looks at the first child and *another* at the second, in every run. Nobody assigned them.
 #
 # If eight heads are better than one here, are more always better? The width stays at 32. **Predict:** how often is the
 # worse question answered by 2 heads of 16 channels, and by 32 heads of one channel?
@@ -634,10 +656,11 @@ explore(
 #
 # An **induction head** does something cleverer. When a token has occurred before, it looks at *what came next the last
 # time*: in "Lily laughed ... Lily" the second "Lily" looks at "laughed". To score it, take words in random order and
-# read them twice. Nothing but the repetition helps then, and the right place to look is known.
+# read them twice. No grammar and no story helps then, and the right place to look is known.
 #
 # **Predict:** the model has learned from stories. Does it predict random words better when it reads them for the
-# second time? By how many nats per token? (A **nat** is the unit of the loss: a loss of $n$ nats means that the right
+# second time? By how many nats per token? And if the second half holds *other* random words, or the same ones in another
+# order? (A **nat** is the unit of the loss: a loss of $n$ nats means that the right
 # token was given a probability of $e^{-n}$.)
 
 # %% tags=["expected"]
@@ -662,13 +685,27 @@ first = F.cross_entropy(
 second = loss_of_second_reading(scores, twice).item()
 all_alike = math.log(model.config.vocab_size)
 print(f"first reading {first:.1f} nats per token, second reading {second:.1f}")
+
+other_rng = torch.Generator().manual_seed(4)
+four_times = random_words.cpu().repeat(4, 1)
+other_words = all_ids[torch.randint(len(all_ids), four_times.shape, generator=other_rng)]
+shuffled = four_times.gather(1, torch.rand(four_times.shape, generator=other_rng).argsort(1))
+controls = {}
+for name, half in {"other words": other_words, "the same words, shuffled": shuffled}.items():
+    text = torch.cat([four_times, half], dim=1).to(device)
+    with torch.no_grad():
+        controls[name] = loss_of_second_reading(model(text), text).item()
+    print(f"instead of the second reading, {name}: {controls[name]:.1f}")
 print(f"if all {model.config.vocab_size:,} tokens were equally likely: {all_alike:.1f}")
-assert second < first - 0.15
+assert second < controls["the same words, shuffled"] - 0.1 < controls["other words"]
+assert abs(controls["other words"] - first) < 0.6
 assert first > all_alike
 
 # %% [markdown]
-# It does. (In the first reading it does worse than by guessing: it expects a story, and is sure of words
-# that do not come. Compare the second reading with the last line, too.) Something in the model looks back. Which heads? And are they the same as those that look one step back?
+# It does, and not because it has warmed up: other words are about as hard as the first ones. And the order matters: the
+# same words in another order are harder. (In the first reading it does worse than by guessing: it expects a story, and is
+# sure of words that do not come. Compare the second reading with the last line, too.)
+# Something in the model looks back. Which heads? And are they the same as those that look one step back?
 
 # %% tags=["expected"]
 batch = [torch.tensor(tokenizer.encode(story)[:64], device=device) for story in stories[:12]]
@@ -703,11 +740,11 @@ assert untrained_induction.max() < 1.35 * even
 assert looks_back[0] < looks_up[0]
 
 # %% [markdown]
-# Both kinds are there, nobody asked for them, and an untrained model of the same shape has neither. Ours is a small model,
-# and its induction head a weak one: how much of its attention goes to the right place is printed above; in larger models
-# it is most of it. The two are different heads, and the one that looks one step back sits in a *lower* layer. That is not an accident. To find "what came next
-# the last time", a token must carry a note of what came before it; a previous-token head writes that note, and the
-# induction head, further up, searches for it.
+# Both kinds are there, nobody asked for them, and an untrained model of the same shape has neither. Ours is a small
+# model, and its induction head a weak one: how much of its attention goes to the right place is printed above. The two
+# are different heads, and the one that looks one step back sits in a *lower* layer. Olsson et al. (below) explain why: to
+# find "what came next the last time", a token can carry a note of what came before it; a previous-token head writes that
+# note, and the induction head, further up, searches for it.
 #
 # So far this is a hypothesis. It makes a prediction that can fail: the induction head depends on heads *below* it that
 # look one step back. Replace each head below in turn by plain averaging, and see how much of the induction score is
@@ -733,14 +770,26 @@ without_others = induction_without(*(below[i] for i in by_score[-3:])) / whole
 print("left of the induction score")
 print(f"   without the three heads that look back most:  {without_three:.0%}")
 print(f"   without the three heads that look back least: {without_others:.0%}")
-assert without_three < without_others - 0.1
-assert torch.corrcoef(torch.stack([steps_back, left]))[0, 1] < -0.2
+
+# Is it only that these three are heads which the model needs for everything? Take the next most needed ones instead:
+on_stories = head_costs(
+    model,
+    torch.stack(batch),
+    lambda logits, t: F.cross_entropy(logits[:, :-1].flatten(0, 1), t[:, 1:].flatten()),
+)
+needed = [head for head in below if head not in [below[i] for i in by_score[:3]]]
+needed = sorted(needed, key=lambda head: float(on_stories[head]), reverse=True)[:3]
+without_needed = induction_without(*needed) / whole
+print(f"   without the three others that the stories need most: {without_needed:.0%}")
+assert without_three < min(without_needed, without_others) - 0.1
+assert torch.corrcoef(torch.stack([steps_back, left]))[0, 1] < -0.4
+assert left.argmin() in by_score[:3]
 
 # %% [markdown]
-# The hypothesis passes its test: taking away the heads that look back most costs the induction head more than taking
-# away those that look back least. The points show that it is not the whole story. Does *every* head at the right matter
-# to it? Those that do not serve something else, or nothing. Heads of different layers work together, and no single map
-# would have shown it.
+# The hypothesis passes its test: taking away the heads that look back most costs the induction head more than taking away
+# those that look back least, or others that matter to the model. The points show that it is not the whole story. Does
+# *every* head at the right matter to it? Those that do not serve something else, or nothing. Heads of different layers
+# work together, and no single map would have shown it.
 #
 # And does the model *need* what the induction head finds? Lesson 02 had the measure: replace a head by averaging, and
 # see what it costs. Here on the second reading only.
@@ -751,10 +800,10 @@ print(
     f"without the induction head: {costs[looks_up]:+.2f} nats per token in the second reading"
 )
 print(f"without the median head:    {costs.median():+.2f}")
-assert costs[looks_up] > costs.median()
+assert costs[looks_up] > costs.median() + 0.05
 
 # %% [markdown]
-# More than the median head, on a text that nothing but induction can predict.
+# More than the median head, on a text where the only order is that of the first reading.
 
 # %% [markdown]
 # ## Checkpoint

@@ -50,7 +50,7 @@ def induction_scores(maps: Float[Tensor, "*B T T"], period: int) -> Float[Tensor
     """The attention weight on what came next the last time, averaged over the repeated part of a text.
 
     Args:
-        period: tokens after which the text repeats itself. Tokens in random order leave a head no other clue.
+        period: tokens after which the text repeats itself. Tokens in random order leave hardly any other clue.
     """
     return maps.diagonal(1 - period, -2, -1)[..., 1:].mean(-1)  # token `period` is the first that was there before
 
