@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -101,6 +102,10 @@ def _html_line(line: str) -> str:
 
 
 def with_code(text: str) -> str:
-    """Escaped text in which whatever is between backticks becomes code."""
+    """Escaped text in which whatever is between backticks becomes code, and words between stars are emphasized."""
     parts = html.escape(text).split("`")
-    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+    return "".join(f"<code>{part}</code>" if i % 2 else _with_emphasis(part) for i, part in enumerate(parts))
+
+
+def _with_emphasis(text: str) -> str:
+    return re.sub(r"(?<![\w*])\*(\w[\w ]*)\*(?![\w*])", r"<em>\1</em>", text)

@@ -4,6 +4,7 @@ import pytest
 
 from gemini_workshop.exercises.core.catalogue import lessons
 from gemini_workshop.exercises.core.quiz import Option, Question, Quiz, quiz_from
+from gemini_workshop.exercises.core.verdict import with_code
 
 QUIZZES = [lesson.QUIZ for lesson in lessons().values() if hasattr(lesson, "QUIZ")]
 
@@ -36,6 +37,11 @@ def test_html_needs_no_script_and_escapes_text():
     assert "1 &lt; 2" in html
     assert "<code>yes</code>" in html
     assert str(quiz).endswith("(Right: 1a)")
+
+
+def test_words_between_stars_are_emphasized_and_products_and_shapes_are_not():
+    shown = with_code("scale *each part* before `x * y * z`; (*B, T) is a * b")
+    assert shown == "scale <em>each part</em> before <code>x * y * z</code>; (*B, T) is a * b"
 
 
 TEXT = """
