@@ -8,10 +8,10 @@ An RNN has learned to recall over 5 steps and fails at 40. What is the first thi
   There is as much to hold at 40 as at 5: one symbol of eight. Capacity does not depend on how long it is held.
 + The gradient from step 40 back to step 0 is too small to learn from.
   It shrinks by a factor per step. The latch shows that a state can hold one bit for any number of steps; what is
-  missing is the signal that would teach it to. (Other initial weights or a larger learning rate may still get it there:
-  they change that factor, at the start or during training.)
-- There are too few sequences to learn from.
-  Every batch is new, and with as many batches the same network learns to recall over 5 steps.
+  missing is the signal that would teach it to. (More training, other initial weights or a larger learning rate may
+  still get it there; the factor is what they have to overcome.)
+- It has overfitted.
+  Every batch is newly drawn, and no sequence of 40 symbols comes twice: there is nothing to memorize.
 
 The largest singular value of a recurrent matrix is 1.3. What do you know about its gradients?
 - They explode.
