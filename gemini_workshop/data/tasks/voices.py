@@ -5,6 +5,7 @@ same pitch (overlapping pieces are laid closer together or further apart); loude
 """
 
 import functools
+import math
 import random
 
 import torch
@@ -21,8 +22,9 @@ from gemini_workshop.data.tasks.splits import HELDOUT_SPEAKER
 
 Samples = Float[Tensor, " samples"]
 Varied = Float[Tensor, " varied"]
-PITCH, TEMPO, LATER_SECONDS, NOISE = 0.18, 0.2, 0.1, 0.01
-PEAKS = (0.2, 0.9)
+PITCH, TEMPO, LATER_SECONDS = 0.2, 0.2, 0.1
+QUIETEST, LOUDEST = 0.02, 0.9  # as quiet as the quietest speaker is recorded
+NOISE = 0.02
 PIECE, HOP = 320, 160
 DIAL_NOISE = 0.1
 
@@ -60,9 +62,10 @@ def varied(samples: Samples, draw: Draw) -> Varied:
     chances = draw.random
     faster = at_rate(samples, chances.uniform(1 - PITCH, 1 + PITCH))
     stretched = at_tempo(faster, chances.uniform(1 - TEMPO, 1 + TEMPO))
-    louder = stretched * (chances.uniform(*PEAKS) / max(float(stretched.abs().max()), 1e-6))
-    later = F.pad(louder, [_silence(chances), _silence(chances)])
-    return (later + chances.uniform(0, NOISE) * torch.randn(len(later), generator=draw.generator)).clamp(-1, 1)
+    later = F.pad(stretched, [_silence(chances), _silence(chances)]) / stretched.abs().max().clamp(min=1e-6)
+    noisy = later + chances.uniform(0, NOISE) * torch.randn(len(later), generator=draw.generator)
+    peak = math.exp(chances.uniform(math.log(QUIETEST), math.log(LOUDEST)))
+    return (peak * noisy).clamp(-1, 1)
 
 
 def at_rate(samples: Samples, rate: float) -> Varied:
