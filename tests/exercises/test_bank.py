@@ -9,7 +9,9 @@ from gemini_workshop.exercises.core.judge import judge
 from gemini_workshop.exercises.core.verdict import Outcome
 from tests.exercises.bank import BANK
 
-ONLY_NUMBERS = re.compile(r"(Entry|Element|Unit|Given|hint\(|gelu\(|Channels|Row|Token|Query|\(.*\) (became|with) )")
+ONLY_NUMBERS = re.compile(
+    r"(Entry|Element|Logits|Unit|Given|hint\(|gelu\(|Channels|Row|Token|Query|\(.*\) (became|with) )"
+)
 
 
 def judged(answers, changes=""):

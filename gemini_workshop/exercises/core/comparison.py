@@ -64,7 +64,8 @@ def shape_problem(got: Any, expected: Any, axes: str) -> str | None:
         if not isinstance(got, Tensor):
             return f"It returned {_kind(got)}; a tensor of shape {tuple(expected.shape)} is needed."
         if got.shape != expected.shape:
-            named = f" = ({', '.join(axes.split())})" if len(axes.split()) == expected.ndim else ""
+            named = f" = ({', '.join(axes.split())})" if len(axes.split()) == expected.ndim > 0 else ""
+            named = named if expected.ndim else ", one number,"
             return f"It returned shape {tuple(got.shape)}; {tuple(expected.shape)}{named} is needed."
         if _family(got.dtype) != _family(expected.dtype):
             return f"It returned numbers of type {dtype_name(got.dtype)}; {dtype_name(expected.dtype)} is needed."
@@ -86,6 +87,11 @@ def _list_problem(got: Any, expected: list[Any] | tuple[Any, ...]) -> str | None
         and any(isinstance(each, list) and len(each) == len(expected) for each in got)
     ):
         return f"It returned {len(got)} things together; {_kind(expected)} of {len(expected)} alone is needed."
+    of_numbers = all(isinstance(wanted, int | float | str) for wanted in expected)
+    if isinstance(expected, list) and isinstance(got, tuple) and expected and of_numbers:
+        return (
+            "It returned a tuple; a list is needed. (A tuple is equal to no list, and nothing can be appended to it.)"
+        )
     if not isinstance(got, list | tuple):
         return f"It returned {_kind(got)}; {_kind(expected)} of {len(expected)} is needed."
     if len(got) != len(expected):
@@ -106,7 +112,9 @@ def finite_problem(got: Any, expected: Any) -> str | None:
         return None
     index = tuple(bad[0].tolist())
     why = " nan comes from 0 / 0, or from a softmax in which everything is hidden." if got[index].isnan() else ""
-    return f"Element {list(index)} is {number(got[index])}; {number(expected[index])} is needed.{why}"
+    why = why or " inf comes from `exp` or a power of a large number, or from a division by 0."
+    where = f"Element {list(index)}" if index else "The result"
+    return f"{where} is {number(got[index])}; {number(expected[index])} is needed.{why}"
 
 
 def value_problem(got: Any, expected: Any) -> str:

@@ -131,13 +131,21 @@ def _unused(exercise: Exercise, attempt: Attempt, cases: list[Arguments]) -> str
 
 
 def _can_change(value: Any) -> bool:
-    return isinstance(value, Tensor) and (value.is_floating_point() or value.dtype == torch.bool)
+    if isinstance(value, Tensor):
+        return value.is_floating_point() or value.dtype == torch.bool
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _differs(function: Any, case: Arguments, i: int, generator: torch.Generator) -> bool:
     value = case[i]
-    other = ~value if value.dtype == torch.bool else value + torch.randn(value.shape, generator=generator)
+    other = _another(value, generator)
     return not same(function(*case[:i], other, *case[i + 1 :]), function(*case))
+
+
+def _another(value: Any, generator: torch.Generator) -> Any:
+    if isinstance(value, int | float):
+        return 2 * value if isinstance(value, int) else 0.7 * value  # a size may have to be even
+    return ~value if value.dtype == torch.bool else value + torch.randn(value.shape, generator=generator)
 
 
 def _explained(exercise: Exercise, attempt: Attempt, case: Arguments, got: Any, expected: Any) -> tuple[str, ...]:

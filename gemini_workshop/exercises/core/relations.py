@@ -15,6 +15,7 @@ from torch import Tensor
 from gemini_workshop.exercises.core.axes import names_of_sizes
 from gemini_workshop.exercises.core.comparison import number
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
+from gemini_workshop.exercises.core.sequences import sequence_relation
 
 Case = tuple[Arguments, Any, Any]
 CLOSE = 1e-3
@@ -43,7 +44,7 @@ FORMS: dict[str, Callable[[float], float]] = {
 
 def relation(exercise: Exercise, wrong: list[Case]) -> str | None:
     """A sentence about how the results follow from the needed ones, the same in every wrong case."""
-    return next(_candidates(exercise, _telling(wrong)), None)
+    return next(_candidates(exercise, wrong), None) or sequence_relation(wrong)
 
 
 def place(wrong: list[Case]) -> str | None:
@@ -65,8 +66,9 @@ def _telling(wrong: list[Case]) -> list[tuple[Arguments, Tensor, Tensor]]:
     ]
 
 
-def _candidates(exercise: Exercise, cases: list[tuple[Arguments, Tensor, Tensor]]) -> Iterator[str]:
+def _candidates(exercise: Exercise, wrong: list[Case]) -> Iterator[str]:
     """Sentences that hold in all cases, the plainest first."""
+    cases = _telling(wrong)
     if not cases:
         return
     if any(got.shape != needed.shape for _, got, needed in cases):
@@ -79,9 +81,9 @@ def _candidates(exercise: Exercise, cases: list[tuple[Arguments, Tensor, Tensor]
         yield from _common(_rounded(got, needed) for _, got, needed in cases)
         return  # any relation that leaves the numbers nearly as they are would seem to hold
     yield from _common(_unchanged(exercise, case, got) for case, got, _ in cases)
-    yield from _common(_constant(got) for _, got, _ in cases)
+    yield from _common(_constant(got, needed) for _, got, needed in cases)
     yield from _common(_with_argument(exercise, case, got, needed) for case, got, needed in cases)
-    if line := _scaled(exercise, cases):
+    if line := _scaled(exercise, wrong):
         yield line
     yield from _common(_shifted(got, needed) for _, got, needed in cases)
     yield from _common(_function(got, needed) for _, got, needed in cases)
@@ -137,12 +139,19 @@ def _with_argument(exercise: Exercise, case: Arguments, got: Tensor, needed: Ten
     return None
 
 
-def _constant(got: Tensor) -> str | None:
-    return f"Every entry of the result is {number(got.flatten()[0])}." if len(got.unique()) == 1 else None
+def _constant(got: Tensor, needed: Tensor) -> str | None:
+    if len(got.unique()) > 1:
+        return None
+    one = bool(got.flatten()[0]) if set(needed.unique().tolist()) == {0.0, 1.0} else got.flatten()[0]
+    return f"Every entry of the result is {number(one)}."
 
 
-def _scaled(exercise: Exercise, cases: list[tuple[Arguments, Tensor, Tensor]]) -> str | None:
-    """One factor for all numbers of a case, and the way in which it is made of the sizes, the same in every case."""
+def _scaled(exercise: Exercise, wrong: list[Case]) -> str | None:
+    """One factor for all numbers of a case, and the way in which it is made of the sizes; of small cases, too."""
+    pairs = [(case, _floats(got), _floats(needed)) for case, got, needed in wrong]
+    cases = [(case, got, needed) for case, got, needed in pairs if got is not None and needed is not None]
+    if any(got.shape != needed.shape or not needed.any() for _, got, needed in cases):
+        return None
     factors = [float((got * needed).sum() / needed.square().sum()) for _, got, needed in cases]
     scaled = all(_near(got, factor * needed) for factor, (_, got, needed) in zip(factors, cases, strict=True))
     if not scaled or any(abs(factor) < CLOSE or math.isclose(factor, 1, rel_tol=CLOSE) for factor in factors):
@@ -150,7 +159,13 @@ def _scaled(exercise: Exercise, cases: list[tuple[Arguments, Tensor, Tensor]]) -
     if all(math.isclose(factor, -1, rel_tol=CLOSE) for factor in factors):
         return "Every number has the opposite sign of what is needed. Which sign is turned round?"
     sizes = [{name: size for size, name in names_of_sizes(exercise, case).items()} for case, *_ in cases]
-    return f"Every number is what is needed times {number(factors[0])}{_made_of(factors, sizes)}."
+    made_of = _made_of(factors, sizes)
+    if not made_of and any(not math.isclose(factor, factors[0], rel_tol=CLOSE) for factor in factors):
+        return (
+            f"In each case all numbers are off by one factor, here {number(factors[0])}. What are they divided by, or "
+            "multiplied with, that they should not be?"
+        )
+    return f"Every number is what is needed times {number(factors[0])}{made_of}."
 
 
 def _made_of(factors: list[float], sizes: list[dict[str, int]]) -> str:
@@ -231,14 +246,15 @@ def _exchange(order: tuple[int, ...]) -> str:
 def _part(got: Tensor, needed: Tensor) -> str | None:
     """The needed numbers with some left out along an axis, or summed over one."""
     for axis in range(needed.ndim):
+        name_of_it = "the last axis" if axis == needed.ndim - 1 else f"axis {axis}"
         for keep, left in ((True, "one entry of it is left"), (False, "the axis is gone")):
             for name, reduced in (("sum", needed.sum(axis, keepdim=keep)), ("mean", needed.mean(axis, keepdim=keep))):
                 if needed.shape[axis] > 1 and _near(got, reduced):
-                    return f"It is the {name} of what is needed over axis {axis}: {left}."
+                    return f"It is the {name} of what is needed over {name_of_it}: {left}."
         for place, index in (("first", 0), ("last", -1)):
             chosen = needed.select(axis, index)
             if needed.shape[axis] > 1 and (_near(got, chosen) or _near(got, chosen.unsqueeze(axis))):
-                return f"Only the {place} entry of axis {axis} is returned; all {needed.shape[axis]} are needed."
+                return f"Only the {place} entry of {name_of_it} is returned; all {needed.shape[axis]} are needed."
     return None
 
 

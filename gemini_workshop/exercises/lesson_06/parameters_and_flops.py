@@ -58,7 +58,14 @@ def _costs(
     operations: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[int, int]:
     """Both counts as two bills: how often each size is stored, and how many operations a token pays for it."""
-    block = {"norms": D, "attention": D * D, "feed-forward": D * F, "biases": 5 * D + 2 * F, "keys": T * D}
+    block = {
+        "norms": D,
+        "attention": D * D,
+        "attention biases": 4 * D,
+        "feed-forward": D * F,
+        "biases": 5 * D + 2 * F,
+        "keys": T * D,
+    }
     sizes = {"vocabulary": V * D, "positions": N * D, "last norm": D} | {name: L * size for name, size in block.items()}
     parameters, flops = (
         sum(count * sizes[name] for name, count in bill.items())
@@ -106,6 +113,13 @@ PARAMETERS_AND_FLOPS = Exercise(
             _costs, stored={"norms": 1}
         ),
         "biases": Say("Biases are counted. None of these matrices has one.").to(_costs, stored={"biases": 1}),
+        "biases in attention": Say("Biases are counted in attention. None of its matrices has one.").to(
+            _costs, stored={"attention biases": 1}
+        ),
+        "attention over the whole context": Say(
+            "Attention's own products are counted for as many tokens as the context holds. The text that is read has "
+            "`num_tokens`: so many queries meet so many keys."
+        ).to(lambda *case: (_costs(*case)[0], _costs(*case)[1] - _attending(*case) + _attending(*case[:5], case[1]))),
         "one block only": Say("One block is counted, whatever the number of layers.").to(
             lambda V, N, D, L, F, T: _costs(V, N, D, 1, F, T)
         ),
@@ -143,8 +157,9 @@ PARAMETERS_AND_FLOPS = Exercise(
             "positions are not products, and attention's own two products are missing: they have no parameters."
         ).to(lambda *case: (_costs(*case)[0], 2 * case[-1] * _costs(*case)[0])),
         "only one product of attention": Say(
-            "One of attention's two products is missing from the FLOPs. Queries meet keys, and attention weights meet "
-            "values: each takes 2 · T · T · D in all heads together."
+            "One of attention's two products is missing from the FLOPs, or both are halved. Queries meet keys, and "
+            "attention weights meet values: each takes 2 · T · T · D in all heads together, as if every token saw "
+            "every other."
         ).to(_costs, operations={"keys": 2}),
         "head free of charge": Say(
             "The head is left out of the FLOPs. Its matrix is stored once, as the embedding; but looking up a row "

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gemini_workshop.exercises.core.battery.declaration import Battery, Call
+from gemini_workshop.exercises.core.battery.other_device import OTHER
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
 from gemini_workshop.models.masks import sliding_window_mask
 
@@ -57,6 +59,7 @@ SLIDING_WINDOW_MASK = Exercise(
     oracle=_oracle,
     cases=lambda generator: [(3, 3, 1), (5, 5, 2), (6, 6, 3), (3, 7, 4), (4, 9, 3), (1, 6, 4), (5, 5, 8)],
     explain=_explain,
+    battery=Battery(kinds=lambda: [Call(3, 5, 2), Call(3, 5, 2, device=OTHER)]),
     misconceptions={
         "window one too wide": Say(
             "The window is one token too wide: with a window of 1, a token should see itself and nothing else. The "
@@ -68,6 +71,13 @@ SLIDING_WINDOW_MASK = Exercise(
         "hides itself": Say(
             "A token cannot see itself: the window lies wholly before it. The window includes the query's own key."
         ).to(_by_distance, sees=lambda d, W: (d >= 1) & (d <= W)),
+        "hides itself, and one too few": Say(
+            "A token cannot see itself. The window counts the query's own key: of a window of 1 it is all."
+        ).to(_by_distance, sees=lambda d, W: (d > 0) & (d < W)),
+        "into the future": Say(
+            "The window lies ahead: a token sees itself and later ones. Which is subtracted from which, the place of "
+            "the key or that of the query?"
+        ).to(_by_distance, sees=lambda d, W: (d <= 0) & (d > -W)),
         "future visible": Say(
             "The window reaches in both directions: a token sees later ones, too. It must be causal as well."
         ).to(_by_distance, sees=lambda d, W: d.abs() < W),

@@ -125,6 +125,9 @@ TOP_K_ROUTING = Exercise(
             "The weights of the chosen experts are their probabilities among all experts, so they sum to less than 1, "
             "and the layer's output shrinks. Divide them by their sum."
         ).to(_route, finish=lambda weights: weights),
+        "divided by the number of experts": Say(
+            "The weights are divided by the number of chosen experts, so they do not sum to 1. Divide by their sum."
+        ).to(_route, finish=lambda weights: weights / weights.shape[-1]),
         "bias in the weights": Say(
             "The bias has entered the weights. It only decides who is chosen: how much a chosen expert counts is still "
             "up to the probabilities."

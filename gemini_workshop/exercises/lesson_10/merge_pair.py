@@ -1,6 +1,6 @@
 """Exercise 10.2, ``merge_pair``: its cases, and what learners get wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -19,6 +19,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         (list(b"ababa"), (98, 97), 256),
         (list(b"cbabca"), (97, 99), 256),
         ([97], (97, 98), 256),
+        ([197, 97, 970, 97, 97], (97, 97), 256),
         ([256, 256, 97, 98, 98], (97, 98), 257),
         (letters(generator, 20), (97, 98), 256),
     ]
@@ -44,13 +45,14 @@ def _merge(
     most: int = 1000,
     end: int = 0,
     either: bool = False,
+    is_pair: Callable[[tuple[int, ...], Pair], bool] = lambda two, pair: two == pair,
 ) -> list[int]:
     """Right but for the steps: how far to go after a merge, what stays, how many merges, which pairs, where to end."""
     merged: list[int] = []
     i, done = 0, 0
     while i < len(ids) - end:
         two = tuple(ids[i : i + 2])
-        if done < most and (two == pair or (either and two == pair[::-1])):
+        if done < most and (is_pair(two, pair) or (either and two == pair[::-1])):
             merged += [*pair, new_id] if keep else [new_id]
             i += step
             done += 1
@@ -92,6 +94,12 @@ MERGE_PAIR = Exercise(
         "second token left standing": Say(
             "The second token of the pair is still there. The new token stands for both, so skip both."
         ).to(_merge, step=1),
+        "only the first token compared": Say(
+            "Whatever follows the pair's first token is merged with it. Both tokens have to be those of the pair."
+        ).to(_merge, is_pair=lambda two, pair: len(two) == 2 and two[0] == pair[0]),
+        "pair turned round": Say(
+            "The tokens are compared in the other order: the pair's first token has to come first in the text, too."
+        ).to(_merge, is_pair=lambda two, pair: two == pair[::-1]),
         "one too many skipped": Say(
             "After a merge, a token that does not belong to the pair is lost. The new token stands for two."
         ).to(_merge, step=3),

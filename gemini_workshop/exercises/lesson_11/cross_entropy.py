@@ -107,6 +107,14 @@ CROSS_ENTROPY = Exercise(
             "The target's logit is taken for log p. A logit is a log-probability only after `logsumexp` of all logits "
             "has been subtracted; without that the loss could fall forever."
         ).to(_loss, log_probabilities=lambda logits: logits),
+        "largest logit": Say(
+            "The largest logit is taken for the logarithm of the sum. They are close only where one logit is far above "
+            "the others: `logsumexp` adds up all of them."
+        ).to(_loss, log_probabilities=lambda logits: logits - logits.amax(-1, keepdim=True)),
+        "token 0 not counted": Say(
+            "Targets of 0 are left out as if they were padding. Token 0 is a token like any other; only `ignore_index` "
+            "does not count."
+        ).to(_loss, ignored=lambda targets, index: targets <= 0),
         "sign": Say(
             "The sign is missing: log p is negative, and -log p is the loss. Training would make the right tokens less "
             "likely."

@@ -33,8 +33,9 @@ class Answers:
         source = self.base
         for change in changes.strip("\n").splitlines():
             old, _, new = change.partition(" >>")
+            old, new = old.replace("\\n", "\n"), new.removeprefix(" ").replace("\\n", "\n")
             assert old in source, f"{old!r} is not in the base of {self.exercise}"
-            source = source.replace(old, new.removeprefix(" ").replace("\\n", "\n"))
+            source = source.replace(old, new)
         return defined(source, self.name)
 
 

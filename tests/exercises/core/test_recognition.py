@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gemini_workshop.exercises.core import recognition
+from gemini_workshop.exercises.core.catalogue import find
 from gemini_workshop.exercises.core.exercise import Exercise, Say
 from gemini_workshop.exercises.core.judge import judge
 from gemini_workshop.exercises.core.messages import explained
@@ -111,7 +112,7 @@ RELATIONS = {
     "run backwards along axis 1": NEEDED.flip(1),
     "one place too late along axis 0": NEEDED.roll(1, 0),
     "The first entry of axis 0 is right and is repeated": NEEDED[:1].expand(3, 4),
-    "the mean of what is needed over axis 1": NEEDED.mean(1),
+    "the mean of what is needed over the last axis": NEEDED.mean(1),
     "Only the last entry of axis 0": NEEDED[-1],
     "Every entry of the result is 0": NEEDED * 0,
 }
@@ -257,3 +258,47 @@ def test_a_result_of_another_shape_is_not_near_to_a_mistake_because_its_numbers_
     named = {"large": [mistake]}
     assert recognition._where_it_shows(named, [mistake * 1.0001], [right]) == ["large"]
     assert recognition._where_it_shows(named, [other], [right]) == []
+
+
+def test_a_factor_that_differs_from_case_to_case_is_said_for_the_case_that_is_shown():
+    small, large = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0, -3.0, 5.0])
+    cases = [((small,), 0.5 * small, small), ((large,), -2 * large, large)]
+    said = relation(exercise(), cases)
+    assert "here 0.5" in said
+    assert relation(exercise(), [((small,), small + 1, small), cases[1]]) is None
+
+
+@pytest.mark.parametrize(
+    ("got", "words"),
+    [
+        ([1, 2], "the beginning of what is needed"),
+        ([3, 4], "the beginning is missing"),
+        ([4, 3, 2, 1], "in reverse"),
+        ([1, 3, 2, 4], "in another order"),
+        ([1, 4], "left out"),
+        ([1, 7, 2, 3, 4], "others between them"),
+        ([9, 9, 9, 9], None),
+    ],
+)
+def test_how_a_list_is_wrong_is_said(got, words):
+    said = relation(exercise(), [((), got, [1, 2, 3, 4])])
+    assert (words in said) if words else said is None
+
+
+def test_a_number_that_makes_no_difference_is_named_and_an_even_size_is_not():
+    verdict = judge(find("04.3"), lambda head_dim, base: torch.exp(-torch.arange(0, head_dim, 2) / head_dim))
+    assert "Whatever `base` is" in verdict.lines[0]
+    verdict = judge(find("04.3"), lambda head_dim, base: torch.linspace(1, 1 / base, head_dim // 2))
+    assert "Whatever" not in " ".join(verdict.lines)
+
+
+def test_a_tuple_is_no_list_and_one_number_has_no_axis():
+    verdict = judge(find("10.2"), lambda ids, pair, new_id: tuple(find("10.2").reference(ids, pair, new_id)))
+    assert "a tuple; a list is needed" in verdict.lines[0]
+    verdict = judge(find("11.2"), lambda logits, targets, ignore_index=-100: find("11.2").oracle(logits, targets)[None])
+    assert "(), one number, is needed" in verdict.lines[0]
+
+
+def test_a_mask_on_another_device_than_asked_for_is_told():
+    verdict = judge(find("07.3"), lambda T, S, W, *, device=None: find("07.3").reference(T, S, W))
+    assert "on another device" in " ".join(verdict.lines)
