@@ -126,7 +126,7 @@ def similarity_by_block(similarities: Mapping[str, Sequence[Sequence[float]]], t
     longest = max(len(line) for seeds in similarities.values() for line in seeds)
     _lines_of_seeds(axes, similarities, apart=0.07)
     axes.set(xlabel="blocks passed", ylabel="mean cosine of two tokens' vectors", title=title)
-    axes.set(xlim=(0, longest * 1.38), ylim=(-0.05, 1.05), xticks=range(0, longest, 2))
+    axes.set(xlim=(0, longest * 1.38), ylim=(-0.05, 1.05), xticks=range(0, longest, max(2, longest // 6)))
     return describe(figure, f"A thick line for {_listed(similarities)}, with a thin one per seed, from 0 to 1.")
 
 

@@ -227,7 +227,7 @@ def readable_neurons(
         ylim=(0, None),
         xlabel="layer",
         ylabel="next token promoted (%)",
-        title="Values often name what follows",
+        title="Its own value fits better",
     )
     return describe(
         figure,

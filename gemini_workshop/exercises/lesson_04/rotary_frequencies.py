@@ -78,9 +78,9 @@ FREQUENCIES = Exercise(
             "There is an extra factor of 2π. A frequency here is an angle in radians for each token: 1 for the "
             "fastest pair."
         ).to(lambda head_dim, base: 2 * math.pi * _oracle(head_dim, base)),
-        "lengths of the waves": Say("These are wavelengths, tokens per radian. The frequency is one over that.").to(
-            lambda head_dim, base: 1 / _oracle(head_dim, base).flip(0)
-        ),
+        "lengths of the waves": Say(
+            "These are tokens per radian. The frequency is one over that: radians per token."
+        ).to(lambda head_dim, base: 1 / _oracle(head_dim, base).flip(0)),
         "down to one over the base": Say(
             "The last exponent is exactly 1. There are C/2 steps from 0 towards 1, and 1 itself is not reached: the "
             "exponents are 0, 2/C, 4/C, ... (C - 2)/C."

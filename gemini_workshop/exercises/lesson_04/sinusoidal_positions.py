@@ -126,7 +126,7 @@ SINUSOIDAL = Exercise(
             "the number of channels, not of pairs."
         ).to(_waves, exponent=lambda i, D: 4 * i / D),
         "ever faster waves": Say(
-            "The waves get faster from pair to pair, so that the last one turns thousands of times between two "
+            "The waves get faster from pair to pair, so that the last one turns hundreds of times between two "
             "tokens. They should get slower: divide by the power of 10000."
         ).to(_ever_faster_waves),
         "divided after the power": Say(
