@@ -122,7 +122,7 @@ PLAIN_BLOCK = ModuleExercise(
     plain=_Plain,
     explain=_explain,
     parts=(RESIDUAL_STEP,),
-    battery=Battery(beyond=_beyond),
+    battery=Battery(dtypes=(torch.float64,), beyond=_beyond),  # RMSNorm works in float32, as lesson 06 asks
     misconceptions={
         "parallel": Say(
             "Attention and feed-forward both read the block's input. (Some models do that, GPT-J and PaLM among "
