@@ -25,6 +25,7 @@ from gemini_workshop.models.initialization import draw_linear
 from gemini_workshop.models.key_value_store import KeyValueStore, images_of_keys, segments_of_keys
 from gemini_workshop.models.latent_attention import LatentAttention
 from gemini_workshop.models.multi_head_attention import merge_heads, split_heads
+from gemini_workshop.models.multimodal.fusion import gated_cross_attention
 from gemini_workshop.models.normalization import RMSNorm, UnitRMS, make_norm
 
 
@@ -156,8 +157,9 @@ class CrossAttention(nn.Module):
         query = split_heads(self.query(x), self.num_heads)
         key = split_heads(self.key(context), self.num_kv_heads)
         value = split_heads(self.value(context), self.num_kv_heads)
-        found = self.output(merge_heads(grouped_query_attention(query, key, value, mask)))
-        return found if self.gate is None else torch.tanh(self.gate) * found
+        if self.gate is None:
+            return self.output(merge_heads(grouped_query_attention(query, key, value, mask)))
+        return self.output(merge_heads(gated_cross_attention(query, key, value, self.gate, mask)))
 
 
 def make_attention(config: ModelConfig, layer: LayerConfig) -> GroupedQueryAttention | LatentAttention:
