@@ -19,7 +19,6 @@ WAITING = {
         "MediaEncoder",
         "image_grid",
         "mel_spectrogram",
-        "sigmoid_contrastive_loss",
         "unpatchify",
         "read_multimodal_documents",
         "video_strip",
