@@ -16,7 +16,6 @@ KINDS = {"function", "class", "method", "property"}
 WAITING = {
     "lesson 09": {
         "CrossAttention",
-        "MediaEncoder",
         "image_grid",
         "mel_spectrogram",
         "unpatchify",

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import torch
 
+from gemini_workshop.authoring.task_card import task_card
 from gemini_workshop.checkpoint import Checkpoint, find_checkpoint, load_pretrained, restore_weights, save_model
 from gemini_workshop.data.batches.text import Text
 from gemini_workshop.data.corpora import corpus_files, find_corpus
+from gemini_workshop.data.tasks.mixture import TaskMixture
 from gemini_workshop.evaluation.floors import bits_per_byte, entropy_floors
 from gemini_workshop.files import sha256_of
 from gemini_workshop.generation.decode import generate_text
@@ -39,7 +41,11 @@ def publish(run: Path, folder: Path, command: str) -> None:
     checkpoint = find_checkpoint(run)
     source = json.loads((run / "run.json").read_text("utf-8"))
     export(checkpoint, folder)
-    card = model_card(checkpoint, folder, text_of(run), source, command)
+    text = text_of(run)
+    if isinstance(text, TaskMixture):
+        card = task_card(checkpoint, folder, text, command)
+    else:
+        card = model_card(checkpoint, folder, text, source, command)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8", newline="\n")
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from gemini_workshop.data.batches.text import Text
+    from gemini_workshop.data.tasks.mixture import TaskMixture
     from gemini_workshop.training.endings import Outcome
     from gemini_workshop.training.run import Run
     from gemini_workshop.training.watching.monitoring import HardwareMonitor
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 SAMPLE_PROMPT = "Once upon a time"
 SAMPLE_TOKENS = 60
 
-CORPUS_HELP = "Name of a corpus, several joined by +, a .txt or .jsonl file, or a folder of `data tokenize`."
+CORPUS_HELP = "Name of a corpus, several joined by +, a .txt or .jsonl file, a folder of `data tokenize`, or: tasks."
 Beginning = Annotated[
     str | None,
     typer.Option("--from", help="Begin with this checkpoint's weights, tokenizer and settings, not a preset's."),
@@ -31,7 +33,7 @@ Minutes = Annotated[
 
 
 def train(
-    preset: Annotated[str, typer.Option(help="tiny, small, medium, large, or the path of a YAML file.")] = "tiny",
+    preset: Annotated[str, typer.Option(help="tiny, small, medium, large, mini-gemini, or a YAML file.")] = "tiny",
     beginning: Beginning = None,
     corpus: Annotated[str, typer.Option(help=CORPUS_HELP)] = "stories",
     size: Annotated[str, typer.Option(help="How much of the corpus, if it comes in several sizes.")] = "all",
@@ -59,7 +61,7 @@ def train(
 
         gemini-workshop train --from stories-small --corpus my-text.txt
 
-        gemini-workshop train --preset medium --processes 2
+        gemini-workshop train --preset mini-gemini --corpus tasks --processes 2
     """
     import torch
 
@@ -94,6 +96,7 @@ def train(
 
 def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] = ()) -> None:
     """Train a prepared run, show its progress, and end with what to do next."""
+    from gemini_workshop.data.batches.text import Text
     from gemini_workshop.evaluation.floors import entropy_floors
     from gemini_workshop.training.run import train_run
     from gemini_workshop.training.watching import callbacks
@@ -101,7 +104,7 @@ def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] 
     from gemini_workshop.training.watching.tracking import make_tracker
     from gemini_workshop.visualization.training import loss_curve
 
-    floors = entropy_floors(run.text.validation)
+    floors = entropy_floors(run.text.validation) if isinstance(run.text, Text) else {}
     monitor = hardware_monitor(run)
     tracking = [make_tracker(name, run.folder, run.config.to_dict(), monitor.latest) for name in trackers]
     echo_start(run, floors, monitor.peak_flops)
@@ -137,8 +140,8 @@ def hardware_monitor(run: "Run") -> "HardwareMonitor":
     model, training = run.config.model, run.config.training
     device = next(run.state.model.parameters()).device
     return HardwareMonitor(
-        training.batch_size * model.context_tokens,
-        training.batch_size * training_flops(model, model.context_tokens),
+        training.batch_size * run.config.row_tokens,
+        training.batch_size * training_flops(model, run.config.row_tokens),
         matrix_product_flops(device, training.precision),
         device,
     )
@@ -167,16 +170,30 @@ def echo_end(run: "Run", outcome: "Outcome", minutes: float | None) -> None:
 
 def echo_start(run: "Run", floors: dict[str, float], peak_flops: float) -> None:
     """What is going to be trained on what, how, and the losses to beat."""
-    training, num_tokens = run.config.training, run.text.train.num_tokens
-    planned = (training.steps - run.state.step) * training.batch_size * run.config.model.context_tokens
+    training = run.config.training
+    planned = (training.steps - run.state.step) * training.batch_size * run.config.row_tokens
     typer.echo(f"{run.state.model.num_parameters():,} parameters on {next(run.state.model.parameters()).device}")
     typer.echo(
         f"Matrix products in {run.measured or training.precision}; "
         f"a large one reaches {peak_flops / 1e9:,.0f} GFLOP/s, measured now"
     )
-    typer.echo(f"{num_tokens:,} tokens to train on, {run.text.validation.num_tokens:,} for validation")
-    typer.echo(f"{planned:,} tokens planned: {planned / num_tokens:.1f} times through the text")
-    typer.echo("Baselines (nats per token): " + ", ".join(f"{name} {nats:.2f}" for name, nats in floors.items()))
+    typer.echo("\n".join(about_text(run.text, planned)))
+    if floors:
+        typer.echo("Baselines (nats per token): " + ", ".join(f"{name} {nats:.2f}" for name, nats in floors.items()))
+
+
+def about_text(text: "Text | TaskMixture", planned: int) -> list[str]:
+    """What is trained on, and how often it is read."""
+    from gemini_workshop.data.batches.text import Text
+
+    if isinstance(text, Text):
+        num_tokens = text.train.num_tokens
+        return [
+            f"{num_tokens:,} tokens to train on, {text.validation.num_tokens:,} for validation",
+            f"{planned:,} tokens planned: {planned / num_tokens:.1f} times through the text",
+        ]
+    shares = ", ".join(f"{name} {weight:.0%}" for name, weight in text.weights.items())
+    return [f"Examples of {len(text.weights)} tasks: {shares}", f"{planned:,} tokens planned; no example comes twice"]
 
 
 def write_sample(run: "Run") -> str:

@@ -11,7 +11,8 @@ class TrainingConfig(Section):
     """How a model is trained. ``steps`` is the plan; ``minutes``, if set, may end it earlier."""
 
     steps: int = option("Optimizer steps of the whole run; the learning-rate schedule ends with them.")
-    batch_size: int = option("Sequences in one step; each is context_tokens long.")
+    batch_size: int = option("Sequences in one step; each is row_tokens long.")
+    row_tokens: int | None = option("Tokens of a sequence in training; null: the model's context_tokens.", default=None)
     rows: Literal["windows", "packed", "documents"] = option(
         "How the text fills sequences: windows over all of it, several whole documents each, or one document each.",
         default="windows",
@@ -70,7 +71,7 @@ class TrainingConfig(Section):
         self._need_positive("steps", "batch_size", "learning_rate", "clip_norm", "eval_every_steps")
         self._need_positive("eval_batches", "checkpoint_every_steps", "keep_checkpoints")
         self._need_positive("accumulation_steps", "muon_learning_rate", "galore_rank", "galore_every_steps")
-        for name in ("loss_chunk_tokens", "patience_evals"):
+        for name in ("row_tokens", "loss_chunk_tokens", "patience_evals"):
             if getattr(self, name) is not None:
                 self._need_positive(name)
         self._need(

@@ -20,6 +20,19 @@ class WorkshopConfig:
     training: TrainingConfig
     generation: GenerationConfig
 
+    def __post_init__(self) -> None:
+        """Refuse what only the sections together show."""
+        if self.row_tokens > self.model.context_tokens:
+            raise ConfigError(
+                f"row_tokens={self.row_tokens} is more than context_tokens={self.model.context_tokens}. "
+                "Choose shorter rows, or a longer context."
+            )
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of a sequence in training."""
+        return self.training.row_tokens or self.model.context_tokens
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "WorkshopConfig":
         """Build from plain data with the sections model, training and (optional) generation."""
@@ -40,8 +53,8 @@ SECTIONS: dict[str, Any] = {"model": ModelConfig, "training": TrainingConfig, "g
 
 
 def preset_names() -> list[str]:
-    """The presets in the package, smallest first."""
-    return ["tiny", "small", "medium", "large"]
+    """The presets in the package: of text models, smallest first, and the multimodal one."""
+    return ["tiny", "small", "medium", "large", "mini-gemini"]
 
 
 def load_config(name_or_path: str | Path) -> WorkshopConfig:

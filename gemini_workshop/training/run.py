@@ -25,6 +25,8 @@ from gemini_workshop.checkpoint import Checkpoint, checkpoint_paths, load_newest
 from gemini_workshop.config import WorkshopConfig, to_yaml
 from gemini_workshop.data.batches.source import BatchSource
 from gemini_workshop.data.batches.text import Text, open_text
+from gemini_workshop.data.tasks.mixture import MIXTURE_FILE, TaskMixture, open_mixture
+from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import CheckpointError, TrainingError, WorkshopError
 from gemini_workshop.files import sha256_of
 from gemini_workshop.kernels.accelerate import accelerate
@@ -40,6 +42,8 @@ from gemini_workshop.training.resume import restore_training, save_checkpoint
 from gemini_workshop.training.state import TrainingState
 from gemini_workshop.training.watching.callbacks import Callback
 
+TASKS = "tasks"  # in place of a corpus: the mixture of all tasks
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
@@ -51,7 +55,7 @@ class Run:
 
     folder: Path
     config: WorkshopConfig
-    text: Text
+    text: Text | TaskMixture
     source: BatchSource
     state: TrainingState
     measured: MeasuredPrecision | None = None
@@ -83,7 +87,8 @@ def start_run(
     Of several processes the first prepares the text for all; if it cannot, all raise its error.
 
     Args:
-        corpus: a name, several joined by +, a file, or a folder of shards: what :func:`open_text` reads.
+        corpus: a name, several joined by +, a file, or a folder of shards: what :func:`open_text` reads; or "tasks",
+            for the mixture of all tasks.
         beginning: a trained model, whose weights and tokenizer the run begins with.
 
     Raises:
@@ -99,8 +104,8 @@ def start_run(
     check_batch_size(config.training, processes)
     try:
         tokenizer = None if beginning is None else beginning.tokenizer
-        shards = from_first(lambda: open_text(corpus, size, folder / "shards", config, tokenizer).folder, processes)
-        text = Text.open(shards)
+        shards = from_first(lambda: _open(corpus, size, folder / "shards", config, tokenizer).folder, processes)
+        text = _reopen(shards)
         run = _prepared(folder, config, text, device, processes, beginning)
         if processes.is_first:
             place = str(shards.relative_to(folder)) if shards.is_relative_to(folder) else str(shards.absolute())
@@ -147,9 +152,21 @@ def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE)
     return run
 
 
-def text_of(folder: Path) -> Text:
-    """The text that a run is trained on."""
-    return Text.open(folder / json.loads((folder / "run.json").read_text("utf-8"))["shards"])
+def text_of(folder: Path) -> Text | TaskMixture:
+    """The text, or the tasks, that a run is trained on."""
+    return _reopen(folder / json.loads((folder / "run.json").read_text("utf-8"))["shards"])
+
+
+def _open(
+    corpus: str, size: str, folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | None
+) -> Text | TaskMixture:
+    if corpus == TASKS:
+        return open_mixture(folder, config, tokenizer)
+    return open_text(corpus, size, folder, config, tokenizer)
+
+
+def _reopen(folder: Path) -> Text | TaskMixture:
+    return TaskMixture.open(folder) if (folder / MIXTURE_FILE).exists() else Text.open(folder)
 
 
 def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | None = None) -> Outcome:
@@ -173,7 +190,7 @@ def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | Non
 def _prepared(
     folder: Path,
     config: WorkshopConfig,
-    text: Text,
+    text: Text | TaskMixture,
     device: torch.device,
     processes: Processes,
     checkpoint: Checkpoint | None = None,

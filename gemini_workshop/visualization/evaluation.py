@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gemini_workshop.evaluation.abilities import Ability
 from gemini_workshop.evaluation.choice import ChoiceResult
 from gemini_workshop.evaluation.needle import NeedleResult
 from gemini_workshop.evaluation.profiles import Profile
@@ -100,6 +101,17 @@ def comparison_panels(profiles: Sequence[Profile]) -> Figure:
     loss.set(xlabel="bits per byte", title="Loss: lower is better")
     variety.set(xlabel="distinct-2", title="Variety of samples")
     speed.set(xlabel="tokens per second", title="Speed of writing")
+    return figure
+
+
+def ability_bars(name: str, abilities: Sequence[Ability]) -> Figure:
+    """The fraction of right answers of a model for each task, with the interval in which it is 95 % certain to lie."""
+    figure, axes = plt.subplots(figsize=(7.5, 0.4 * len(abilities) + 1.4))
+    _bars(axes, [each.task for each in abilities], [each.accuracy for each in abilities], BLUE, "{:.0%}")
+    for place, each in enumerate(abilities):
+        axes.plot(each.interval, [place, place], color=GREY, linewidth=2.5)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], PERCENT)
+    axes.set(xlabel="right answers", xlim=(0, 1.15), title=f"{name}: answers to held-out examples")
     return figure
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from gemini_workshop.cli.evaluate.abilities import abilities
 from gemini_workshop.cli.evaluate.choice import choice
 from gemini_workshop.cli.evaluate.compare import compare
 from gemini_workshop.cli.evaluate.needle import needle
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(perplexity)
 app.command()(needle)
 app.command()(choice)
+app.command()(abilities)
 app.command()(code)
 app.command()(compare)
 app.command()(speed)

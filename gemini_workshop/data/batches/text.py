@@ -68,7 +68,7 @@ class Text:
         source = TokenSource(
             train=self.train,
             validation_text=self.validation,
-            layout=partial(LAYOUTS[training.rows], context_tokens=config.model.context_tokens),
+            layout=partial(LAYOUTS[training.rows], context_tokens=config.row_tokens),
             batch_size=training.batch_size,
             seed=training.seed,
         )

@@ -106,7 +106,7 @@ def step_cost(model: ModelConfig, training: TrainingConfig, num_processes: int) 
     moved = common if training.strategy == "ddp" else common // P
     sent = _common_bytes(sizes, common, training, P) + (_exchanged_bytes(model, sizes, training, P) if experts else 0)
     return StepCost(
-        flops=training_flops(model, model.context_tokens) * training.batch_size // P,
+        flops=training_flops(model, training.row_tokens or model.context_tokens) * training.batch_size // P,
         weight_bytes=FLOAT32_BYTES * (weights + own),
         gradient_bytes=FLOAT32_BYTES * (weights + own),
         optimizer_bytes=FLOAT32_BYTES * MOMENTS[training.optimizer] * (moved + own),
@@ -137,7 +137,7 @@ def _kept_bytes(config: ModelConfig, training: TrainingConfig, num_sequences: in
         model = Transformer(config)
         accelerate(model)
         model.recompute_blocks = training.recompute_blocks
-        ids = torch.zeros(num_sequences, config.context_tokens, dtype=torch.int64)
+        ids = torch.zeros(num_sequences, training.row_tokens or config.context_tokens, dtype=torch.int64)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             losses = NextTokenPrediction(model, training)(Batch(ids, ids))  # alive until all is counted
         for weight in (*model.parameters(), *model.buffers()):
@@ -176,6 +176,7 @@ def scattered_bytes(sizes: Sizes, common: int, parts: int) -> int:
 def _exchanged_bytes(model: ModelConfig, sizes: Sizes, training: TrainingConfig, P: int) -> int:
     """What tokens send to experts of other processes, and back, and their gradients too. Experts are used evenly."""
     assert model.moe is not None
-    rows = training.batch_size * model.context_tokens * model.moe.experts_per_token // P
+    tokens = training.batch_size * (training.row_tokens or model.context_tokens)
+    rows = tokens * model.moe.experts_per_token // P
     passes = 2 * (2 + training.recompute_blocks)
     return passes * sizes.expert_layers * rows * model.embed_dim * FLOAT32_BYTES * (P - 1) // P

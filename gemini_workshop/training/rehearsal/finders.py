@@ -213,7 +213,7 @@ def _one_step(model: Transformer, config: TrainingConfig) -> Callable[[int], obj
 
     def step(batch_size: int) -> None:
         generator = torch.Generator().manual_seed(0)
-        shape = (batch_size, model.config.context_tokens)
+        shape = (batch_size, config.row_tokens or model.config.context_tokens)
         ids = torch.randint(model.config.vocab_size, shape, generator=generator)
         train_step(state, Batch(ids, ids.roll(-1, dims=1)), 0.0)
         state.optimizer.zero_grad()

@@ -1,0 +1,62 @@
+"""The card of a model that was trained on tasks; every number is measured here, on what it was not trained on."""
+
+from pathlib import Path
+
+from gemini_workshop.checkpoint import Checkpoint, load_pretrained
+from gemini_workshop.data.tasks import find_task
+from gemini_workshop.data.tasks.mixture import TaskMixture
+from gemini_workshop.evaluation.abilities import TEXT_ONLY, Ability, measure_abilities
+
+NUM_ASKED = 1000  # of each task, at most
+
+
+def task_card(checkpoint: Checkpoint, folder: Path, mixture: TaskMixture, command: str) -> str:
+    """The card of an exported checkpoint, in Markdown."""
+    config = checkpoint.config
+    model, tokenizer = load_pretrained(folder)
+    tasks = {name: find_task(name) for name in mixture.weights}
+    asked = {name: task for name, task in tasks.items() if name != TEXT_ONLY}
+    seen = checkpoint.step * config.training.batch_size * config.row_tokens
+    return "\n".join(
+        [
+            f"# {folder.name}",
+            "",
+            f"A multimodal decoder of {model.num_parameters():,} parameters that reads text, small images, audio and "
+            "short videos, and answers in text. It was made for teaching.",
+            "",
+            "## Data",
+            "",
+            "| task | drawn | asks for | source |",
+            "|---|---|---|---|",
+            *(
+                f"| {name} | {mixture.weights[name]:.0%} | {task.about} | {task.source} |"
+                for name, task in tasks.items()
+            ),
+            "",
+            "## Recipe",
+            "",
+            *(line for each in command.splitlines() for line in (f"`{each}`", "")),
+            f"{checkpoint.step:,} steps of {config.training.batch_size} rows of {config.row_tokens} tokens: {seen:,} "
+            "tokens. Every setting is in `config.yaml`; the weights are stored in float16.",
+            "",
+            "## Answers to held-out examples",
+            "",
+            "| task | right | 95 % between | asked |",
+            "|---|---|---|---|",
+            *map(_row, measure_abilities(model, tokenizer, asked, NUM_ASKED)),
+            "",
+            "An answer counts if it is the right one, word for word. No held-out image, voice or pair of numbers was "
+            "trained on. All numbers of this card: `python -m gemini_workshop.authoring.publish RUN FOLDER`.",
+            "",
+            "## Limits",
+            "",
+            "It knows its tasks and nothing else: digits, clothes, drawings, tones, spoken and moving digits, sums. "
+            "Asked anything else, it answers all the same. Use it to learn how such models work, for nothing else.",
+            "",
+        ]
+    )
+
+
+def _row(ability: Ability) -> str:
+    low, high = ability.interval
+    return f"| {ability.task} | {ability.accuracy:.1%} | {low:.1%} and {high:.1%} | {ability.num_asked:,} |"

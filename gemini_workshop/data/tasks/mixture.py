@@ -1,0 +1,140 @@
+"""All tasks of this machine as something to train on: a tokenizer learned from their texts, and batches of their rows.
+
+FOLDER/tokenizer.json and FOLDER/mixture.json, which records the tasks, their weights and the seed of their examples.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gemini_workshop.config import WorkshopConfig
+from gemini_workshop.data.batches.batch import Batch
+from gemini_workshop.data.media.documents import TextPart
+from gemini_workshop.data.media.encoding import MARKS, MediaEncoder
+from gemini_workshop.data.tasks import MIXTURE, Split, find_task, tasks
+from gemini_workshop.data.tasks.rows import TaskRows
+from gemini_workshop.data.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
+from gemini_workshop.errors import DataError
+from gemini_workshop.files import write_atomically
+
+MIXTURE_FILE = "mixture.json"
+NUM_VALIDATION_ROWS = 64
+TEXTS_PER_TASK, NUM_STORIES = 400, 4000
+NUM_PROBED = 2  # rows whose content is part of the checksum
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSource:
+    """Batches of rows of tasks; the training rows never repeat.
+
+    Args:
+        batch_size: rows of one step, all processes together.
+    """
+
+    train_rows: TaskRows
+    validation_rows: TaskRows
+    batch_size: int
+
+    @property
+    def sha256(self) -> str:
+        """Of the names and weights of the tasks, and of the first rows."""
+        content = hashlib.sha256()
+        for rows in (self.train_rows, self.validation_rows):
+            content.update(
+                repr([(task.name, weight) for task, weight in zip(rows.tasks, rows.weights, strict=True)]).encode()
+            )
+            for number in range(NUM_PROBED):
+                content.update(np.asarray(rows[number].inputs).tobytes())
+        return content.hexdigest()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counting from 0; always the same one."""
+        first = step * self.batch_size
+        return self.train_rows.batch(range(first, first + self.batch_size))
+
+    def validation(self, max_batches: int | None = None) -> Iterator[Batch]:
+        """Held-out examples, the same in every measurement."""
+        return self.validation_rows.in_order(self.batch_size, max_batches)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskMixture:
+    """The tasks that a run is trained on, and the tokenizer of their texts."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    weights: dict[str, float]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "TaskMixture":
+        """The mixture that was written to a folder.
+
+        Raises:
+            DataError: there is none, or a task of it cannot be had on this machine.
+        """
+        path = Path(folder) / MIXTURE_FILE
+        try:
+            weights = json.loads(path.read_text("utf-8"))["weights"]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path} cannot be read: {error}. Start the run again with --corpus tasks.") from None
+        return cls(folder=Path(folder), tokenizer=load_tokenizer(Path(folder) / "tokenizer.json"), weights=weights)
+
+    def source(self, config: WorkshopConfig) -> TaskSource:
+        """Its batches, as a configuration asks for them.
+
+        Raises:
+            DataError: the model takes text alone, its vocabulary is another, or a task cannot be had.
+        """
+        if config.model.media is None:
+            raise DataError("The model takes text alone. Train on tasks with --preset mini-gemini.")
+        if self.tokenizer.vocab_size != config.model.vocab_size:
+            raise DataError(
+                f"The tokenizer of {self.folder} has vocab_size={self.tokenizer.vocab_size}, but the model has "
+                f"vocab_size={config.model.vocab_size}. Begin with a checkpoint of the same tokenizer."
+            )
+        encoder, training = MediaEncoder(self.tokenizer, config.model.media), config.training
+        found = {name: find_task(name) for name in self.weights}
+
+        def rows(num_rows: int, split: Split) -> TaskRows:
+            return TaskRows(encoder, found, self.weights, config.row_tokens, num_rows, split=split, seed=training.seed)
+
+        return TaskSource(
+            train_rows=rows(training.steps * training.batch_size, "train"),
+            validation_rows=rows(NUM_VALIDATION_ROWS, "heldout"),
+            batch_size=training.batch_size,
+        )
+
+
+def open_mixture(folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | None = None) -> TaskMixture:
+    """Write the mixture of all tasks of this machine to a folder.
+
+    Args:
+        tokenizer: to encode their texts; one is learned from them, if left out.
+
+    Raises:
+        DataError: the vocabulary is too small.
+    """
+    found = tasks()
+    weights = {name: MIXTURE[name] for name in found}
+    tokenizer = learn_tokenizer(config.model.vocab_size) if tokenizer is None else tokenizer
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder / "tokenizer.json")
+    write_atomically(folder / MIXTURE_FILE, json.dumps({"weights": weights}, indent=1).encode())
+    return TaskMixture(folder=folder, tokenizer=tokenizer, weights=weights)
+
+
+def learn_tokenizer(vocab_size: int) -> BPETokenizer:
+    """A tokenizer of the tasks' texts, with the marks of media, whose ids are the last of the vocabulary."""
+    return BPETokenizer.train(_texts(), vocab_size, progress=True, special_tokens=MARKS)
+
+
+def _texts() -> Iterator[str]:
+    for name, task in tasks().items():
+        for index in range(NUM_STORIES if name == "stories" else TEXTS_PER_TASK):
+            example = task.example(index, "train")
+            yield from (part.text for part in example.prompt if isinstance(part, TextPart))
+            yield example.answer

@@ -1,0 +1,114 @@
+"""What a multimodal model can do: its answers to held-out examples of each task, compared with the right ones.
+
+The model writes its answer with the most likely token at each place; it counts if it is the right one, word for word.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+from gemini_workshop.config import GenerationConfig
+from gemini_workshop.data.batches.batch import stack_media
+from gemini_workshop.data.media.encoding import MediaEncoder
+from gemini_workshop.data.tasks.example import Example, Task
+from gemini_workshop.data.tokenizers import Tokenizer
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.generation.decode import generate_batch
+from gemini_workshop.models.transformer import Transformer
+
+LONGEST_ANSWER = 24  # in tokens
+CONFIDENCE = 0.95
+TEXT_ONLY = "stories"  # a task without a question, whose loss is measured by evaluation.scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ability:
+    """How many examples of a task were answered correctly.
+
+    Args:
+        wrong: examples of what went wrong: the right answer and the one given.
+    """
+
+    task: str
+    num_right: int
+    num_asked: int
+    wrong: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of right answers."""
+        return self.num_right / self.num_asked
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the accuracy on ever more such examples lies, with a confidence of 95 % (Wilson's interval)."""
+        found = binomtest(self.num_right, self.num_asked).proportion_ci(CONFIDENCE, method="wilson")
+        return float(found.low), float(found.high)
+
+
+def answer(
+    model: Transformer, tokenizer: Tokenizer, examples: Sequence[Example], max_new_tokens: int = LONGEST_ANSWER
+) -> list[str]:
+    """The model's answers to examples, all read in one batch.
+
+    Raises:
+        WorkshopError: the model takes text alone, or an example is longer than the model reads.
+    """
+    if model.config.media is None:
+        raise WorkshopError("The model takes text alone. Give one that was trained on tasks, such as mini-gemini.")
+    encoder = MediaEncoder(tokenizer, model.config.media)
+    questions = [encoder.question(example.prompt) for example in examples]
+    greedy = GenerationConfig(max_new_tokens=max_new_tokens, temperature=0.0)
+    rows = generate_batch(
+        model,
+        [question.ids for question in questions],
+        greedy,
+        stop_ids={tokenizer.end_of_text_id},
+        media=stack_media([question.media for question in questions]),
+    )
+    return [tokenizer.decode(row.token_ids).strip() for row in rows]
+
+
+def measure_abilities(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    tasks: Mapping[str, Task],
+    limit: int | None = None,
+    batch_size: int = 32,
+    progress: Callable[[int], object] = lambda _: None,
+) -> list[Ability]:
+    """Ask the held-out examples of each task; of a task with more than ``limit``, some spread evenly over them.
+
+    Args:
+        progress: called after each batch with the number of examples in it.
+    """
+    found = []
+    for name, task in tasks.items():
+        num_right, wrong = 0, []
+        indices = spread(len(task), limit)
+        for examples in _batches(task, indices, batch_size):
+            given = answer(model, tokenizer, examples)
+            pairs = [(example.answer, text) for example, text in zip(examples, given, strict=True)]
+            num_right += sum(right == text for right, text in pairs)
+            wrong += [pair for pair in pairs if pair[0] != pair[1]]
+            progress(len(examples))
+        found.append(Ability(task=name, num_right=num_right, num_asked=len(indices), wrong=tuple(wrong[:20])))
+    return found
+
+
+def spread(number: int, limit: int | None) -> list[int]:
+    """All indices, or ``limit`` of them spread evenly.
+
+    Example:
+        >>> spread(5, None), spread(10, 3)
+        ([0, 1, 2, 3, 4], [0, 3, 6])
+    """
+    if limit is None or number <= limit:
+        return list(range(number))
+    return [i * number // limit for i in range(limit)]
+
+
+def _batches(task: Task, indices: Sequence[int], batch_size: int) -> Iterator[list[Example]]:
+    for first in range(0, len(indices), batch_size):
+        yield [task.example(i, "heldout") for i in indices[first : first + batch_size]]
