@@ -31,7 +31,9 @@ class MediaConfig(Section):
     """How images and audio become vectors of the stream. Without a tower, patches are projected straight into it."""
 
     image_token_id: int = option("The id that holds the place of an image's patch in the text.")
-    audio_token_id: int = option("The id that holds the place of a frame of audio in the text.")
+    audio_token_id: int | None = option(
+        "The id that holds the place of a frame of audio in the text; null: no audio.", default=None
+    )
     patch_pixels: int = option("Side of a patch, in pixels of three colors.", default=8)
     max_rows: int = option("Rows of patches of the largest image, and columns.", default=8)
     patch_dim: int = option("Width between the norms of the patch embedder; unused with a tower.", default=192)

@@ -186,7 +186,7 @@ class ModelConfig(Section):
         for name in ("image_token_id", "audio_token_id"):
             value = getattr(self.media, name)
             self._need(
-                0 <= value < self.vocab_size,
+                value is None or 0 <= value < self.vocab_size,
                 f"{name}={value} is outside 0 to {self.vocab_size - 1}.",
                 "Choose the id of a special token.",
             )

@@ -2,7 +2,8 @@
 
     published_config("gemma-3-1b")              the architecture, a ModelConfig
     model = load_huggingface("folder")          a model of any family in :func:`model_types`
-    save_huggingface(model, "folder")           AutoModelForCausalLM.from_pretrained("folder") has equal logits
+    save_huggingface(model, "folder")           AutoModelForCausalLM.from_pretrained("folder") has equal logits,
+                                                AutoModelForImageTextToText if the model takes images and audio
 
 To add a family, read ``mixtral.py``, one of the shortest, and write such a file: the sizes of its models, the keys of
 its config.json, the names of its weights. Where another name is not enough, a ``Conversion`` (of fields) or a

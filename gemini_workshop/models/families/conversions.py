@@ -49,6 +49,21 @@ HEADS = Conversion(
     lambda config: {"num_key_value_heads": config.num_kv_heads, "head_dim": config.head_dim},
 )
 
+
+def need_values(section: str, values: Values, needed: Values) -> None:
+    """What reads media is built for one value of these keys.
+
+    Raises:
+        ConfigError: a key has another one.
+    """
+    for key, value in needed.items():
+        if values.get(key, value) != value:
+            raise ConfigError(
+                f"config.json has {section}.{key}={values[key]!r}; images and audio are read only with {value!r}. "
+                "Load the decoder alone: load_huggingface(folder, text_only=True)."
+            )
+
+
 # --- Local and global layers ---
 
 LAYER_TYPES = {"full_attention": "global", "sliding_attention": "local"}

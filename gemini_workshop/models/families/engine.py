@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from gemini_workshop.config import LayerConfig, ModelConfig, MoEConfig
+from gemini_workshop.config import LayerConfig, MediaConfig, ModelConfig, MoEConfig
 from gemini_workshop.errors import ConfigError
 from gemini_workshop.models.families.names import WeightName
 
@@ -64,6 +64,7 @@ class Family:
         unused: patterns of tensor names that files may hold although the decoder does not use them.
         predicts_ahead: files may hold layers after the last one, which predict several tokens ahead.
         multimodal_type: model_type of the multimodal models whose ``text_config`` is one of this family.
+        outer_keys: keys of a multimodal config.json that are beside its ``text_config``; only families with media.
     """
 
     model_type: str
@@ -81,6 +82,7 @@ class Family:
     unused: tuple[str, ...] = (r"\.rotary_emb\.inv_freq$",)
     predicts_ahead: bool = False
     multimodal_type: str | None = None
+    outer_keys: tuple[str, ...] = ()
 
     def read(self, values: Values) -> ModelConfig:
         """The model that a config.json describes.
@@ -144,12 +146,24 @@ def nested(fields: Values) -> Values:
 
 def _differences(wanted: ModelConfig, found: ModelConfig) -> list[str]:
     names = [item.name for item in dataclasses.fields(ModelConfig)]
+    if wanted.media and found.media:
+        names.remove("media")
+        names += _media_names(wanted.media, found.media)
     if _equal(_layers(wanted), _layers(found)):
         names = [name for name in names if name not in LAYER_FIELDS]
     wanted, found = _without_training(wanted), _without_training(found)
-    return [
-        f"{name}={getattr(wanted, name)}" for name in names if not _equal(getattr(wanted, name), getattr(found, name))
-    ]
+    values = {name: attrgetter(name) for name in names}
+    different = [name for name, value in values.items() if not _equal(value(wanted), value(found))]
+    return [f"{name}={_in_short(values[name](wanted))}" for name in different]
+
+
+def _in_short(value: Any) -> str:
+    """Of a section, only what is not as usual."""
+    if not dataclasses.is_dataclass(value):
+        return str(value)
+    fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    usual = {item.name: item.default for item in dataclasses.fields(value)}
+    return str({name: member for name, member in fields.items() if member != usual[name]})
 
 
 def _layers(config: ModelConfig) -> tuple[LayerConfig, ...]:
@@ -167,6 +181,13 @@ def _without_training(config: ModelConfig) -> ModelConfig:
     defaults: Values = {item.name: item.default for item in dataclasses.fields(MoEConfig)}
     moe = dataclasses.replace(config.moe, **{name: defaults[name] for name in TRAINING_ONLY})
     return dataclasses.replace(config, moe=moe)
+
+
+def _media_names(wanted: MediaConfig, found: MediaConfig) -> list[str]:
+    """The fields that count: not the width of an embedder that one of the two does not have."""
+    unused = {"patch_dim"} if wanted.tower or found.tower else set()
+    unused |= {"frame_dim"} if None in (wanted.audio_token_id, found.audio_token_id) else set()
+    return [f"media.{item.name}" for item in dataclasses.fields(MediaConfig) if item.name not in unused]
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from gemini_workshop.errors import CheckpointError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+DECODER = "model.language_model."  # before the names of the decoder's tensors in a multimodal model
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def open_tensors(folder: Path, files: ExitStack, prefix: str) -> dict[str, Calla
             raise CheckpointError(f"{path} cannot be read: {error}. Download or save it again.") from None
         tensors |= {name: partial(file.get_tensor, name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     has_prefix = any(name.startswith((f"{prefix}.", "language_model.")) for name in tensors)
+    if any(name.startswith(DECODER) for name in tensors):
+        tensors = {bare_name(name): read for name, read in tensors.items()}
     return {text_only_name(name, has_prefix, prefix): read for name, read in tensors.items()}
 
 
@@ -58,11 +61,22 @@ def _weight_paths(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(read_json(folder / INDEX)["weight_map"].values()))]
 
 
+def bare_name(name: str) -> str:
+    """The name in a multimodal model, without what transformers 5 puts before all of its parts."""
+    return re.sub(r"^model\.", "", name.replace(DECODER, "language_model.model.", 1))
+
+
+def multimodal_name(name: str) -> str:
+    """The name that a tensor of a text-only model, or of what reads media, has in a multimodal model."""
+    if name.startswith("lm_head."):
+        return name
+    return DECODER + name.removeprefix("model.") if name.startswith("model.") else f"model.{name}"
+
+
 def text_only_name(name: str, has_prefix: bool, prefix: str) -> str:
     """The name that the tensor would have in a text-only model with a head.
 
     Multimodal models keep their language model under another prefix; GPT-2 was published without its prefix.
     """
-    name = re.sub(r"^(model\.language_model\.|language_model\.model\.)", "model.", name)
-    name = name.removeprefix("language_model.")
+    name = re.sub(r"^language_model\.model\.", "model.", name).removeprefix("language_model.")
     return name if has_prefix or name.startswith("lm_head.") else f"{prefix}.{name}"

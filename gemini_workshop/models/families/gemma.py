@@ -83,7 +83,7 @@ SANDWICH_NORMS = in_layers(
     }
 )
 GEMMA2_WEIGHTS = EMBEDDINGS + ATTENTION + FEED_FORWARD + SANDWICH_NORMS
-TOWERS = r"^(model\.)?(vision_tower|multi_modal_projector|audio_tower|embed_vision|embed_audio)\."
+TOWERS = r"^(vision_tower|multi_modal_projector|audio_tower|embed_vision|embed_audio|vision_embedder)\."
 UNUSED = (r"\.rotary_emb\.inv_freq$", TOWERS)
 
 # --- The families ---

@@ -5,7 +5,9 @@ from gemini_workshop.errors import ConfigError, WorkshopError, unknown_name
 from gemini_workshop.models.families.deepseek import DEEPSEEK_V2, DEEPSEEK_V3
 from gemini_workshop.models.families.engine import Family, Values
 from gemini_workshop.models.families.gemma import GEMMA, GEMMA2, GEMMA3
+from gemini_workshop.models.families.gemma3_images import GEMMA3_IMAGES
 from gemini_workshop.models.families.gemma4 import GEMMA4
+from gemini_workshop.models.families.gemma4_unified import GEMMA4_UNIFIED, GEMMA4_UNIFIED_TEXT
 from gemini_workshop.models.families.gpt2 import GPT2
 from gemini_workshop.models.families.gpt_oss import GPT_OSS
 from gemini_workshop.models.families.llama import LLAMA
@@ -13,10 +15,11 @@ from gemini_workshop.models.families.mixtral import MIXTRAL
 from gemini_workshop.models.families.olmoe import OLMOE
 from gemini_workshop.models.families.qwen3 import QWEN3, QWEN3_MOE
 
-DENSE = [GPT2, LLAMA, QWEN3, GEMMA, GEMMA2, GEMMA3, GEMMA4]
+DENSE = [GPT2, LLAMA, QWEN3, GEMMA, GEMMA2, GEMMA3, GEMMA4, GEMMA4_UNIFIED_TEXT]
 WITH_EXPERTS = [MIXTRAL, QWEN3_MOE, OLMOE, GPT_OSS, DEEPSEEK_V2, DEEPSEEK_V3]
+WITH_MEDIA = [GEMMA3_IMAGES, GEMMA4_UNIFIED]
 # In the order in which family_of tries them.
-FAMILIES = {family.model_type: family for family in DENSE + WITH_EXPERTS}
+FAMILIES = {family.model_type: family for family in DENSE + WITH_EXPERTS + WITH_MEDIA}
 MULTIMODAL = {family.multimodal_type: family.model_type for family in FAMILIES.values() if family.multimodal_type}
 PUBLISHED = {name: (family, values) for family in FAMILIES.values() for name, values in family.sizes.items()}
 
@@ -58,26 +61,40 @@ def find_family(model_type: str) -> Family:
     return FAMILIES[model_type]
 
 
-def text_values(values: Values) -> Values:
-    """The part of a config.json that describes the decoder: the text_config of a multimodal model, else all of it."""
+def flat_values(values: Values, text_only: bool = False) -> Values:
+    """A config.json without sections: the text_config of a multimodal model, and what its family reads beside it."""
     model_type = str(values.get("model_type"))
     if model_type not in MULTIMODAL:
         return values
     whole = {
-        "model_type": MULTIMODAL[model_type],
+        "model_type": MULTIMODAL[model_type] if text_only or model_type not in FAMILIES else model_type,
         "tie_word_embeddings": values.get("tie_word_embeddings", True),
         "quantization_config": values.get("quantization_config"),
     }
-    return values["text_config"] | whole
+    outer_keys = FAMILIES[whole["model_type"]].outer_keys
+    return values["text_config"] | {key: values[key] for key in outer_keys if key in values} | whole
 
 
-def model_config_from(values: Values) -> ModelConfig:
+def with_sections(values: Values) -> Values:
+    """The inverse of :func:`flat_values`."""
+    family = find_family(values["model_type"])
+    if not family.outer_keys:
+        return values
+    outer = {key: values[key] for key in ("architectures", "model_type", "tie_word_embeddings", *family.outer_keys)}
+    text = {key: value for key, value in values.items() if key not in (*family.outer_keys, "architectures")}
+    return outer | {"text_config": text | {"model_type": MULTIMODAL[family.model_type]}}
+
+
+def model_config_from(values: Values, text_only: bool = False) -> ModelConfig:
     """The model that a config.json describes.
+
+    Args:
+        text_only: without the parts that read images and audio.
 
     Raises:
         WorkshopError: the family is unknown, a key is missing, or has a value that the decoder does not support.
     """
-    values = text_values(values)
+    values = flat_values(values, text_only)
     return find_family(str(values.get("model_type"))).read(values)
 
 
@@ -93,7 +110,7 @@ def config_dict_from(config: ModelConfig, model_type: str) -> Values:
             f"{model_type} cannot express {', '.join(missing)}. "
             "Choose another family, or none: then the first that can is used."
         )
-    return family.write(config)
+    return with_sections(family.write(config))
 
 
 def family_of(config: ModelConfig) -> str:
@@ -102,7 +119,8 @@ def family_of(config: ModelConfig) -> str:
     Raises:
         ConfigError: there is none; the message names the closest, and what it cannot express.
     """
-    missing = {name: family.missing(config) for name, family in FAMILIES.items()}
+    candidates = {name: family for name, family in FAMILIES.items() if bool(family.outer_keys) == bool(config.media)}
+    missing = {name: family.missing(config) for name, family in candidates.items()}
     closest = min(missing, key=lambda name: len(missing[name]))
     if missing[closest]:
         raise ConfigError(

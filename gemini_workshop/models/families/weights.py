@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from gemini_workshop.config import ModelConfig
 from gemini_workshop.errors import CheckpointError
 from gemini_workshop.models.accounting import without_memory
 from gemini_workshop.models.families.engine import Family
-from gemini_workshop.models.families.files import INDEX, WEIGHTS, open_tensors, read_json, write_json
+from gemini_workshop.models.families.files import INDEX, WEIGHTS, multimodal_name, open_tensors, read_json, write_json
 from gemini_workshop.models.families.names import WeightName
 from gemini_workshop.models.families.norms import publishable
-from gemini_workshop.models.families.registry import config_dict_from, family_of, find_family, text_values
+from gemini_workshop.models.families.registry import config_dict_from, family_of, find_family, flat_values
 from gemini_workshop.models.transformer import Transformer
 
 SHOWN_NAMES = 8
@@ -30,8 +31,10 @@ def weight_names(family: Family, config: ModelConfig, needed: set[str]) -> dict[
     """For each group of tensors that a model needs, the names that a family's files may have; the preferred first."""
     found: dict[tuple[str, ...], list[WeightName]] = {}
     num_experts = config.moe.num_experts if config.moe else 0
+    tower = config.media.tower if config.media else None
+    num_layers = max(config.num_layers, tower.num_layers if tower else 0)
     for template in family.weights:
-        layers = range(config.num_layers) if "{i}" in template.ours[0] else (0,)
+        layers = range(num_layers) if "{i}" in template.ours[0] else (0,)
         for name in (template.of_layer(i, num_experts) for i in layers):
             if needed.issuperset(name.ours):
                 found.setdefault(name.ours, []).append(name)
@@ -54,20 +57,26 @@ def is_unused(name: str, family: Family, config: ModelConfig) -> bool:
 
 
 def load_huggingface(
-    folder: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+    folder: str | Path,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    text_only: bool = False,
 ) -> Transformer:
     """Read a model that transformers or :func:`save_huggingface` wrote. Missing and extra tensors are errors.
 
     Args:
         folder: holds config.json and safetensors files, one or several with an index.
         dtype: number format of the weights; default: that of the file. Biases that choose experts stay in float32.
+        text_only: of a multimodal model, read the decoder alone. Where the encoders of images and audio are not built
+            here, the decoder is all that is read anyway.
 
     Raises:
         CheckpointError: a file is missing or damaged, or names or shapes do not fit; all of them are listed.
         WorkshopError: config.json describes a model that this decoder does not support.
     """
     folder = Path(folder)
-    values = text_values(read_json(folder / "config.json"))
+    values = flat_values(read_json(folder / "config.json"), text_only)
     family = find_family(str(values.get("model_type")))
     config = family.read(values)
     model = without_memory(config)
@@ -134,6 +143,8 @@ def save_huggingface(
 ) -> str:
     """Write a model as transformers reads it: ``AutoModelForCausalLM.from_pretrained(folder)``.
 
+    A model that takes media is written as a multimodal model: ``AutoModelForImageTextToText``.
+
     Args:
         folder: new or empty.
         family: ``model_type`` of the family to write it as; default: the first that can express the model. Weights of
@@ -152,17 +163,24 @@ def save_huggingface(
     model = publishable(model, family)
     family = family or family_of(model.config)
     values = config_dict_from(model.config, family)
+    ids = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    if is_multimodal := "text_config" in values:
+        values["text_config"] = ids | values["text_config"] | (extra_values or {})
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder} is not empty. Choose a new folder, so that models are not mixed.")
     folder.mkdir(parents=True, exist_ok=True)
     weights = model.state_dict()
     names = weight_names(find_family(family), model.config, set(weights))
     assert {name for group in names for name in group} == set(weights)  # what a family can express, it can name
-    _write_shards(_shards([first for first, *_ in names.values()], weights, max_shard_bytes), weights, folder)
+    first_names = [_in_multimodal(first) if is_multimodal else first for first, *_ in names.values()]
+    _write_shards(_shards(first_names, weights, max_shard_bytes), weights, folder)
     dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
-    ids = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     write_json(folder / "config.json", values | ids | {"dtype": dtype} | (extra_values or {}))
     return family
+
+
+def _in_multimodal(name: WeightName) -> WeightName:
+    return replace(name, theirs=tuple(map(multimodal_name, name.theirs)))
 
 
 def _shards(names: list[WeightName], weights: dict[str, Tensor], max_bytes: int) -> list[list[WeightName]]:

@@ -73,12 +73,13 @@ class MediaEmbedder(nn.Module):
         self.media = media
         self.image: PatchEmbedder | VisionTower
         self.image = PatchEmbedder(config, media) if media.tower is None else VisionTower(config, media, media.tower)
-        self.audio = FrameEmbedder(config, media)
+        self.audio = None if media.audio_token_id is None else FrameEmbedder(config, media)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights again."""
         self.image.reset_parameters(generator)
-        self.audio.reset_parameters(generator)
+        if self.audio is not None:
+            self.audio.reset_parameters(generator)
 
     def is_patch(self, token_ids: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
         """Where the text holds a place for a part of an image."""
@@ -92,12 +93,13 @@ class MediaEmbedder(nn.Module):
         Raises:
             WorkshopError: a row does not hold as many places as it has patches or frames.
         """
-        is_patch, is_frame = self.is_patch(token_ids), token_ids == self.media.audio_token_id
+        is_patch = self.is_patch(token_ids)
         if is_patch.any():
             patches_per_place = 1 if self.media.tower is None else self.media.tower.pool_patches**2
             used = _used(is_patch.sum(dim=1) * patches_per_place, media.patches, "patches")
             embeddings = interleave(embeddings, self.image(media.patches[used], media.places[used]), is_patch)
-        if is_frame.any():
+        audio_id = self.media.audio_token_id
+        if self.audio is not None and audio_id is not None and (is_frame := token_ids == audio_id).any():
             used = _used(is_frame.sum(dim=1), media.frames, "frames")
             embeddings = interleave(embeddings, self.audio(media.frames[used]), is_frame)
         return embeddings

@@ -178,6 +178,13 @@ def gemma4_moe(draw: Draw) -> Any:
     return gemma4(draw, enable_moe_block=True, num_experts=5, top_k_experts=2, moe_intermediate_size=14)
 
 
+def gemma4_unified(draw: Draw) -> Any:
+    """As the decoder of 12B."""
+    dense = gemma4(draw).to_dict()
+    common = {key: dense[key] for key in transformers.Gemma4UnifiedTextConfig().to_dict() if key in dense}
+    return transformers.Gemma4UnifiedTextConfig(**common | {"model_type": "gemma4_unified_text"})
+
+
 def mixtral(draw: Draw) -> Any:
     both = {key: value for key, value in sizes(draw).items() if key != "attention_bias"}
     return transformers.MixtralConfig(
@@ -283,7 +290,7 @@ def deepseek_v3(draw: Draw) -> Any:
 FAMILIES: dict[str, Callable[[Draw], Any]] = {
     function.__name__: function
     for function in (
-        *(gpt2, llama, qwen3, gemma, gemma2, gemma3, gemma4, gemma4_small, gemma4_moe),
+        *(gpt2, llama, qwen3, gemma, gemma2, gemma3, gemma4, gemma4_small, gemma4_moe, gemma4_unified),
         *(mixtral, qwen3_moe, olmoe, gpt_oss, deepseek_v2, deepseek_v3),
     )
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import transformers
 
-from gemini_workshop.config import ModelConfig, MoEConfig, RotaryConfig
+from gemini_workshop.config import MediaConfig, ModelConfig, MoEConfig, RotaryConfig, TowerConfig
 from gemini_workshop.errors import ConfigError, WorkshopError
 from gemini_workshop.models.families import (
     config_dict_from,
@@ -26,6 +26,7 @@ SIZES = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 64,
 }
+TEXT = {key: value for key, value in SIZES.items() if key != "vocab_size"}  # the ids of media are large
 EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 14}
 LATENT = {"kv_lora_rank": 14, "qk_nope_head_dim": 10, "qk_rope_head_dim": 6, "v_head_dim": 9}
 MORE = {
@@ -35,6 +36,8 @@ MORE = {
     "olmoe": SIZES | {"num_experts_per_tok": 2, "num_experts": 5},
     "gpt_oss": SIZES | {"num_experts_per_tok": 2, "num_local_experts": 5},
     "gemma4_text": SIZES | {"vocab_size": 262_144},
+    "gemma3": {"text_config": TEXT, "vision_config": {"image_size": 896, "patch_size": 14}},
+    "gemma4_unified": {"text_config": TEXT, "vision_config": {}, "audio_config": {}},
     "deepseek_v2": SIZES
     | EXPERTS
     | LATENT
@@ -108,7 +111,41 @@ def test_a_key_without_effect_has_none(model_type, changes):
 def test_a_multimodal_model_is_read_by_its_text_config():
     text = {"hidden_size": 2560, "intermediate_size": 10_240, "num_hidden_layers": 34, "sliding_window": 1024}
     text |= {"model_type": "gemma3_text", "rope_scaling": {"factor": 8.0, "rope_type": "linear"}}
-    assert model_config_from({"model_type": "gemma3", "text_config": text}) == published_config("gemma-3-4b")
+    values = {"model_type": "gemma3", "text_config": text}
+    assert model_config_from(values, text_only=True) == published_config("gemma-3-4b")
+
+
+def test_of_a_model_whose_towers_are_not_built_the_decoder_is_read():
+    values = {"model_type": "gemma4", "text_config": small("gemma4_text"), "vision_config": {}, "audio_config": {}}
+    decoder = model_config_from(small("gemma4_text"))
+    assert model_config_from(values) == model_config_from(values, text_only=True) == replace(decoder, tied_head=True)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes", "message"),
+    [
+        (
+            "gemma3",
+            {"vision_config": {"layer_norm_eps": 1e-5}},
+            r"vision_config\.layer_norm_eps=1e-05; .* with 1e-06\.",
+        ),
+        ("gemma3", {"vision_config": {"hidden_act": "gelu"}}, r"vision_config\.hidden_act='gelu'; .*text_only=True"),
+        ("gemma3", {"vision_config": {"model_type": "clip_vision_model"}}, r"vision_config\.model_type='clip_vision"),
+        ("gemma3", {"text_config": TEXT | {"final_logit_softcapping": 3.0}}, r"final_logit_softcapping=3\.0"),
+        ("gemma4_unified", {"vision_config": None}, r"vision_config=None; .*text_only=True"),
+        (
+            "gemma4_unified",
+            {"vision_config": {"rms_norm_eps": 0.1}},
+            r"vision_config\.rms_norm_eps=0\.1; .* with 1e-06",
+        ),
+        ("gemma4_unified", {"audio_config": {"rms_norm_eps": 0.2}}, r"audio_config\.rms_norm_eps=0\.2; .* with 1e-06"),
+    ],
+)
+def test_what_reads_media_otherwise_is_refused_and_its_decoder_is_read(model_type, changes, message):
+    values = small(model_type, **changes)
+    with pytest.raises(ConfigError, match=message):
+        model_config_from(values)
+    assert model_config_from(values, text_only=True).media is None
 
 
 @pytest.mark.parametrize(
@@ -167,6 +204,7 @@ def test_a_missing_size_is_named():
 QWEN3 = tiny.MODEL
 LLAMA = replace(QWEN3, qk_norm="none", embed_dim=12)
 NTK = RotaryConfig(base=9.0, scaling="ntk", factor=2.0)
+TOWER = TowerConfig(num_layers=1, embed_dim=6, num_heads=2, ffn_dim=5, pool_patches=4)
 EXPERTS_CONFIG = MoEConfig(num_experts=4, experts_per_token=2, expert_dim=11)
 
 
@@ -226,6 +264,48 @@ def test_the_width_of_an_absent_feed_forward_does_not_matter():
 def test_what_a_family_cannot_express_is_named(config, family, message):
     with pytest.raises(WorkshopError, match=message):
         config_dict_from(config, family)
+
+
+MEDIA = MediaConfig(image_token_id=3, audio_token_id=4)
+UNIFIED = replace(
+    QWEN3,
+    embedding_scale=QWEN3.embed_dim**0.5,
+    norm_placement="sandwich",
+    activation="gelu_tanh",
+    value_norm=True,
+    query_scale=1.0,
+    layer_scale=True,
+    media=MEDIA,
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "family", "message"),
+    [
+        (replace(UNIFIED, media=replace(MEDIA, image_attention="all")), "gemma4_unified", "media.image_attention=all"),
+        (
+            replace(UNIFIED, media=replace(MEDIA, tower=TOWER)),
+            "gemma4_unified",
+            r"media.tower=\{'num_layers': 1, .*4\}",
+        ),
+        (UNIFIED, "gemma3", r"value_norm=True, .*media.audio_token_id=4, .*image_attention=local, media.tower=None"),
+        (replace(UNIFIED, media=None), "gemma4_unified", "gemma4_unified cannot express media=None"),
+        (UNIFIED, "gemma4_text", "gemma4_text cannot express media="),
+        (replace(UNIFIED, moe=replace(EXPERTS_CONFIG, shared_experts=1)), None, "moe=.*'shared_experts': 1"),
+    ],
+)
+def test_what_a_multimodal_family_cannot_express_is_named(config, family, message):
+    with pytest.raises(ConfigError, match=message):
+        family_of(config) if family is None else config_dict_from(config, family)
+
+
+def test_models_with_media_are_written_as_multimodal_ones():
+    assert family_of(UNIFIED) == "gemma4_unified"
+    for media in (MEDIA, replace(MEDIA, audio_token_id=None, image_attention="causal", patch_pixels=6)):
+        values = config_dict_from(replace(UNIFIED, media=media), "gemma4_unified")
+        assert model_config_from(values).media == media
+        assert transformers.AutoConfig.for_model(**values).text_config.model_type == "gemma4_unified_text"
+    assert family_of(replace(UNIFIED, media=None)) == "gemma4_text"
 
 
 def test_if_no_family_fits_the_closest_is_named_with_what_it_cannot_express():

@@ -109,8 +109,10 @@ def test_gradients_are_equal(pair):
 
 
 def test_the_way_back_gives_the_same_model(pair, tmp_path):
+    is_second_choice = pair.family == "gemma4_unified"  # Gemma 4 can express its decoder, too
     with published.in_float64():
-        save_huggingface(pair.ours, tmp_path / "ours", max_shard_bytes=60_000)
+        family = pair.model_type if is_second_choice else None
+        save_huggingface(pair.ours, tmp_path / "ours", family, max_shard_bytes=60_000)
         theirs = transformers.AutoModelForCausalLM.from_pretrained(
             tmp_path / "ours", dtype=torch.float64, attn_implementation="eager", experts_implementation="eager"
         ).eval()
@@ -118,21 +120,6 @@ def test_the_way_back_gives_the_same_model(pair, tmp_path):
         with torch.no_grad():
             logits = theirs(pair.token_ids, use_cache=False).logits
     torch.testing.assert_close(logits, pair.logits, **EXACT)
-
-
-@torch.no_grad()
-def test_the_decoder_of_a_multimodal_model_is_read_alone(tmp_path):
-    vision = dict.fromkeys(("hidden_size", "intermediate_size"), 8) | {"num_hidden_layers": 1, "num_attention_heads": 2}
-    text = published.draw("gemma3", 0)
-    text.final_logit_softcapping = None  # with images transformers passes over it, and no released model has one
-    config = transformers.Gemma3Config(text_config=text, vision_config=vision | {"image_size": 8, "patch_size": 4})
-    with published.in_float64():
-        theirs = published.randomized(transformers.Gemma3ForConditionalGeneration(config), seed=0)
-        theirs.save_pretrained(tmp_path / "model")
-        ours = load_huggingface(tmp_path / "model")
-        token_ids = torch.arange(published.T).unsqueeze(0)
-        logits = theirs(token_ids, use_cache=False).logits
-    torch.testing.assert_close(ours(token_ids), logits, **EXACT)
 
 
 # --- The comparison notices ---
