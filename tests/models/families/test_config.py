@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import transformers
 
-from gemini_workshop.config import MediaConfig, ModelConfig, MoEConfig, RotaryConfig, TowerConfig
+from gemini_workshop.config import MediaConfig, ModelConfig, MoEConfig, RotaryConfig, TowerConfig, load_config
 from gemini_workshop.errors import ConfigError, WorkshopError
 from gemini_workshop.models.families import (
     config_dict_from,
@@ -297,6 +297,11 @@ UNIFIED = replace(
 def test_what_a_multimodal_family_cannot_express_is_named(config, family, message):
     with pytest.raises(ConfigError, match=message):
         family_of(config) if family is None else config_dict_from(config, family)
+
+
+def test_mini_gemini_has_no_counterpart():
+    with pytest.raises(ConfigError, match=r"closest is gemma4_unified, .*value_norm=False, .*'shared_experts': 1"):
+        family_of(load_config("mini-gemini").model)
 
 
 def test_models_with_media_are_written_as_multimodal_ones():
