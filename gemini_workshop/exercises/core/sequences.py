@@ -6,7 +6,7 @@ Pair = tuple[list[Any], list[Any]]
 
 
 def sequence_relation(wrong: list[tuple[Any, Any, Any]]) -> str | None:
-    """A sentence that holds of every wrong list; None if there is none, or if a result is no list."""
+    """A sentence that holds of every wrong list; None if there is none, or if a result is not a list."""
     pairs = [(got, needed) for _, got, needed in wrong]
     if not pairs or not all(isinstance(got, list) and isinstance(needed, list) for got, needed in pairs):
         return None
