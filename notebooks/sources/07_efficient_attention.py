@@ -1143,17 +1143,17 @@ quiz("07")
 # ## Recap
 #
 # 1. Attention costs arithmetic, memory traffic, and a cache; each cure pays one bill.
-# 2. Averages of tiles are wrong. Sums of exponentials, relative to the largest score so far, can be kept running.
-# 3. When a larger score turns up, both old sums shrink by exp(old largest − new largest).
-# 4. FlashAttention is exact. It moves fewer numbers between the memories; it computes the same scores.
-# 5. A window counts the query's own key. A mask alone saves nothing; a band costs $n \cdot w$.
-# 6. $L$ layers with a window of $w$ reach $L (w - 1)$ tokens, and the influence fades on the way.
-# 7. A causal model cannot collect the text in its first block: the blocks that all can see must come after what they
+# 2. Averages of tiles are wrong. Sums of exponentials, relative to the largest score so far, can be kept running; a
+#    larger score shrinks both by exp(old largest − new largest).
+# 3. FlashAttention is exact. It moves fewer numbers between the memories; it computes the same scores.
+# 4. A window counts the query's own key. A mask alone saves nothing; a band costs $n \cdot w$.
+# 5. $L$ layers with a window of $w$ reach $L (w - 1)$ tokens, and the influence fades on the way.
+# 6. A causal model cannot collect the text in its first block: the blocks that all can see must come after what they
 #    report.
-# 8. An attention sink is where weight goes when nothing matches. Not every model has one: measure.
-# 9. Neighboring query heads share a key/value head; the cache shrinks, the scores do not. Sharing has to be trained.
-# 10. Latent attention keeps one small vector per token; unpacking can move to the query's side.
-# 11. Bytes of a cache: 2 · kept tokens · key/value heads · channels · bytes, summed over the layers.
+# 7. An attention sink is where weight goes when nothing matches. Not every model has one: measure.
+# 8. Neighboring query heads share a key/value head; the cache shrinks, the scores do not. Sharing has to be trained.
+# 9. Latent attention keeps one small vector per token; unpacking can move to the query's side.
+# 10. Bytes of a cache: 2 · kept tokens · key/value heads · channels · bytes, summed over the layers.
 #
 # ## I get this error
 #

@@ -1010,18 +1010,18 @@ quiz("08")
 # %% [markdown]
 # ## Recap
 #
-# 1. A token needs few of a layer's neurons, and other tokens need other ones.
-# 2. A router chooses a few experts per token *before* they compute. Work depends on the chosen ones, memory on all.
-# 3. The choice has no gradient. The router learns through the weights, so with a single expert they must not be divided
+# 1. A token needs few of a layer's neurons. A router chooses a few experts per token *before* they compute: work
+#    depends on the chosen ones, memory on all.
+# 2. The choice has no gradient. The router learns through the weights, so with a single expert they must not be divided
 #    by their sum.
-# 4. Sort the choices by expert, compute each expert once, add the answers to their tokens.
-# 5. Left alone, a router collapses: who is chosen gets better, and is chosen more.
-# 6. The balance loss multiplies the load, which has no gradient, by the mean probability, which has one.
-# 7. The z-loss keeps scores small, for numbers with few bits. A selection bias balances without a loss.
-# 8. At equal operations sparse beats dense; at equal parameters dense beats sparse. Sparsity trades memory for work.
-# 9. A full expert drops tokens. The residual stream carries them on.
-# 10. Our experts specialize in words, not in topics. Without a shuffled baseline, chance looks like knowledge.
-# 11. Expert parallelism sends tokens to experts and answers back: two exchanges per layer.
+# 3. Sort the choices by expert, compute each expert once, add the answers to their tokens.
+# 4. Left alone, a router collapses: who is chosen gets better, and is chosen more.
+# 5. The balance loss multiplies the load, which has no gradient, by the mean probability, which has one.
+# 6. The z-loss keeps scores small, for numbers with few bits. A selection bias balances without a loss.
+# 7. At equal operations sparse beats dense; at equal parameters dense beats sparse. Sparsity trades memory for work.
+# 8. A full expert drops tokens. The residual stream carries them on.
+# 9. Our experts specialize in words, not in topics. Without a shuffled baseline, chance looks like knowledge.
+# 10. Expert parallelism sends tokens to experts and answers back: two exchanges per layer.
 #
 # ## I get this error
 #

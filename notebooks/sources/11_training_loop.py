@@ -1072,14 +1072,14 @@ print(
 # 1. The target of a token is the next one. Shifted wrongly, a model learns to copy, with a beautiful curve.
 # 2. The loss is -ln p, averaged over the targets that count. A model that knows nothing pays ln V.
 # 3. Read a loss against floors that can be computed: uniform, unigram, bigram.
-# 4. AdamW divides the mean gradient by the root of the mean square: each weight moves by about the learning rate.
-# 5. Its first step is a bet on the sign of one gradient. Warm-up makes it small.
-# 6. Clipping shortens the whole gradient by one factor and keeps its direction.
-# 7. Parts of a batch add up if each target counts once: weight a part's mean by its number of targets.
-# 8. Zero, compute, clip, step. A checkpoint holds weights, optimizer, step and random state, and is written whole.
-# 9. The learning rate has a U with a wide bottom. A claim needs a difference larger than the spread of the seeds.
-# 10. Products may be computed in 16 bits; weights and sums stay in 32.
-# 11. Look at step 0, at the distance of training and validation, and distrust what is too good.
+# 4. AdamW divides the mean gradient by the root of the mean square: each weight moves by about the learning rate. Its
+#    first step is a bet on the sign of one gradient; warm-up makes it small.
+# 5. Clipping shortens the whole gradient by one factor and keeps its direction.
+# 6. Parts of a batch add up if each target counts once: weight a part's mean by its number of targets.
+# 7. Zero, compute, clip, step. A checkpoint holds weights, optimizer, step and random state, and is written whole.
+# 8. The learning rate has a U with a wide bottom. A claim needs a difference larger than the spread of the seeds.
+# 9. Products may be computed in 16 bits; weights and sums stay in 32.
+# 10. Look at step 0, at the distance of training and validation, and distrust what is too good.
 #
 # ## I get this error
 #

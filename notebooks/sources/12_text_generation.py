@@ -1248,14 +1248,14 @@ quiz("12")
 # 1. A model gives logits. How a token is chosen is a decision of its own, and the text depends on it as much.
 # 2. Greedy decoding loops: each repetition makes the next one more likely, and nothing breaks the loop.
 # 3. Temperature divides the logits. It changes how much more likely the first token is, never the order.
-# 4. Thousands of improbable tokens together are probable enough to spoil a text: cut off the tail.
-# 5. Top-k keeps a number, top-p a probability, min-p whatever comes close to the best. The last two follow the model.
-# 6. A repetition penalty breaks loops and makes the model a worse model.
-# 7. Keys and values never change, so a cache changes nothing but the work: each token is read once.
-# 8. One token per pass is memory bound: weights are fetched for a single use. A prompt is compute bound.
-# 9. The most likely text is dull. Real text surprises the model far more, and less than what it samples with its tail.
-# 10. Speculative decoding: $\min(p, q) + \max(0, p - q) = p$. A draft can waste time, but it cannot change the text.
-# 11. Constrained decoding cuts off every token after which the text could not become valid any more.
+# 4. Thousands of improbable tokens together are probable enough to spoil a text. Top-k keeps a number, top-p a
+#    probability, min-p whatever comes close to the best; the last two follow the model.
+# 5. A repetition penalty breaks loops and makes the model a worse model.
+# 6. Keys and values never change, so a cache changes nothing but the work: each token is read once.
+# 7. One token per pass is memory bound: weights are fetched for a single use. A prompt is compute bound.
+# 8. The most likely text is dull. Real text surprises the model far more, and less than what it samples with its tail.
+# 9. Speculative decoding: $\min(p, q) + \max(0, p - q) = p$. A draft can waste time, but it cannot change the text.
+# 10. Constrained decoding cuts off every token after which the text could not become valid any more.
 #
 # ## I get this error
 #
