@@ -19,7 +19,6 @@ WAITING = {
         "image_grid",
         "mel_spectrogram",
         "unpatchify",
-        "read_multimodal_documents",
         "video_strip",
         "write_multimodal_documents",
     },

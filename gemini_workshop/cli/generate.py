@@ -1,22 +1,21 @@
 """gemini-workshop generate: let a model continue a text."""
 
-import json
 import math
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gemini_workshop.cli.media import MediaFiles, with_media_options
 from gemini_workshop.cli.options import Checkpoint, Device, refuse_together, with_generation_options
+from gemini_workshop.cli.writer import Writer
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.errors import WorkshopError
 
 if TYPE_CHECKING:
     from gemini_workshop.data.tokenizers import Tokenizer
     from gemini_workshop.generation.sampler import Step
-    from gemini_workshop.generation.speculative import Draft
     from gemini_workshop.models.transformer import Transformer
 
 DEFAULT_PROMPT = "Once upon a time"
@@ -47,11 +46,13 @@ LogProbs = Annotated[int | None, _option(OUTPUT, "With --json: add the N most li
 AsJson = Annotated[bool, _option(OUTPUT, "Print one JSON object per text.", "--json")]
 
 
+@with_media_options
 @with_generation_options()
 def generate(
     *,
     prompt: Prompt = None,
     file: File = None,
+    media: MediaFiles,
     checkpoint: Checkpoint = "stories-small",
     device: Device = "cpu",
     config: GenerationConfig,
@@ -69,7 +70,7 @@ def generate(
     logprobs: LogProbs = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Generate text from a trained model.
+    r"""Generate text from a model, or ask a multimodal one.
 
     Examples:
 
@@ -84,23 +85,34 @@ def generate(
         gemini-workshop generate "Tom was" --regex " (happy|sad)\." --json
 
         gemini-workshop generate "One day" --beams 6 --beam-groups 3
+
+        gemini-workshop generate "Which digit is it?" --checkpoint runs/NAME --image a.png
     """
     refuse_together({"PROMPT": prompt is not None, "--file": file is not None})
     refuse_together({"--draft": draft is not None, "--beams": beams > 1})
     refuse_together({"--draft": draft is not None, "--json": as_json})
     if logprobs is not None and (not as_json or beams > 1):
         raise WorkshopError("--logprobs is printed only as JSON of sampled texts. Add --json, and remove --beams.")
-    text = read_prompt(prompt, file)
+    text, is_given, parts = read_prompt(prompt, file), prompt is not None or file is not None, media.parts()
     model, tokenizer = load_model(checkpoint, device, weights)
     steps = steps_from(tokenizer, bias, regex, json_schema)
     writer = Writer(model, tokenizer, config, text, [unescaped(string) for string in stop or []], steps)
-    if beams > 1:
+    if parts or (is_given and model.config.media is not None):
+        refuse_with_a_question({"--beams": beams > 1, "--draft": draft is not None, "--json": as_json})
+        writer.answer([*parts, text] if is_given else parts, samples)
+    elif beams > 1:
         penalties = {"length_penalty": length_penalty, "diversity_penalty": diversity_penalty}
         writer.search(samples, as_json, num_beams=beams, num_groups=beam_groups, **penalties)
     elif as_json:
         writer.complete(samples, logprobs)
     else:
         writer.stream(samples, draft)
+
+
+def refuse_with_a_question(given: dict[str, bool]) -> None:
+    """Options that continue a text and cannot answer a question yet."""
+    for name, is_given in given.items():
+        refuse_together({"A question to a multimodal model": True, name: is_given})
 
 
 def load_model(checkpoint: str, device: str, weights: Any) -> "tuple[Transformer, Tokenizer]":
@@ -111,111 +123,6 @@ def load_model(checkpoint: str, device: str, weights: Any) -> "tuple[Transformer
 
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
     return (model if weights is None else lean_copy(model, weights)), tokenizer
-
-
-@dataclass
-class Writer:
-    """Generates and prints texts, in one way for each way of asking."""
-
-    model: "Transformer"
-    tokenizer: "Tokenizer"
-    config: "GenerationConfig"
-    prompt: str
-    stop_strings: list[str]
-    steps: list["Step"]
-
-    def stream(self, samples: int, draft: str | None) -> None:
-        """Print each text while it is generated."""
-        from gemini_workshop.generation.decode import generate
-        from gemini_workshop.generation.sampler import sampler_from
-        from gemini_workshop.generation.speculative import generate_speculatively
-        from gemini_workshop.generation.streaming import text_pieces
-
-        helper = self._draft(draft)
-        for number in range(samples):
-            config = replace(self.config, seed=self.config.seed + number)
-            how = {"stop_ids": {self.tokenizer.end_of_text_id}, "sampler": sampler_from(config, self.steps)}
-            if helper is None:
-                tokens = generate(self.model, self._prompt_ids(), config, **how)  # type: ignore[arg-type]
-            else:
-                tokens = generate_speculatively(self.model, helper, self._prompt_ids(), config, **how)  # type: ignore[arg-type]
-            typer.echo(("\n---\n" if number else "") + self.prompt, nl=False)
-            for piece in text_pieces(tokens, self.tokenizer, self.stop_strings):
-                typer.echo(piece, nl=False)
-            typer.echo()
-
-    def complete(self, samples: int, num_top: int | None) -> None:
-        """Print each text as JSON; all are generated in one batch."""
-        from gemini_workshop.generation.decode import complete
-        from gemini_workshop.generation.sampler import sampler_from
-
-        rows = complete(
-            self.model,
-            self.tokenizer,
-            [self.prompt] * samples,
-            self.config,
-            stop_strings=self.stop_strings,
-            sampler=sampler_from(self.config, self.steps),
-            num_top=num_top or 0,
-        )
-        for number, row in enumerate(rows):
-            facts = {"seed": self.config.seed + number, "stopped_by": row.stopped_by}
-            record: dict[str, Any] = facts | {"num_tokens": len(row.token_ids)}
-            if num_top is not None:
-                places = zip(row.token_ids, row.logprobs, row.top_logprobs, strict=True)
-                record["tokens"] = [
-                    self._token(token, logprob) | {"top": [self._token(*other) for other in top]}
-                    for token, logprob, top in places
-                ]
-            self._print_json(row.text, record)
-
-    def search(self, num_best: int, as_json: bool, **options: Any) -> None:
-        """Print the best texts that beam search finds."""
-        from gemini_workshop.generation.beam_search import BeamSettings, beam_search
-        from gemini_workshop.generation.sampler import sampler_from
-        from gemini_workshop.generation.streaming import text_pieces
-
-        settings = BeamSettings(
-            max_new_tokens=self.config.max_new_tokens,
-            stop_ids={self.tokenizer.end_of_text_id},
-            num_best=num_best,
-            **options,
-        )
-        steps = sampler_from(replace(self.config, temperature=0.0), self.steps).steps
-        found = beam_search(self.model, self._prompt_ids(), settings, steps)
-        for number, hypothesis in enumerate(found):
-            text = "".join(text_pieces(hypothesis.token_ids, self.tokenizer, self.stop_strings))
-            if as_json:
-                stopped_by = "id" if hypothesis.is_finished else "limit"
-                self._print_json(text, {"score": hypothesis.score, "stopped_by": stopped_by})
-            else:
-                typer.echo(("\n---\n" if number else "") + self.prompt + text)
-
-    def _prompt_ids(self) -> list[int]:
-        return [self.tokenizer.end_of_text_id, *self.tokenizer.encode(self.prompt)]
-
-    def _print_json(self, text: str, record: dict[str, Any]) -> None:
-        typer.echo(json.dumps({"prompt": self.prompt, "text": text} | record, ensure_ascii=False))
-
-    def _token(self, token: int, logprob: float) -> dict[str, Any]:
-        return {"id": token, "text": self.tokenizer.decode([token]), "logprob": round(logprob, 4)}
-
-    def _draft(self, name: str | None) -> "Draft | None":
-        from gemini_workshop.checkpoint import load_pretrained
-        from gemini_workshop.generation.speculative import DraftModel, PromptLookup
-
-        if name is None or name == "lookup":
-            return PromptLookup(self.model.config.vocab_size) if name else None
-        model, tokenizer = load_pretrained(name, self.model.embedding.weight.device)
-        everything = range(min(tokenizer.vocab_size, self.tokenizer.vocab_size))
-        if tokenizer.vocab_size != self.tokenizer.vocab_size or any(
-            tokenizer.decode([i]) != self.tokenizer.decode([i]) for i in everything
-        ):
-            raise WorkshopError(
-                f"{name} has another tokenizer than the checkpoint that it would draft for. "
-                "Choose a checkpoint with the same tokenizer, or --draft lookup."
-            )
-        return DraftModel(model)
 
 
 def read_prompt(prompt: str | None, file: Path | None) -> str:

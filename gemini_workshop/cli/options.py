@@ -45,21 +45,28 @@ def with_generation_options(*names: str, **defaults: Any) -> Callable[[Callable[
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         fields = [field for field in dataclasses.fields(GenerationConfig) if not names or field.name in names]
-
-        @functools.wraps(command)
-        def run(**given: Any) -> None:
-            settings = {field.name: given.pop(field.name) for field in fields}
-            command(config=GenerationConfig(**settings), **given)
-
-        own = inspect.signature(command, eval_str=True).parameters
         options = [_option_of(field, defaults.get(field.name, field.default)) for field in fields]
-        parameters = [new for name in own for new in (options if name == "config" else [own[name]])]
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-        )
-        return run
+        return with_options(command, "config", GenerationConfig, options)
 
     return decorate
+
+
+def with_options(
+    command: Callable[..., None], name: str, gather: Callable[..., Any], options: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """The command with options in place of its argument ``name``, which is what ``gather`` makes of them."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        settings = {option.name: given.pop(option.name) for option in options}
+        command(**{name: gather(**settings)}, **given)
+
+    own = inspect.signature(command, eval_str=True).parameters
+    parameters = [new for argument in own for new in (options if argument == name else [own[argument]])]
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    )
+    return run
 
 
 def _option_of(field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:

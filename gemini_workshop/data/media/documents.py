@@ -1,7 +1,5 @@
 """Documents in which text, images, audio and videos follow each other: JSON lines, with the media in files beside them.
 
-Waiting for lesson 09 and the multimodal models that read such documents.
-
     folder/documents.jsonl      {"id": "7", "parts": [{"type": "text", "text": "Who says"},
                                                       {"type": "image", "file": "media/1f0c….png"},
                                                       {"type": "text", "text": "like this:"},
@@ -103,22 +101,22 @@ def write_multimodal_documents(folder: str | Path, documents: Iterable[Multimoda
 
 
 def read_multimodal_documents(folder: str | Path) -> Iterator[MultimodalDocument]:
-    """The documents of a folder one by one, their media loaded.
+    """The documents of a folder, or of a ``.jsonl`` file with its media beside it, one by one, their media loaded.
 
     Raises:
         DataError: a line does not follow the format, or a file is missing, damaged or outside the folder; the message
             names the line and the part.
     """
-    path = Path(folder) / DOCUMENTS_FILE
+    path = Path(folder) if Path(folder).suffix == ".jsonl" else Path(folder) / DOCUMENTS_FILE
     if not path.is_file():
         raise DataError(f"{path} is not there. Write it with write_multimodal_documents.")
     ids: set[str] = set()
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             where = f"{path}, line {number}"
             entry = _parse(line, where)
             _check_id(entry["id"], ids, where)
-            parts = [_load(part, Path(folder), f"{where}, part {i}") for i, part in enumerate(entry["parts"], start=1)]
+            parts = [_load(part, path.parent, f"{where}, part {i}") for i, part in enumerate(entry["parts"], start=1)]
             yield MultimodalDocument(id=entry["id"], parts=tuple(parts))
 
 
@@ -149,10 +147,10 @@ def _store_file(content: bytes, suffix: str, folder: Path) -> str:
     return name
 
 
-def _parse(line: str, where: str) -> dict[str, Any]:
+def _parse(line: bytes, where: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise DataError(f"{where} is not JSON: {error}.") from None
     _check_fields(entry, {"id": str, "parts": list}, where)
     return entry
@@ -195,10 +193,7 @@ def _load_video(entry: dict[str, Any], folder: Path, where: str) -> VideoPart:
 
 def _load_image(file: Any, folder: Path, where: str) -> Float[Tensor, "channels height width"]:
     path = _media_path(file, folder, where)
-    try:
-        return decode_image(path.read_bytes())
-    except DataError as error:
-        raise DataError(f"{where}: {path}: {error}") from None
+    return decode_image(path.read_bytes(), name=f"{where}: {path}")
 
 
 def _media_path(file: Any, folder: Path, where: str) -> Path:

@@ -16,15 +16,17 @@ import functools
 import gzip
 import io
 import math
+import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from gemini_workshop.data.corpora import find_corpus, find_edition
@@ -36,6 +38,9 @@ CLOTHES_CAPTIONS = [
     *("a sandal", "a shirt", "a sneaker", "a bag", "an ankle boot"),
 ]
 IDX_BYTES_MARK = 8
+IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 50_000_000
+DARKEST_TO_LIGHTEST = {"I": 65_535.0, "F": 1.0}  # by the first letter of Pillow's mode: whole numbers, fractions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,26 +105,82 @@ def read_idx(path: str | Path) -> UInt8[np.ndarray, "..."]:
     return np.frombuffer(content, dtype=np.uint8, offset=header_bytes).reshape(sizes)
 
 
-def decode_image(content: bytes, num_channels: int | None = None) -> Float[Tensor, "channels height width"]:
-    """The image in the bytes of a PNG or JPEG file; where it is transparent, white shows.
+def decode_image(
+    content: bytes, num_channels: int | None = None, name: str = "The content"
+) -> Float[Tensor, "channels height width"]:
+    """The image in the bytes of a file, turned the way its camera was held; of an animation, the first frame.
+
+    Where it is transparent, white shows.
 
     Args:
         num_channels: 1 for grey, 3 for red, green and blue; None for what the file has.
+        name: of the file, for messages.
 
     Raises:
-        DataError: the bytes are not an image.
+        DataError: the bytes are not a whole image, or it has too many pixels.
+    """
+    with opened_image(content, name) as file:
+        return pixels_of(file, num_channels)
+
+
+@contextmanager
+def opened_image(
+    content: bytes, name: str, max_pixels: int = MAX_PIXELS, instead: str = "Convert it to PNG or JPEG."
+) -> Iterator[Image.Image]:
+    """An image file whose pixels have not been decoded yet; whatever Pillow raises inside the block is a DataError.
+
+    Args:
+        instead: what to do with a file of another format.
     """
     try:
-        with Image.open(io.BytesIO(content)) as file:
-            file.load()
-            is_grey = file.mode in ("1", "L", "LA") if num_channels is None else num_channels == 1
-            image = file.convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise DataError(f"{len(content):,} bytes are not an image that can be read: {error}.") from None
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as file:
+            width, height = file.size
+            if not 0 < width * height <= max_pixels:
+                raise _wrong_size(f"{width:,} x {height:,} pixels", max_pixels)
+            yield file
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    except UnidentifiedImageError:
+        start = f"it begins with {content[:8]!r}" if content else "it is empty"
+        raise DataError(f"{name} is not an image that can be read: {start}. {instead}") from None
+    except Image.DecompressionBombError:
+        too_many = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+        raise DataError(f"{name}: {_wrong_size(too_many, max_pixels)}") from None
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
+        why = str(error).rstrip(".") or type(error).__name__
+        raise DataError(f"{name} is a damaged image: {why}. Copy or download it again.") from None
+
+
+def pixels_of(file: Image.Image, num_channels: int | None = None) -> Float[Tensor, "channels height width"]:
+    """The pixels of an opened file, at its present frame; see :func:`decode_image`."""
+    image = ImageOps.exif_transpose(file)
+    if image.mode[0] in DARKEST_TO_LIGHTEST:
+        return torch.from_numpy(_deep_shades(image)).expand(num_channels or 1, -1, -1).contiguous()
+    is_grey = image.mode in ("1", "L", "LA", "La") if num_channels is None else num_channels == 1
+    image = image.convert("RGBA")
     background = Image.new("RGBA", image.size, "white")
     flat = Image.alpha_composite(background, image).convert("L" if is_grey else "RGB")
-    pixels = np.atleast_3d(np.asarray(flat, dtype=np.float32) / 255)
-    return torch.from_numpy(pixels).movedim(2, 0).contiguous()
+    shades = torch.from_numpy(np.atleast_3d(np.array(flat)))
+    return shades.movedim(2, 0).contiguous().float().div_(255)
+
+
+def _deep_shades(image: Image.Image) -> Float[np.ndarray, "height width"]:
+    """Grey of more than 8 bits, which Pillow would clip."""
+    lightest = DARKEST_TO_LIGHTEST[image.mode[0]]
+    numbers = np.array(image, dtype=np.float32)
+    low, high = float(numbers.min()), float(numbers.max())
+    if not 0 <= low <= high <= lightest:
+        raise DataError(
+            f"The numbers of the image go from {low:g} to {high:g}, where 0 is black and {lightest:g} white. "
+            "Save it as PNG, with 8 or 16 bits."
+        )
+    if (transparent := image.info.get("transparency")) is not None:
+        numbers[numbers == transparent] = lightest
+    return numbers / lightest
+
+
+def _wrong_size(size: str, max_pixels: int) -> DataError:
+    return DataError(f"The image has {size}. It needs from 1 to {max_pixels:,}: make a smaller copy.")
 
 
 def encode_png(image: Float[Tensor, "channels height width"]) -> bytes:

@@ -1,45 +1,56 @@
 """Audio as numbers: reading wav files, writing them, and changing the sample rate.
 
-Audio is one channel of float32 between -1 and 1. ``resample`` waits for lesson 09, whose encoder hears one rate.
+Audio is one channel of float32 between -1 and 1.
 """
 
 import io
 import math
+import warnings
 import wave
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.io import wavfile
 from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
 from gemini_workshop.errors import DataError
 
 LOBES = 32  # of the filter's sinc on either side: more of them, a steeper filter
+MIN_RATE, MAX_RATE = 1000, 768_000  # samples per second of a file
+UNKNOWN_LENGTH = 2**32 - 1  # of a file that was written while it was recorded
 
 
 def read_wav(path: str | Path) -> tuple[Float[Tensor, " samples"], int]:
     """The audio in a wav file, its channels averaged to one, and its samples per second.
 
+    Whole numbers of any width and floating-point numbers are read; floats louder than 1 are divided by the loudest.
+
     Raises:
-        DataError: it is not a wav file of whole numbers, or it is cut off.
+        DataError: it is not such a file, it is empty or cut off, or its sample rate cannot be right.
     """
     return decode_wav(Path(path).read_bytes(), str(path))
 
 
 def decode_wav(content: bytes, name: str = "The content") -> tuple[Float[Tensor, " samples"], int]:
     """As :func:`read_wav`, from the bytes of a file; ``name`` is for messages."""
+    stated = int.from_bytes(content[4:8], "little")
+    if content.startswith(b"RIFF") and 8 <= len(content) < stated + 8 and stated != UNKNOWN_LENGTH:
+        raise DataError(f"{name} is cut off: it has {len(content):,} of {stated + 8:,} bytes. Copy it again.")
     try:
-        with wave.open(io.BytesIO(content)) as file:
-            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            num_stated = file.getnframes()
-            data = file.readframes(num_stated)
-    except (wave.Error, EOFError) as error:
-        raise DataError(f"{name} is not a wav file that can be read: {error}. Convert it to 16-bit PCM.") from None
-    if len(data) != num_stated * width * channels:
-        raise DataError(f"{name} is cut off: {len(data):,} of {num_stated * width * channels:,} bytes of audio.")
-    samples = _to_unit_range(data, width).reshape(-1, channels).mean(axis=1)
+        with warnings.catch_warnings(action="ignore"):  # about notes of other programs, which are skipped
+            rate, numbers = wavfile.read(io.BytesIO(content))
+    except Exception as error:  # scipy raises errors of many kinds for damaged headers
+        why = str(error).rstrip(".") if isinstance(error, ValueError) else "its header is damaged"
+        raise DataError(f"{name} is not a wav file that can be read: {why}. Convert it to 16-bit PCM.") from None
+    if not MIN_RATE <= rate <= MAX_RATE or not len(numbers):
+        raise DataError(
+            f"{name} has {len(numbers):,} samples at {rate:,} a second. It needs at least one, and a rate from "
+            f"{MIN_RATE:,} to {MAX_RATE:,}: record or convert it again."
+        )
+    samples = _to_unit_range(numbers, name).reshape(len(numbers), -1).mean(axis=1)
     return torch.from_numpy(samples.astype(np.float32)), rate
 
 
@@ -81,10 +92,13 @@ def resample(samples: Float[Tensor, " samples"], from_rate: int, to_rate: int) -
     return torch.from_numpy(resample_poly(samples.numpy(), up, down, window=taps))
 
 
-def _to_unit_range(data: bytes, width: int) -> np.ndarray:
-    """Whole numbers of 1 to 4 bytes as floats in [-1, 1); those of one byte have 128 for silence."""
-    if width == 1:
-        return (np.frombuffer(data, dtype=np.uint8).astype(np.float64) - 128) / 128
-    padded = np.zeros((len(data) // width, 4), dtype=np.uint8)
-    padded[:, 4 - width :] = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
-    return padded.view("<i4")[:, 0] / 2**31
+def _to_unit_range(numbers: np.ndarray, name: str) -> np.ndarray:
+    """Whole numbers of any width, of which those of one byte have 128 for silence, or floats, in [-1, 1]."""
+    if numbers.dtype == np.uint8:
+        return (numbers.astype(np.float64) - 128) / 128
+    if numbers.dtype.kind == "i":
+        return numbers / 2.0 ** (8 * numbers.itemsize - 1)
+    loudest = float(np.abs(numbers).max())
+    if not math.isfinite(loudest):
+        raise DataError(f"{name} holds samples that are not finite numbers. Convert it to 16-bit PCM.")
+    return numbers / max(1.0, loudest)

@@ -1,6 +1,5 @@
 import io
 import math
-import struct
 import wave
 
 import pytest
@@ -68,15 +67,8 @@ def test_another_file_is_an_error_that_names_it(tmp_path):
         read_wav(tmp_path / "x.wav")
 
 
-def test_floating_point_wav_is_refused():
-    content = bytearray(wav([0, 1], 4))
-    content[20:22] = struct.pack("<H", 3)
-    with pytest.raises(DataError, match="unknown format: 3"):
-        decode_wav(bytes(content))
-
-
 def test_a_sound_cut_off_is_an_error():
-    with pytest.raises(DataError, match=r"is cut off: 150 of 200 bytes|is not a wav file that can be read"):
+    with pytest.raises(DataError, match=r"is cut off: it has 194 of 244 bytes"):
         decode_wav(wav(range(100), 2)[:-50])
 
 
