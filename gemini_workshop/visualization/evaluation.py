@@ -107,7 +107,8 @@ def comparison_panels(profiles: Sequence[Profile]) -> Figure:
 def ability_bars(name: str, abilities: Sequence[Ability]) -> Figure:
     """The fraction of right answers of a model for each task, with the interval in which it is 95 % certain to lie."""
     figure, axes = plt.subplots(figsize=(7.5, 0.4 * len(abilities) + 1.4))
-    _bars(axes, [each.task for each in abilities], [each.accuracy for each in abilities], BLUE, "{:.0%}")
+    names, values = [each.task for each in abilities], [each.accuracy for each in abilities]
+    _bars(axes, names, values, BLUE, "{:.0%}", [each.interval[1] for each in abilities])
     for place, each in enumerate(abilities):
         axes.plot(each.interval, [place, place], color=GREY, linewidth=2.5)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], PERCENT)
@@ -115,11 +116,18 @@ def ability_bars(name: str, abilities: Sequence[Ability]) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colors: str | Sequence[str], form: str) -> None:
-    """Horizontal bars from the top down, each with its number behind it."""
+def _bars(
+    axes: Axes,
+    names: Sequence[str],
+    values: Sequence[float],
+    colors: str | Sequence[str],
+    form: str,
+    ends: Sequence[float] | None = None,
+) -> None:
+    """Horizontal bars from the top down, each with its number behind it, or behind its place among ``ends``."""
     axes.barh(range(len(names)), values, color=colors, height=0.6)
-    for i, value in enumerate(values):
-        axes.annotate(form.format(value), (value, i), xytext=(5, 0), textcoords="offset points", va="center")
+    for i, (value, end) in enumerate(zip(values, ends or values, strict=True)):
+        axes.annotate(form.format(value), (end, i), xytext=(5, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(0, max(values) * 1.25 or 1)
     axes.set_ylim(len(names) - 0.5, -0.5)
