@@ -56,7 +56,9 @@ def answer(
         WorkshopError: the model takes text alone, or an example is longer than the model reads.
     """
     if model.config.media is None:
-        raise WorkshopError("The model takes text alone. Give one that was trained on tasks, such as mini-gemini.")
+        raise WorkshopError(
+            "The model takes text alone. Give one that was trained with --preset mini-gemini --corpus tasks."
+        )
     encoder = MediaEncoder(tokenizer, model.config.media)
     questions = [encoder.question(example.prompt) for example in examples]
     greedy = GenerationConfig(max_new_tokens=max_new_tokens, temperature=0.0)

@@ -1,11 +1,15 @@
 """Runs on tasks: the ordinary trainer, with images in its batches."""
 
+import json
+
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from gemini_workshop.authoring import publish
 from gemini_workshop.authoring import task_card as cards
 from gemini_workshop.checkpoint import find_checkpoint, load_pretrained
+from gemini_workshop.cli.main import app
 from gemini_workshop.training import run as runs
 from tests.training import few_tasks
 
@@ -41,6 +45,16 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(finished, tmp_path):
     run, _ = finished
     for name, weight in run.state.model.state_dict().items():
         assert torch.equal(resumed.state.model.state_dict()[name], weight), name
+
+
+def test_its_abilities_are_measured_by_a_command(finished):
+    run, _ = finished
+    arguments = ["evaluate", "abilities", str(run.folder), "--task", "arithmetic", "--limit", "3", "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert (result["kind"], result["scores"], result["settings"]) == ("abilities", {"arithmetic": 0.0}, {"limit": 3})
+    assert result["details"]["arithmetic"]["asked"] == len(result["details"]["arithmetic"]["wrong"]) == 3
 
 
 def test_what_ships_carries_a_card_with_measured_answers(finished, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement,
 
 @measurement()
 def abilities(
-    checkpoint: Checkpoint = "mini-gemini",
+    checkpoint: Checkpoint,
     task: Annotated[
         list[str] | None, typer.Option(help="Only this task; see `data tasks`. Can be repeated. Default: all.")
     ] = None,
@@ -22,7 +22,7 @@ def abilities(
 
     Examples:
 
-        gemini-workshop evaluate abilities mini-gemini
+        gemini-workshop evaluate abilities runs/mini-gemini-tasks
 
         gemini-workshop evaluate abilities runs/mine --task spoken-digits --limit 100
     """
