@@ -430,4 +430,4 @@ def test_several_documents_none_and_bytes_are_refused(tmp_path):
     path = write_multimodal_documents(tmp_path, [MultimodalDocument(id=i, parts=()) for i in "12"])
     refused(read_document, path, "holds several documents. A prompt is one: keep one line")
     refused(read_document, written(path, b""), "holds no document")
-    refused(read_document, written(path, b"\xff\xfe\x89PNG"), "line 1 is not JSON")
+    refused(read_document, written(path, b"\x89PNG\x80"), "line 1 is not JSON")
