@@ -561,7 +561,7 @@ def test_right_answers_pass_however_they_are_written(exercise_id, answer):
 def test_a_wrong_count_is_shown_for_the_pair_that_is_wrong():
     verdict = judge(find("10.1"), lambda ids: Counter(pairwise(ids[:-1])))
     assert verdict.mistake == "last pair left out"
-    assert verdict.lines[1] == "In [97, 98, 99, 97, 98] the pair (97, 98) was counted 1 times; 2 is needed."
+    assert verdict.lines[1] == "In [97, 98, 99, 97, 98] the pair (97, 98) was counted 1 time; 2 is needed."
 
 
 def test_pairs_in_another_order_are_no_right_answer():

@@ -15,7 +15,7 @@ from gemini_workshop.models.normalization import RMSNorm
 from gemini_workshop.models.transformer import Transformer, hidden_matrices
 from gemini_workshop.models.transformer_block import TransformerBlock
 from tests.models.conftest import B, C, D, F, H, K, T, V, randomize
-from tests.models.variants import VARIANTS
+from tests.models.variants import MULTIMODAL, VARIANTS
 
 # Where each of our weights lies in the models of transformers.
 THEIR_NAMES = {
@@ -130,8 +130,9 @@ def text(generator):
 
 
 def test_every_option_is_used_by_a_variant():
+    configs = [*VARIANTS.values(), MULTIMODAL]
     for field in dataclasses.fields(ModelConfig):
-        assert len({repr(getattr(config, field.name)) for config in VARIANTS.values()}) > 1 or field.name in SIZES
+        assert len({repr(getattr(config, field.name)) for config in configs}) > 1 or field.name in SIZES
 
 
 SIZES = ("vocab_size", "context_tokens", "embed_dim", "num_heads", "ffn_dim", "norm_eps")

@@ -107,12 +107,13 @@ VARIANTS = {
             dense_layers=(0,),
         ),
     ),
-    "multimodal": replace(
-        PLAIN,
-        norm_placement="sandwich",
-        layer_pattern=("local", "global"),
-        window_tokens=5,
-        media=MediaConfig(image_token_id=11, audio_token_id=12, patch_pixels=2, max_rows=3, patch_dim=9, frame_dim=8),
-    ),
     "partial rotary": replace(PLAIN, rope=RotaryConfig(base=50.0, fraction=0.5)),
 }
+
+MULTIMODAL = replace(
+    PLAIN,
+    norm_placement="sandwich",
+    layer_pattern=("local", "global"),
+    window_tokens=5,
+    media=MediaConfig(image_token_id=11, audio_token_id=12, patch_pixels=2, max_rows=3, patch_dim=9, frame_dim=8),
+)

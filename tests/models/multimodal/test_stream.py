@@ -12,7 +12,7 @@ from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.multimodal.patches import patch_places
 from gemini_workshop.models.multimodal.stream import Media, image_ids_of, interleave
 from gemini_workshop.models.transformer import Transformer
-from tests.models.variants import VARIANTS
+from tests.models.variants import MULTIMODAL, VARIANTS
 
 IMAGE, AUDIO = 11, 12
 MEDIA = MediaConfig(image_token_id=IMAGE, audio_token_id=AUDIO, patch_pixels=2, max_rows=3, patch_dim=9, frame_dim=8)
@@ -22,7 +22,7 @@ FIRST, SECOND = slice(1, 5), slice(9, 11)
 
 
 def model(image_attention="local", **changes):
-    config = replace(VARIANTS["multimodal"], context_tokens=32, window_tokens=6, **changes)
+    config = replace(MULTIMODAL, context_tokens=32, window_tokens=6, **changes)
     config = replace(config, media=replace(MEDIA, image_attention=image_attention))
     made = Transformer(config, torch.Generator().manual_seed(0)).double()
     generator = torch.Generator().manual_seed(1)
@@ -162,7 +162,7 @@ def test_missing_media_are_named_with_their_number():
 
 def test_a_tower_gives_one_vector_for_each_square_of_patches():
     tower = TowerConfig(num_layers=1, embed_dim=8, num_heads=2, ffn_dim=12, pool_patches=2)
-    config = replace(VARIANTS["multimodal"], context_tokens=32, window_tokens=6)
+    config = replace(MULTIMODAL, context_tokens=32, window_tokens=6)
     config = replace(config, media=replace(MEDIA, max_rows=4, tower=tower))
     made = Transformer(config, torch.Generator().manual_seed(0)).double()
     generator = torch.Generator().manual_seed(2)
