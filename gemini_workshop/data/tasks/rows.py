@@ -86,7 +86,7 @@ def document_of(example: Example, encoder: MediaEncoder) -> tuple[Encoded, int]:
     tokenizer = encoder.tokenizer
     answer = [*tokenizer.encode(example.answer), tokenizer.end_of_text_id]
     if not example.prompt:
-        return Encoded.joined([encoder.encode([]), Encoded([tokenizer.end_of_text_id, *answer], encoder.nothing)]), 1
+        return Encoded([tokenizer.end_of_text_id, *answer], encoder.nothing), 1
     question = encoder.question(example.prompt)
     return Encoded.joined([question, Encoded(answer, encoder.nothing)]), len(question.ids)
 
