@@ -405,6 +405,12 @@ def test_right_answers_pass_however_they_are_written(exercise_id, answer):
     assert verdict.outcome == Outcome.PASSED, str(verdict)
 
 
+@pytest.mark.parametrize("exercise_id", ["09.1", "09.2"])
+def test_the_code_step_by_step_is_right(exercise_id):
+    verdict = judge(find(exercise_id), find(exercise_id).plain)
+    assert verdict.outcome == Outcome.PASSED, str(verdict)
+
+
 # --- What wrong answers are told -------------------------------------------------------------------------------------
 
 

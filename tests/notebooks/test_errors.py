@@ -89,6 +89,11 @@ PROVOKED = {
         lambda: DRAW(5, 3) * DRAW(5),
         lambda: torch.tensor([[0, 1], [1, 2]]).bincount(),
     ],
+    "09": [
+        lambda: DRAW(10, 10).reshape(16, 4),
+        lambda: DRAW(2, 3) @ DRAW(3, 4).double(),
+        lambda: DRAW(1, 4, 4).__setitem__(torch.tensor([[True, True, False, False]]), DRAW(3, 4)),
+    ],
     "10": [
         lambda: "🙂".encode()[:1].decode(),
         lambda: max({}, key={}.get),

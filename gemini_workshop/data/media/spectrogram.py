@@ -1,7 +1,5 @@
 """Log-mel spectrograms: what an audio encoder is given.
 
-Waiting for lesson 09, which teaches ``log_mel_frames``.
-
     samples -> frames, one every 10 ms -> Hann window -> |FFT| -> mel bands -> logarithm
 
 A mel band gathers the frequencies that an ear would hardly tell apart: narrow bands below, wide ones above.

@@ -75,7 +75,7 @@ def _plain(images: Tensor, patch_pixels: int) -> Tensor:
     channels, height, width = images.shape[-3:]
     p = patch_pixels
     grid = images.reshape(*images.shape[:-3], channels, height // p, p, width // p, p)
-    pixels_last = grid.movedim(-3, -4).movedim(-5, -1)  # rows, columns, y, x, channels
+    pixels_last = grid.movedim(-2, -3).movedim(-5, -1)  # rows, columns, y, x, channels
     return pixels_last.flatten(-3).flatten(-3, -2)
 
 
