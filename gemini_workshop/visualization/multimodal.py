@@ -24,7 +24,7 @@ def cuts(ways: Mapping[str, Float[Tensor, "N P"]], patch_pixels: int, title: str
         side, gap = round(len(patches) ** 0.5), 0.2
         for n, patch in enumerate(unpatchify(patches[:, None], 1, patch_pixels)):
             left, top = (n % side) * (1 + gap), (n // side) * (1 + gap)
-            axes.imshow(patch[0], cmap="gray", vmin=0, vmax=1, extent=(left, left + 1, top + 1, top))
+            axes.imshow(patch[0].numpy(), cmap="gray", vmin=0, vmax=1, extent=(left, left + 1, top + 1, top))
             axes.text(left + 0.5, top - 0.02, str(n), size=8, ha="center", va="bottom")
         end = side * (1 + gap) - gap
         axes.set(xlim=(-0.1, end + 0.1), ylim=(end + 0.1, -0.3), xticks=[], yticks=[])
@@ -66,11 +66,16 @@ def looked_at(
     height, width = images.shape[-2:]
     for i, (image, weight, caption) in enumerate(zip(images, weights, captions, strict=True)):
         for axes in grid[:, i]:
-            axes.imshow(image[0], cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0))
+            axes.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0))
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         shown = grid[1, i].imshow(
-            weight, alpha=0.75, vmin=0, vmax=float(weights.max()), extent=(0, width, height, 0), interpolation="nearest"
+            weight.numpy(),
+            alpha=0.75,
+            vmin=0,
+            vmax=float(weights.max()),
+            extent=(0, width, height, 0),
+            interpolation="nearest",
         )
         grid[0, i].set_title(caption, fontsize=10, loc="center", weight="normal")
     bar = figure.colorbar(shown, ax=grid[1].tolist(), shrink=0.9)
@@ -99,7 +104,7 @@ def mask(may_attend: Bool[Tensor, "T S"], image_ids: Int[Tensor, " S"], tokens: 
     later = torch.ones_like(may_attend).triu(1)
     figure, axes = plt.subplots(figsize=(5.6, 5.0))
     kinds = may_attend.int() + (may_attend & later).int()
-    axes.imshow(kinds, cmap=ListedColormap([HIDDEN, BLUE, ORANGE]), vmin=0, vmax=2)
+    axes.imshow(kinds.numpy(), cmap=ListedColormap([HIDDEN, BLUE, ORANGE]), vmin=0, vmax=2)
     places = [t for t in range(len(tokens)) if t == 0 or image_ids[t] != image_ids[t - 1] or image_ids[t] == 0]
     names = ["# …" if image_ids[t] else tokens[t] for t in places]
     axes.set_xticks(places, names, rotation=90, family="monospace", size=8)
@@ -108,6 +113,4 @@ def mask(may_attend: Bool[Tensor, "T S"], image_ids: Int[Tensor, " S"], tokens: 
     handles = [Rectangle((0, 0), 1, 1, facecolor=color) for color in (BLUE, ORANGE, HIDDEN)]
     names = ["itself and earlier", "later in the same image", "hidden"]
     figure.legend(handles, names, ncols=3, loc="outside lower center", fontsize=9)
-    return describe(
-        figure, "A map: a staircase of what came before, and a square in it for the image, all of it visible."
-    )
+    return describe(figure, "A map: a staircase of what came before, and a square in it for the image.")
