@@ -35,11 +35,11 @@ def cuts(ways: Mapping[str, Float[Tensor, "N P"]], patch_pixels: int, title: str
 
 
 def one_stream() -> Figure:
-    """Text, an image and a sound on their way into one sequence of vectors."""
+    """Text, an image and audio on their way into one sequence of vectors."""
     boxes = [
         Box(name="image", at=(0, 0), color=ORANGE),
         Box(name="text", at=(2, 0), color=BLUE),
-        Box(name="sound", at=(4, 0), color=GREEN),
+        Box(name="audio", at=(4, 0), color=GREEN),
         Box(name="patches", at=(0, 1.3), note="patchify", color=ORANGE),
         Box(name="frames", at=(4, 1.3), note="log_mel_frames", color=GREEN),
         Box(name="projection", at=(0, 2.6), note="one matrix", color=ORANGE),
@@ -48,7 +48,7 @@ def one_stream() -> Figure:
         Box(name="one sequence of vectors", at=(2, 3.9), note="interleave", color=PURPLE, width=3.0, is_filled=True),
         Box(name="decoder", at=(2, 5.2), note="multimodal_mask", color=PURPLE, width=2.2),
     ]
-    ways = (("image", "patches", "projection"), ("sound", "frames", "projection "))
+    ways = (("image", "patches", "projection"), ("audio", "frames", "projection "))
     arrows = [Arrow(start=a, end=b) for way in ways for a, b in pairwise(way)]
     arrows += [Arrow(start=box, end="one sequence of vectors") for box in ("projection", "embedding", "projection ")]
     arrows += [Arrow(start="text", end="embedding"), Arrow(start="one sequence of vectors", end="decoder")]

@@ -770,10 +770,10 @@ for seed, right in enumerate(late_right):
     print(f"late, seed {seed}: image {float(right['image']):.1f}")
 print(f"mean of the seeds: native {mean([r['image'] for r in native_right]):.1f}", end="")
 print(f", late {mean([r['image'] for r in late_right]):.1f}")
-assert mean([r["image"] for r in native_right]) > mean([r["image"] for r in late_right]) + 0.1
+assert mean([r["image"] for r in native_right]) > mean([r["image"] for r in late_right]) + 0.04
 
 # %% [markdown]
-# Late fusion has lost. **But what have we compared?** There are two differences between these models: where the media
+# Late fusion has lost, though its three seeds lie far apart. **But what have we compared?** There are two differences between these models: where the media
 # come in, and that one of them starts with its gates shut. For a text model that is trained already, a shut gate is a
 # protection. Ours is not trained; it has nothing to protect. **Predict:** the same race with gates that start open, at 1.
 
@@ -791,14 +791,24 @@ images = {
 figure = losses_by_seed(
     images, "images read correctly", "It was the gate, not the fusion, that cost most"
 )
+early = {
+    "native": native_losses,
+    "late, gates at 0": late_losses,
+    "late, gates at 1": open_losses,
+}
+early = {name: [mean(losses[50:150]) for losses in runs] for name, runs in early.items()}
 for name, values in images.items():
-    print(f"{name}: {mean(values):.1f}")
-assert mean(images["late, gates at 1"]) > mean(images["late, gates at 0"]) + 0.1
+    print(
+        f"{name:16s} images {mean(values):.1f}, loss in steps 50 to 150 {mean(early[name]):.1f}"
+    )
+for shut, is_open in zip(early["late, gates at 0"], early["late, gates at 1"], strict=True):
+    assert shut > is_open + 0.04
+assert mean(images["late, gates at 1"]) > mean(images["late, gates at 0"]) + 0.04
 assert abs(mean(images["late, gates at 1"]) - mean(images["native"])) < 0.12
 
 # %% [markdown]
-# With open gates late fusion reads about as many images as native fusion; most of the difference was the gate. On a task
-# as small as this one, nothing more can be said about which is better. What differs for certain is the bill, and what can
+# With open gates late fusion learns faster in every seed, and reads about as many images as native fusion: most of the
+# difference was the gate. On a task as small as this one, nothing more can be said about which is better. What differs for certain is the bill, and what can
 # be asked:
 #
 # | | native | late |
@@ -847,7 +857,7 @@ for seed, right in enumerate(leaky_right):
 # view, and to copy it is easier than to read handwriting. When it writes, that place is empty.
 #
 # A loss does not show a leak; a change does. Exchange one token of the answer, and see which scores move. **Predict**
-# the two pictures.
+# the picture for the leaking mask.
 
 
 # %%
@@ -1085,7 +1095,7 @@ quiz("09")
 # - Gemma 3 ([arXiv:2503.19786](https://arxiv.org/abs/2503.19786)) has SigLIP as its tower, 256 tokens per image, and your
 #   mask. The next generation has one model without a tower: patches are projected straight into the stream, as ours are.
 #   Its small models are causal everywhere, images too.
-# - That attention is no explanation by itself has been argued at length: Jain and Wallace 2019
+# - That attention is not an explanation by itself has been argued at length: Jain and Wallace 2019
 #   ([arXiv:1902.10186](https://arxiv.org/abs/1902.10186)).
 # - Your functions are in `gemini_workshop/models/multimodal` (`patches.py`, `stream.py`, `fusion.py`, `contrastive.py`),
 #   `models/masks.py` and `data/media/spectrogram.py`. There, `stream.py` fills places of images and audio in any decoder of
