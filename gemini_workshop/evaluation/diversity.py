@@ -7,7 +7,7 @@
 Distinct-n falls with length; compare texts of equal length only.
 
 Source: Li et al. 2016, arXiv:1510.03055, section 5 (distinct-n, there per token); Zhu et al. 2018, arXiv:1802.01886,
-section 3 (self-BLEU); Papineni et al. 2002 (BLEU).
+section 2.2.3 (self-BLEU); Papineni et al. 2002 (BLEU).
 """
 
 import importlib

@@ -107,7 +107,8 @@ def block_sparse_mask(
                                                              queries of block 6   . . # . . # #
 
     Source: Child et al. 2019, arXiv:1904.10509, section 4.3: the local part, and the columns of the "fixed" pattern.
-    Differs: whole blocks instead of tokens; the local part is a band, as in section 4.2, not the block's own group.
+    Differs: whole blocks instead of tokens; the local part is a band, as in the strided pattern, not the block's own
+    group.
 
     Raises:
         WorkshopError: a count is below 1.

@@ -4,8 +4,8 @@ A pair that turned less than once within the trained context has angles that the
 Dividing every frequency by a factor brings them back (linear), but blurs the fast pairs that tell neighbours apart.
 The later recipes leave the fast pairs alone, slow the slow ones, and differ in how they blend between.
 
-Source: linear: Chen et al. 2023, arXiv:2306.15595, section 3.2; NTK-aware and YaRN: Peng et al. 2023, arXiv:2309.00071,
-sections 3.1 to 3.4; Llama 3.1: Grattafiori et al. 2024, arXiv:2407.21783, section 3.4.3, details from the released
+Source: linear: Chen et al. 2023, arXiv:2306.15595, section 2.3; NTK-aware and YaRN: Peng et al. 2023, arXiv:2309.00071,
+sections 3.1 to 3.4; Llama 3.1: Grattafiori et al. 2024, arXiv:2407.21783, section 3.4.2, details from the released
 code; turning a part of the pairs: Barbero et al. 2024, arXiv:2410.06205, section 6.
 """
 

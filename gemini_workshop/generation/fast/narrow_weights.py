@@ -12,7 +12,7 @@ The fast kernels are private to PyTorch; where one is missing, an ordinary produ
 one token's product is written as products and sums: the compiler makes a loop over the rows of it, which reads memory
 in one stream. Libraries for large products do not.
 
-Source: Dettmers et al. 2022, arXiv:2208.07339, section 2.1, vector-wise quantization; here of the weights alone.
+Source: Dettmers et al. 2022, arXiv:2208.07339, section 3.1, vector-wise quantization; here of the weights alone.
 """
 
 import torch

@@ -19,7 +19,7 @@ def sigmoid_contrastive_loss(
         scale: how sharply the cosines are told apart; SigLIP learns its logarithm, from ln 10.
         bias: SigLIP learns it, from -10: most pairs do not belong together.
 
-    Source: Zhai et al. 2023, arXiv:2303.15343, section 3.2, equation 1 and algorithm 1.
+    Source: Zhai et al. 2023, arXiv:2303.15343, section 3.2 and algorithm 1.
     """
     cosines = F.normalize(images, dim=-1) @ F.normalize(captions, dim=-1).T
     belongs = 2 * torch.eye(len(images), dtype=cosines.dtype, device=cosines.device) - 1  # 1 on the diagonal, else -1
