@@ -624,6 +624,8 @@ for name, values in still_right.items():
 figure = losses_by_seed(
     still_right, "images read correctly", "What is attended to most is not what matters most"
 )
+pairs_of_seeds = zip(still_right["most attended"], still_right["random"], strict=True)
+assert all(attended > at_random for attended, at_random in pairs_of_seeds)
 assert mean(still_right["most attended"]) > mean(still_right["random"]) + 0.08
 assert mean(still_right["most attended"]) > mean(still_right["most ink"]) + 0.2
 correlation = torch.stack(
@@ -633,8 +635,8 @@ assert (correlation < 0).all()
 print("weights are larger where there is less ink:", bool((correlation < 0).all()))
 
 # %% [markdown]
-# The attended patches are worth *less* than random ones, in all three models: `shows` attends to patches with little ink.
-# What counts is the ink, and painting it black hurts most. There is no contradiction. A weight says from where a
+# The attended patches are worth *less* than random ones, in all three models: `shows` attends to patches with little
+# ink. What counts is the ink, and painting it black hurts most. There is no contradiction. A weight says from where a
 # vector was gathered, and not what is in it, nor how large it is; and the patches have told each other what they hold
 # before the second block. So: draw the map, tell no story, and paint something black.
 #
@@ -773,9 +775,10 @@ print(f", late {mean([r['image'] for r in late_right]):.1f}")
 assert mean([r["image"] for r in native_right]) > mean([r["image"] for r in late_right]) + 0.04
 
 # %% [markdown]
-# Late fusion has lost, though its three seeds lie far apart. **But what have we compared?** There are two differences between these models: where the media
-# come in, and that one of them starts with its gates shut. For a text model that is trained already, a shut gate is a
-# protection. Ours is not trained; it has nothing to protect. **Predict:** the same race with gates that start open, at 1.
+# Late fusion has lost, though its three seeds lie far apart. **But what have we compared?** There are two differences
+# between these models: where the media come in, and that one of them starts with its gates shut. For a text model that
+# is trained already, a shut gate is a protection. Ours is not trained; it has nothing to protect. **Predict:** the same
+# race with gates that start open, at 1.
 
 # %% tags=["expected", "rounded"]
 opened, open_losses = [], []
@@ -808,8 +811,8 @@ assert abs(mean(images["late, gates at 1"]) - mean(images["native"])) < 0.12
 
 # %% [markdown]
 # With open gates late fusion learns faster in every seed, and reads about as many images as native fusion: most of the
-# difference was the gate. On a task as small as this one, nothing more can be said about which is better. What differs for certain is the bill, and what can
-# be asked:
+# difference was the gate. On a task as small as this one, nothing more can be said about which is better. What differs
+# for certain is the bill, and what can be asked:
 #
 # | | native | late |
 # |---|---|---|
