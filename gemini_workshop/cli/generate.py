@@ -86,7 +86,7 @@ def generate(
 
         gemini-workshop generate "One day" --beams 6 --beam-groups 3
 
-        gemini-workshop generate "Which digit is it?" --checkpoint runs/NAME --image a.png
+        gemini-workshop generate "Which?" --checkpoint runs/mine --image a.png
     """
     refuse_together({"PROMPT": prompt is not None, "--file": file is not None})
     refuse_together({"--draft": draft is not None, "--beams": beams > 1})

@@ -1,6 +1,7 @@
 """Right answers to lesson 06, each written in another way, and what the checks say to wrong ones."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -363,12 +364,19 @@ def test_a_model_that_reads_the_future_is_told_which_score_moved():
 
 
 def test_a_wrong_count_is_told_what_one_more_of_something_adds():
-    def eight_thirds(vocab_size, context_tokens, embed_dim, num_layers, ffn_dim, num_tokens):
+    def wider(vocab_size, context_tokens, embed_dim, num_layers, ffn_dim, num_tokens):
+        return parameters_and_flops(vocab_size, context_tokens, embed_dim, num_layers, ffn_dim + 5, num_tokens)
+
+    lines = judge(find("06.6"), wider).lines
+    assert re.match(r"One block more adds \d+ parameters; it should be 38", lines[0]), lines
+    assert "num_layers=1" in lines[0]
+
+
+def test_a_width_that_makes_no_difference_is_named():
+    def always_four_times(vocab_size, context_tokens, embed_dim, num_layers, ffn_dim, num_tokens):
         return parameters_and_flops(vocab_size, context_tokens, embed_dim, num_layers, 4 * embed_dim, num_tokens)
 
-    lines = judge(find("06.6"), eight_thirds).lines
-    assert lines[0].startswith("One block more adds 68 parameters; it should be 38")
-    assert "num_layers=1" in lines[0]
+    assert judge(find("06.6"), always_four_times).lines[0].startswith("Whatever `ffn_dim` is, the result is the same.")
 
 
 # --- The experiments of the lesson hold for other seeds --------------------------------------------------------------
