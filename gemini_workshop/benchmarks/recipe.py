@@ -163,10 +163,10 @@ def timed(step: Callable[[int], None], steps: int) -> float:
 def mean_loss(model: Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T V"]], batches: Iterable[Batch]) -> float:
     """Nats per character over all batches, in float32."""
     total, count = 0.0, 0
-    for inputs, targets, _ in batches:
-        logits = model(inputs)
-        total += F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
-        count += targets.numel()
+    for batch in batches:
+        logits = model(batch.inputs)
+        total += F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum").item()
+        count += batch.targets.numel()
     return total / count
 
 

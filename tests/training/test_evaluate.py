@@ -28,7 +28,7 @@ def test_the_validation_loss_is_the_mean_over_all_tokens(objective):
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.4, generator=torch.Generator().manual_seed(0))
     losses = []
-    for inputs, targets, _ in windows(batch_size=1).validation():
+    for inputs, targets, *_ in windows(batch_size=1).validation():
         some = torch.nn.functional.cross_entropy(model(inputs)[0], targets[0], reduction="none", ignore_index=-100)
         losses += some[targets[0] >= 0].tolist()
     assert len(losses) == len(IDS) - 1
@@ -46,7 +46,7 @@ def test_targets_to_ignore_are_not_counted(objective):
 def test_a_limited_evaluation_reads_as_many_batches_spread_over_the_text(objective):
     losses = [
         torch.nn.functional.cross_entropy(objective.model(inputs).flatten(0, 1), targets.flatten()).item()
-        for inputs, targets, _ in windows().validation(2)
+        for inputs, targets, *_ in windows().validation(2)
     ]
     assert len(losses) == 2
     assert nats(objective, max_batches=2) == pytest.approx(sum(losses) / 2, rel=1e-3)

@@ -60,7 +60,7 @@ class Masked:
         self.source = source
 
     def batch(self, step):
-        inputs, targets, _ = self.source.batch(step)
+        inputs, targets, *_ = self.source.batch(step)
         first = torch.arange(len(targets)).unsqueeze(1) * 2 + step % 3
         return Batch(inputs, targets.where(torch.arange(targets.shape[1]) >= first, IGNORE_INDEX))
 
