@@ -37,5 +37,5 @@ def is_own(part: Part) -> bool:
     return not str(getattr(part, "__module__", "")).startswith("gemini_workshop.")
 
 
-def _names(module: Callable[..., nn.Module], build: dict[str, Any]) -> list[str]:
-    return [name for name, _ in module(**build).named_parameters()]
+def _names(module: Callable[..., nn.Module], build: dict[str, Any]) -> set[str]:
+    return {name for name, _ in module(**build).named_parameters()}
