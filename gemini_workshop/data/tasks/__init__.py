@@ -22,7 +22,7 @@ from gemini_workshop.data.tasks.stories import Needle, Stories
 from gemini_workshop.data.tasks.words import WORDS
 from gemini_workshop.errors import DataError, unknown_name
 
-__all__ = ["MIXTURE", "Example", "Split", "Task", "find_task", "task_names", "tasks"]
+__all__ = ["Example", "Split", "Task", "find_task", "task_names", "tasks"]
 
 MAKERS: dict[str, Callable[[], DrawnTask]] = {
     "digits": lambda: ImageNames("digits", "name a digit, 16 x 16 pixels", WORDS, WHICH_DIGIT),
@@ -40,24 +40,6 @@ MAKERS: dict[str, Callable[[], DrawnTask]] = {
     "needle": Needle,
     "arithmetic": Arithmetic,
 }
-
-MIXTURE: dict[str, float] = {
-    "digits": 0.03,
-    "mnist": 0.08,
-    "fashion-mnist": 0.06,
-    "digit-questions": 0.08,
-    "emoji-names": 0.1,
-    "icon-names": 0.03,
-    "dial-tones": 0.05,
-    "spoken-digits": 0.08,
-    "image-sound": 0.09,
-    "compare-images": 0.07,
-    "films": 0.08,
-    "stories": 0.12,
-    "needle": 0.05,
-    "arithmetic": 0.08,
-}
-"""How often each task is drawn in training; they add up to 1. Of tasks that are not here the others take the place."""
 
 
 def task_names() -> list[str]:

@@ -1,4 +1,7 @@
-"""Training images in many versions: shifted, turned, scaled, with more or less contrast, and noisy.
+"""Training images in many versions: shifted, turned, scaled, and with more or less contrast.
+
+Not noisy: a patch is normalised before it is embedded, and of an empty patch with a little noise that would make a
+patch as strong as one with a stroke.
 
 One matrix says where each pixel of the result comes from. ``affine_grid`` turns it into places between -1 and 1, and
 ``grid_sample`` reads the image there, between pixels if need be:
@@ -28,7 +31,6 @@ class Augmentation:
         shift: moved, as a fraction of the image's size.
         scale: made larger or smaller; 0.1 is from 0.9 to 1.1.
         fade: how much contrast is taken away, at most.
-        noise: standard deviation of the noise, at most.
         can_flip: whether left and right may be exchanged.
     """
 
@@ -36,19 +38,17 @@ class Augmentation:
     shift: float = 0.0
     scale: float = 0.0
     fade: float = 0.0
-    noise: float = 0.0
     can_flip: bool = False
 
 
 Image = Float[Tensor, "channels height width"]
 
 
-def augment(image: Image, how: Augmentation, chances: random.Random, generator: torch.Generator) -> Image:
+def augment(image: Image, how: Augmentation, chances: random.Random) -> Image:
     """Another version of an image. What comes in from outside has the colour of its top left pixel."""
     background = image[:, :1, :1]
     moved = _moved(image - background, how, chances) * chances.uniform(1 - how.fade, 1)
-    noise = chances.uniform(0, how.noise) * torch.randn(image.shape, generator=generator) if how.noise else 0.0
-    return (background + moved + noise).clamp(0, 1)
+    return (background + moved).clamp(0, 1)
 
 
 def _moved(image: Image, how: Augmentation, chances: random.Random) -> Image:

@@ -48,7 +48,7 @@ class DrawingNames(DrawnTask):
         name, pixels = draw.random.choice(drawings) if draw.is_training else drawings[draw.index]
         image = from_bytes(pixels)
         if draw.is_training:
-            image = augment(image, DRAWINGS, draw.random, draw.generator)
+            image = augment(image, DRAWINGS, draw.random)
         return (ImagePart(image=image), TextPart(text=draw.phrase(self.phrases))), name
 
 

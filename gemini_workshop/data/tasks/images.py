@@ -21,10 +21,10 @@ from gemini_workshop.data.tasks.splits import FIRST_HELDOUT_DIGIT
 
 DIGIT_PIXELS = 16
 SIZES = {"train": "all", "heldout": "small"}
-HANDWRITING = Augmentation(degrees=12.0, shift=0.08, scale=0.12, fade=0.3, noise=0.08)
-ENLARGED = Augmentation(degrees=10.0, shift=0.06, scale=0.1, fade=0.2, noise=0.03)
+HANDWRITING = Augmentation(degrees=12.0, shift=0.08, scale=0.12, fade=0.3)
+ENLARGED = Augmentation(degrees=10.0, shift=0.06, scale=0.1, fade=0.2)
 TINY = Augmentation(degrees=8.0, scale=0.08, fade=0.2)
-CLOTHES = Augmentation(degrees=5.0, shift=0.06, scale=0.08, fade=0.2, noise=0.04, can_flip=True)
+CLOTHES = Augmentation(degrees=5.0, shift=0.06, scale=0.08, fade=0.2, can_flip=True)
 AUGMENTATIONS = {"mnist": HANDWRITING, "fashion-mnist": CLOTHES}
 
 
@@ -52,7 +52,7 @@ class Images:
     def shown(self, i: int, draw: Draw) -> Float[Tensor, "channels height width"]:
         """Image i as it is; in training, a version of it."""
         image = from_bytes(self.images[i])
-        return augment(image, self.how, draw.random, draw.generator) if draw.is_training else image
+        return augment(image, self.how, draw.random) if draw.is_training else image
 
     def some(self, label: int, draw: Draw) -> ImagePart:
         """Any image of a kind."""

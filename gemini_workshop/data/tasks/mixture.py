@@ -1,12 +1,12 @@
 """All tasks of this machine as something to train on: a tokenizer learned from their texts, and batches of their rows.
 
-FOLDER/tokenizer.json and FOLDER/mixture.json, which records the tasks, their weights and the seed of their examples.
+FOLDER/tokenizer.json and FOLDER/mixture.json, which records the stages of the run and the weights of their tasks.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from gemini_workshop.config import WorkshopConfig
 from gemini_workshop.data.batches.batch import Batch
 from gemini_workshop.data.media.documents import TextPart
 from gemini_workshop.data.media.encoding import MARKS, MediaEncoder
-from gemini_workshop.data.tasks import MIXTURE, Split, find_task, tasks
+from gemini_workshop.data.tasks import find_task, tasks
 from gemini_workshop.data.tasks.rows import TaskRows
+from gemini_workshop.data.tasks.stages import Stage, overall, stages_of
 from gemini_workshop.data.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.files import write_atomically
@@ -41,12 +42,10 @@ class TaskSource:
 
     @property
     def sha256(self) -> str:
-        """Of the names and weights of the tasks, and of the first rows."""
+        """Of the stages, and of the first rows."""
         content = hashlib.sha256()
         for rows in (self.train_rows, self.validation_rows):
-            content.update(
-                repr([(task.name, weight) for task, weight in zip(rows.tasks, rows.weights, strict=True)]).encode()
-            )
+            content.update(repr(rows.stages).encode())
             for number in range(NUM_PROBED):
                 content.update(np.asarray(rows[number].inputs).tobytes())
         return content.hexdigest()
@@ -67,7 +66,12 @@ class TaskMixture:
 
     folder: Path
     tokenizer: Tokenizer
-    weights: dict[str, float]
+    stages: tuple[Stage, ...]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How often each task is drawn in the whole run."""
+        return overall(self.stages)
 
     @classmethod
     def open(cls, folder: str | Path) -> "TaskMixture":
@@ -78,10 +82,10 @@ class TaskMixture:
         """
         path = Path(folder) / MIXTURE_FILE
         try:
-            weights = json.loads(path.read_text("utf-8"))["weights"]
-        except (OSError, ValueError, KeyError) as error:
+            stages = tuple(Stage(**stage) for stage in json.loads(path.read_text("utf-8"))["stages"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} cannot be read: {error}. Start the run again with --corpus tasks.") from None
-        return cls(folder=Path(folder), tokenizer=load_tokenizer(Path(folder) / "tokenizer.json"), weights=weights)
+        return cls(folder=Path(folder), tokenizer=load_tokenizer(Path(folder) / "tokenizer.json"), stages=stages)
 
     def source(self, config: WorkshopConfig) -> TaskSource:
         """Its batches, as a configuration asks for them.
@@ -99,12 +103,19 @@ class TaskMixture:
         encoder, training = MediaEncoder(self.tokenizer, config.model.media), config.training
         found = {name: find_task(name) for name in self.weights}
 
-        def rows(num_rows: int, split: Split) -> TaskRows:
-            return TaskRows(encoder, found, self.weights, config.row_tokens, num_rows, split=split, seed=training.seed)
-
+        everything = Stage(name="validation", share=1.0, weights=self.weights)
         return TaskSource(
-            train_rows=rows(training.steps * training.batch_size, "train"),
-            validation_rows=rows(NUM_VALIDATION_ROWS, "heldout"),
+            train_rows=TaskRows(
+                encoder,
+                found,
+                self.stages,
+                config.row_tokens,
+                training.steps * training.batch_size,
+                seed=training.seed,
+            ),
+            validation_rows=TaskRows(
+                encoder, found, [everything], config.row_tokens, NUM_VALIDATION_ROWS, split="heldout"
+            ),
             batch_size=training.batch_size,
         )
 
@@ -118,13 +129,14 @@ def open_mixture(folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | No
     Raises:
         DataError: the vocabulary is too small.
     """
-    found = tasks()
-    weights = {name: MIXTURE[name] for name in found}
+    stages = stages_of(tasks())
     tokenizer = learn_tokenizer(config.model.vocab_size) if tokenizer is None else tokenizer
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / "tokenizer.json")
-    write_atomically(folder / MIXTURE_FILE, json.dumps({"weights": weights}, indent=1).encode())
-    return TaskMixture(folder=folder, tokenizer=tokenizer, weights=weights)
+    write_atomically(
+        folder / MIXTURE_FILE, json.dumps({"stages": [asdict(stage) for stage in stages]}, indent=1).encode()
+    )
+    return TaskMixture(folder=folder, tokenizer=tokenizer, stages=stages)
 
 
 def learn_tokenizer(vocab_size: int) -> BPETokenizer:

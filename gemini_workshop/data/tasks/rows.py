@@ -5,7 +5,7 @@ a story      end of text, story, end of text                                    
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gemini_workshop.data.batches.batch import IGNORE_INDEX, Row
 from gemini_workshop.data.batches.rows import Rows
 from gemini_workshop.data.media.encoding import Encoded, MediaEncoder
 from gemini_workshop.data.tasks.example import Example, Split, Task
+from gemini_workshop.data.tasks.stages import Stage, stage_of
 from gemini_workshop.errors import DataError
 
 FEWEST_PAIRS = 24  # a shorter rest of a row stays empty
@@ -23,28 +24,21 @@ class TaskRows(Rows):
     """Rows of ``context_tokens`` pairs. Row i depends on the seed and i alone.
 
     Args:
-        weights: how often each task is drawn.
-        num_rows: how many rows an epoch has; rows of another seed hold other examples.
-
-    Raises:
-        DataError: there are no tasks, or a weight is negative.
+        tasks: all that the stages draw from, by name.
+        num_rows: how many rows the stages share; rows of another seed hold other examples.
     """
 
     def __init__(
         self,
         encoder: MediaEncoder,
         tasks: Mapping[str, Task],
-        weights: Mapping[str, float],
+        stages: Sequence[Stage],
         context_tokens: int,
         num_rows: int,
         split: Split = "train",
         seed: int = 0,
     ) -> None:
-        if not tasks or min(weights[name] for name in tasks) < 0 or not sum(weights[name] for name in tasks):
-            given = {name: weights[name] for name in tasks}
-            raise DataError(f"The weights of the tasks are {given}. Give at least one, none of them negative.")
-        self.encoder, self.tasks = encoder, list(tasks.values())
-        self.weights = [weights[name] for name in tasks]
+        self.encoder, self.tasks, self.stages = encoder, dict(tasks), tuple(stages)
         self.row_tokens: int = context_tokens
         self.num_rows, self.split, self.seed = num_rows, split, seed
         self.pad_id = encoder.tokenizer.end_of_text_id
@@ -56,17 +50,21 @@ class TaskRows(Rows):
         if not 0 <= index < self.num_rows:
             raise IndexError(f"row {index} of {self.num_rows}")
         draw = random.Random(f"{self.split} {self.seed} {index}")
+        weights = stage_of(self.stages, index, self.num_rows).weights
         documents: list[tuple[Encoded, int]] = []
         room = self.row_tokens
-        while room >= FEWEST_PAIRS and (document := self._that_fits(draw, room, is_first=not documents)):
+        while room >= FEWEST_PAIRS and (document := self._that_fits(draw, weights, room, is_first=not documents)):
             documents.append(document)
             room -= len(document[0].ids) - 1
         return row_of(documents)
 
-    def _that_fits(self, draw: random.Random, room: int, is_first: bool) -> tuple[Encoded, int] | None:
+    def _that_fits(
+        self, draw: random.Random, weights: Mapping[str, float], room: int, is_first: bool
+    ) -> tuple[Encoded, int] | None:
         """A document and how many of its tokens are only given; the first of a row is cut if it is a long story."""
         for _ in range(DRAWS):
-            [task] = draw.choices(self.tasks, self.weights)
+            [name] = draw.choices(list(weights), list(weights.values()))
+            task = self.tasks[name]
             number = draw.randrange(2**31 if self.split == "train" else len(task))
             document, num_given = document_of(task.example(number, self.split, self.seed), self.encoder)
             if len(document.ids) - 1 <= room:
@@ -75,7 +73,7 @@ class TaskRows(Rows):
                 return document._replace(ids=document.ids[: room + 1]), num_given
         if is_first:
             raise DataError(
-                f"Examples of {', '.join(task.name for task in self.tasks)} do not fit into rows of {room} tokens. "
+                f"Examples of {', '.join(weights)} do not fit into rows of {room} tokens. "
                 f"Choose a larger context_tokens, or shorter examples."
             )
         return None

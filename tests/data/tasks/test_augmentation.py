@@ -11,7 +11,7 @@ from gemini_workshop.data.tasks.voices import at_rate, at_tempo, varied
 
 
 def several(image, how, number=30):
-    return [augment(image, how, random.Random(i), torch.Generator().manual_seed(i)) for i in range(number)]
+    return [augment(image, how, random.Random(i)) for i in range(number)]
 
 
 def middle(image):
@@ -61,16 +61,9 @@ def test_images_are_flipped_half_of_the_time(bar):
     assert sorted({round(float(column)) for column in columns}) == [11, 18]
 
 
-def test_contrast_and_noise_change_the_shades(bar):
+def test_contrast_is_taken_away(bar):
     faded = [float(image.max() - image.min()) for image in several(bar, Augmentation(fade=0.5))]
     assert 0.4 <= min(faded) < max(faded) <= 0.8
-    noisy = [float((image - bar).std()) for image in several(bar, Augmentation(noise=0.1))]
-    assert min(noisy) < 0.03 < 0.06 < max(noisy) < 0.12
-
-
-def test_images_stay_between_0_and_1(bar):
-    for image in several(bar, Augmentation(noise=2.0)):
-        assert 0 <= image.min() < image.max() <= 1
 
 
 def tone(hz, seconds=0.5):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gemini_workshop.data.media.encoding import AUDIO, IMAGE, MARKS
-from gemini_workshop.data.tasks import MIXTURE, mixture
+from gemini_workshop.data.tasks import mixture
 from gemini_workshop.data.tasks.mixture import TaskMixture, open_mixture
 from gemini_workshop.errors import DataError
 from tests.training import few_tasks
@@ -21,11 +21,6 @@ def opened(tmp_path, monkeypatch):
     return open_mixture(tmp_path / "shards", CONFIG)
 
 
-def test_the_default_weights_cover_all_tasks():
-    assert sum(MIXTURE.values()) == pytest.approx(1)
-    assert all(weight > 0 for weight in MIXTURE.values())
-
-
 def test_the_marks_of_media_are_the_last_ids(opened):
     ids = opened.tokenizer.special_tokens
     assert [ids[mark] for mark in MARKS] == list(range(CONFIG.model.vocab_size - len(MARKS), CONFIG.model.vocab_size))
@@ -34,7 +29,8 @@ def test_the_marks_of_media_are_the_last_ids(opened):
 
 def test_what_was_written_is_opened_again(opened):
     again = TaskMixture.open(opened.folder)
-    assert again.weights == opened.weights == {"digits": MIXTURE["digits"], "arithmetic": MIXTURE["arithmetic"]}
+    assert again.stages == opened.stages
+    assert [list(stage.weights) for stage in again.stages] == [["arithmetic"], *[["digits", "arithmetic"]] * 2]
     text = "which digit? 12 + 30"
     assert again.tokenizer.encode(text) == opened.tokenizer.encode(text)
     assert again.source(CONFIG).sha256 == opened.source(CONFIG).sha256
@@ -72,5 +68,5 @@ def test_a_model_that_does_not_fit_is_refused(opened, change, message):
 
 def test_a_damaged_mixture_is_refused_with_its_file(opened):
     (opened.folder / mixture.MIXTURE_FILE).write_text(json.dumps({"tasks": []}))
-    with pytest.raises(DataError, match=r"mixture\.json cannot be read: 'weights'"):
+    with pytest.raises(DataError, match=r"mixture\.json cannot be read: 'stages'"):
         TaskMixture.open(opened.folder)

