@@ -22,7 +22,10 @@ def test_a_stage_without_tasks_leaves_its_share_to_the_others():
 
 
 def test_overall_weights_count_each_stage_by_its_share():
-    stages = [Stage(name="a", share=0.25, weights={"x": 1.0, "y": 3.0}), Stage(name="b", share=0.75, weights={"y": 2.0})]
+    stages = [
+        Stage(name="a", share=0.25, weights={"x": 1.0, "y": 3.0}),
+        Stage(name="b", share=0.75, weights={"y": 2.0}),
+    ]
     assert overall(stages) == pytest.approx({"x": 0.0625, "y": 0.9375})
 
 
