@@ -1,20 +1,14 @@
-"""gemini-workshop chat: write with a model, turn by turn, in a terminal."""
+"""gemini-workshop chat: write with a model, or ask it, turn by turn, in a terminal."""
 
-import contextlib
-import sys
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gemini_workshop.cli.options import Checkpoint, Device, with_generation_options
+from gemini_workshop.cli.options import Device, for_answers, refuse_together, with_generation_options
+from gemini_workshop.cli.terminal import HINT, Terminal
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.errors import ConfigError, WorkshopError, unknown_name
-
-if TYPE_CHECKING:
-    from gemini_workshop.generation.chat import ChatPartner, Conversation
 
 
 class Format(StrEnum):
@@ -22,6 +16,7 @@ class Format(StrEnum):
 
     story = "story"
     dialogue = "dialogue"
+    question = "question"
 
 
 WELCOME = {
@@ -30,25 +25,48 @@ WELCOME = {
         "it does not answer questions. Write how the story begins, or press Enter and let it continue by itself."
     ),
     "dialogue": "You talk with {name}, as User and Assistant. It answers only as well as it was trained to.",
+    "question": (
+        "You ask {name} about images, audio, videos and text: Which digit is it? seven.png\n"
+        "It answers one question at a time, of the kinds it was trained on, and does not remember earlier ones."
+    ),
 }
-HINT = "/help lists the commands; Ctrl-C interrupts a reply, Ctrl-D ends."
+NAME = "stories-small"
+
+
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="CHECKPOINT", help=f"The same as --checkpoint. Default: {NAME}."),
+]
+CheckpointName = Annotated[str | None, typer.Option(help="A bundled checkpoint, or the folder of a run: runs/NAME.")]
+FormatName = Annotated[
+    Format | None,
+    typer.Option(
+        help="story: paragraphs of one story in turn; dialogue: User and Assistant; question: each turn is a "
+        "question with files. Default: question where the checkpoint reads images, else story."
+    ),
+]
 
 
 @with_generation_options("max_new_tokens", "temperature", "top_p", "seed", max_new_tokens=120)
 def chat(
+    context: typer.Context,
     *,
-    checkpoint: Checkpoint = "stories-small",
-    format: Annotated[
-        Format, typer.Option(help="story: paragraphs of one story in turn; dialogue: User and Assistant.")
-    ] = Format.story,
+    name: Name = None,
+    checkpoint: CheckpointName = None,
+    format: FormatName = None,
     system: Annotated[str, typer.Option(help="Text above all turns: a setting, or instructions.")] = "",
     load: Annotated[Path | None, typer.Option(help="Continue a conversation saved with /save.")] = None,
     device: Device = "cpu",
     config: GenerationConfig,
 ) -> None:
-    """Write a story together with the model, turn by turn.
+    """Write a story with a model, or ask it about files.
 
-    The bundled model knows children's stories and nothing else: it is a partner for writing one, not for conversation.
+    stories-small knows children's stories and nothing else: it is a partner for writing one, not for conversation.
+
+    A checkpoint that reads images and audio answers questions about your files. Name them anywhere in the question, or
+    attach them before it with /image, /audio or /video. It was trained on single questions of certain kinds: it
+    answers one at a time, remembers none, and answers others all the same. Its answers are greedy unless --temperature
+    is given.
 
     Examples:
 
@@ -57,161 +75,25 @@ def chat(
         gemini-workshop chat --system "A story about a lost dog." --temperature 0.6
 
         gemini-workshop chat --load dog.json
+
+        gemini-workshop chat runs/mini-gemini-tasks
     """
     from gemini_workshop.checkpoint import load_pretrained
     from gemini_workshop.devices import pick_device
+    from gemini_workshop.generation.ask import media_of
     from gemini_workshop.generation.chat import ChatPartner, Conversation
 
-    conversation = Conversation.load(load) if load else Conversation(format.value, system)
-    partner = ChatPartner(*load_pretrained(checkpoint, pick_device(device)))
-    terminal = Terminal(partner, conversation, config)
+    refuse_together({"CHECKPOINT": name is not None, "--checkpoint": checkpoint is not None})
+    checkpoint = name or checkpoint or NAME
+    model, tokenizer = load_pretrained(checkpoint, pick_device(device))
+    usual = Format.story if model.config.media is None else Format.question
+    conversation = Conversation.load(load) if load else Conversation((format or usual).value, system)
+    if conversation.format == Format.question:
+        media_of(model)
+        config = for_answers(context, config)
+    terminal = Terminal(ChatPartner(model, tokenizer), conversation, config)
     terminal.say(WELCOME[conversation.format].format(name=Path(checkpoint).name))
     terminal.say(HINT)
     if load:
         terminal.history()
     terminal.run()
-
-
-class Terminal:
-    """Reads turns and commands, shows replies while they are written."""
-
-    def __init__(self, partner: "ChatPartner", conversation: "Conversation", config: GenerationConfig) -> None:
-        self.partner, self.conversation, self.config = partner, conversation, config
-        self.is_interactive = sys.stdin.isatty()
-        self.commands = {
-            "help": (self.help, "this list"),
-            "history": (self.history, "the whole conversation"),
-            "retry": (self.retry, "another reply to the same turn"),
-            "undo": (self.undo, "take back your last turn and the reply"),
-            "new": (self.new, "start again"),
-            "system": (self.system, "TEXT: set the text above all turns; without TEXT, show it"),
-            "set": (self.set, "NAME VALUE: temperature, top_p, top_k, max_new_tokens, seed ...; alone, show them"),
-            "save": (self.save, "FILE: save the conversation"),
-            "load": (self.load, "FILE: continue a saved conversation"),
-            "quit": (self.quit, "end (or Ctrl-D)"),
-        }
-        if self.is_interactive:
-            with contextlib.suppress(ImportError):  # Windows has its own
-                import readline  # noqa: F401  # arrow keys and earlier lines in input()
-
-    def run(self) -> None:
-        """Take turns until the end of the input."""
-        while True:
-            try:
-                line = input("\n> " if self.is_interactive else "")
-            except EOFError:
-                self.say("")
-                return
-            except KeyboardInterrupt:
-                self.say(f"\n{HINT}")
-                continue
-            try:
-                self.take(line)
-            except WorkshopError as error:
-                self.say(str(error))
-            except KeyboardInterrupt:
-                self.say(" [interrupted]")
-
-    def take(self, line: str) -> None:
-        """One line of input: a command, or a turn."""
-        from gemini_workshop.generation.chat import Turn
-
-        if not line.startswith("/"):
-            if line.strip() or self.conversation.format == "story":
-                self.conversation.turns.append(Turn("user", line.strip()))
-                self.reply()
-            return
-        name, _, argument = line[1:].partition(" ")
-        if name not in self.commands:
-            raise WorkshopError(unknown_name("command", name, self.commands))
-        self.commands[name][0](argument.strip())
-
-    def reply(self) -> None:
-        """Let the model reply, and show the reply as it comes."""
-        has_begun = False
-        for piece in self.partner.reply(self.conversation, self.config):
-            shown = piece if has_begun else piece.lstrip()
-            has_begun = has_begun or bool(shown)
-            typer.echo(shown, nl=False)
-        self.config = self._with_next_seed()
-        if self.partner.has_ended:
-            typer.echo("\n[The model ended the text here. Write more, or start again with /new.]", nl=False)
-        typer.echo()
-
-    def help(self, _: str = "") -> None:
-        """List the commands."""
-        for name, (_method, explanation) in self.commands.items():
-            self.say(f"  /{name:8} {explanation}")
-
-    def history(self, _: str = "") -> None:
-        """Show the conversation as the model sees it."""
-        said = self.conversation.text().strip() if self.conversation.turns else ""
-        self.say(said or "Nothing has been said yet.")
-
-    def retry(self, _: str = "") -> None:
-        """Write another reply."""
-        turns = self.conversation.turns
-        if not turns:
-            raise WorkshopError("There is no turn to reply to. Write one first.")
-        if turns[-1].role == "model":
-            turns.pop()
-        self.reply()
-
-    def undo(self, _: str = "") -> None:
-        """Take back the last turn."""
-        turn = self.conversation.undo()
-        self.say("There is nothing to take back." if turn is None else f"Taken back: {turn.text!r}")
-
-    def new(self, _: str = "") -> None:
-        """Delete all turns."""
-        self.conversation.turns.clear()
-        self.say("All turns are deleted. The text above them is kept; /system changes it.")
-
-    def system(self, text: str = "") -> None:
-        """Set or show the text above all turns."""
-        if text:
-            self.conversation.system = text
-        self.say(self.conversation.system or "There is no text above the turns.")
-
-    def set(self, assignment: str = "") -> None:
-        """Change a setting, or show all."""
-        import yaml
-
-        settings = self.config.to_dict()
-        if assignment:
-            name, _, value = assignment.replace("=", " ", 1).partition(" ")
-            if name not in settings:
-                raise ConfigError(unknown_name("setting", name, settings))
-            self.config = GenerationConfig.from_dict(settings | {name: yaml.safe_load(value)})
-            settings = {name: self.config.to_dict()[name]}
-        self.say("\n".join(f"  {name} = {value}" for name, value in settings.items()))
-
-    def save(self, file: str = "") -> None:
-        """Write the conversation to a file."""
-        if not file:
-            raise WorkshopError("A file name is missing. Write /save NAME.json.")
-        try:
-            self.conversation.save(file)
-        except OSError as error:
-            raise WorkshopError(f"{file} cannot be written: {error.strerror}. Choose another file.") from None
-        self.say(f"Saved {len(self.conversation.turns)} turns to {file}.")
-
-    def load(self, file: str = "") -> None:
-        """Continue a saved conversation."""
-        from gemini_workshop.generation.chat import Conversation
-
-        if not file:
-            raise WorkshopError("A file name is missing. Write /load NAME.json.")
-        self.conversation = Conversation.load(file)
-        self.history()
-
-    def quit(self, _: str = "") -> None:
-        """End."""
-        raise typer.Exit
-
-    def say(self, text: str) -> None:
-        """Show a line that is not part of the conversation."""
-        typer.echo(text)
-
-    def _with_next_seed(self) -> GenerationConfig:
-        return replace(self.config, seed=self.config.seed + 1)

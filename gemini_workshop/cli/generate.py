@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gemini_workshop.cli.media import MediaFiles, with_media_options
-from gemini_workshop.cli.options import Checkpoint, Device, refuse_together, with_generation_options
+from gemini_workshop.cli.options import Checkpoint, Device, for_answers, refuse_together, with_generation_options
 from gemini_workshop.cli.writer import Writer
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.errors import WorkshopError
@@ -49,6 +49,7 @@ AsJson = Annotated[bool, _option(OUTPUT, "Print one JSON object per text.", "--j
 @with_media_options
 @with_generation_options()
 def generate(
+    context: typer.Context,
     *,
     prompt: Prompt = None,
     file: File = None,
@@ -99,7 +100,7 @@ def generate(
     writer = Writer(model, tokenizer, config, text, [unescaped(string) for string in stop or []], steps)
     if parts or (is_given and model.config.media is not None):
         refuse_with_a_question({"--beams": beams > 1, "--draft": draft is not None, "--json": as_json})
-        writer.answer([*parts, text] if is_given else parts, samples)
+        writer.answer([*parts, text] if is_given else parts, samples, for_answers(context, config))
     elif beams > 1:
         penalties = {"length_penalty": length_penalty, "diversity_penalty": diversity_penalty}
         writer.search(samples, as_json, num_beams=beams, num_groups=beam_groups, **penalties)

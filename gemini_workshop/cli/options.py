@@ -74,6 +74,13 @@ def _option_of(field: dataclasses.Field[Any], default: Any) -> inspect.Parameter
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
+def for_answers(context: typer.Context, config: GenerationConfig) -> GenerationConfig:
+    """The configuration for an answer to a question: the most likely one, unless a temperature was given."""
+    source = context.get_parameter_source("temperature")
+    is_given = source is not None and source.name != "DEFAULT"
+    return config if is_given else dataclasses.replace(config, temperature=0.0)
+
+
 def refuse_together(given: dict[str, bool]) -> None:
     """Options of which only one can be given.
 

@@ -49,13 +49,13 @@ class Writer:
                 typer.echo(piece, nl=False)
             typer.echo()
 
-    def answer(self, question: "Sequence[Part | str]", samples: int) -> None:
+    def answer(self, question: "Sequence[Part | str]", samples: int, settings: "GenerationConfig") -> None:
         """Print each answer, and only the answer, while it is generated."""
         from gemini_workshop.generation.ask import ask
         from gemini_workshop.generation.sampler import sampler_from
 
         for number in range(samples):
-            config = replace(self.config, seed=self.config.seed + number)
+            config = replace(settings, seed=settings.seed + number)
             how: dict[str, Any] = {"stop_strings": self.stop_strings, "sampler": sampler_from(config, self.steps)}
             pieces = ask(self.model, self.tokenizer, *question, config=config, **how)
             typer.echo("\n---\n" if number else "", nl=False)

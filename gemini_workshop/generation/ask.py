@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gemini_workshop.config import GenerationConfig
+from gemini_workshop.config import GenerationConfig, MediaConfig
 from gemini_workshop.data.media.documents import Part, TextPart
 from gemini_workshop.data.media.encoding import MARKS, MediaEncoder
 from gemini_workshop.data.media.reading import read_part
@@ -34,31 +34,42 @@ def ask(
 
     Args:
         parts: of the question, in reading order: a text, the path of a file or folder, or a part that was read already.
+        config: the most likely token at each place, if left out.
         sampler: the one that ``config`` describes, if left out.
 
     Raises:
         WorkshopError: the model takes text alone, a file cannot be read, or the question is empty or longer than the
             model reads. All this is found before the first piece is asked for.
     """
-    if model.config.media is None:
-        raise WorkshopError(
-            "The model takes text alone: model.media is null in its configuration. "
-            "Choose a checkpoint that was trained with images and audio, such as a run of the preset mini-gemini."
-        )
+    encoder = MediaEncoder(tokenizer, media_of(model))
     if not parts:
         raise WorkshopError("The question has no parts. Give a text, the path of a file, or both.")
-    question = MediaEncoder(tokenizer, model.config.media).question([_read(part) for part in parts])
+    question = encoder.question([_read(part) for part in parts])
     room = model.config.context_tokens - len(question.ids) + 1
     if room < 1:
         raise WorkshopError(
             f"The question has {len(question.ids):,} tokens with its images and audio, and the model reads "
             f"{model.config.context_tokens:,}. Give fewer or smaller files, or a shorter text."
         )
-    config = config or GenerationConfig()
+    config = config or GenerationConfig(temperature=0.0)
     config = replace(config, max_new_tokens=min(config.max_new_tokens, room))
     stops = {tokenizer.end_of_text_id, *(tokenizer.special_tokens[mark] for mark in MARKS)}
     ids = generate(model, question.ids, config, stop_ids=stops, sampler=sampler, media=question.media)
     return text_pieces(ids, tokenizer, stop_strings)
+
+
+def media_of(model: Transformer) -> MediaConfig:
+    """How media enter the model's stream.
+
+    Raises:
+        WorkshopError: they do not; the model takes text alone.
+    """
+    if model.config.media is None:
+        raise WorkshopError(
+            "The model takes text alone: model.media is null in its configuration. "
+            "Choose a checkpoint that was trained with images and audio, such as a run of the preset mini-gemini."
+        )
+    return model.config.media
 
 
 def _read(part: str | Path | Part) -> Part:

@@ -4,8 +4,10 @@ A model knows only text. A :class:`ChatFormat` writes the turns as one text, and
 
     story      turns are paragraphs of one story that both write: for a model trained on stories
     dialogue   "User: ..." and "Assistant: ..." in turn: for a model trained on dialogue
+    question   each turn is a question of its own, with the files that it names: for a model trained on questions
 
-From turn to turn the text only grows, so the cache holds nearly all of it, and only what is new is read.
+From turn to turn a story or dialogue only grows, so the cache holds nearly all of it, and only what is new is read. Of
+questions the model reads the last one alone, as in its training.
 """
 
 import json
@@ -15,8 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gemini_workshop.config import GenerationConfig
+from gemini_workshop.data.media.documents import TextPart
+from gemini_workshop.data.media.mentions import parts_of
 from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import DataError
+from gemini_workshop.generation.ask import ask
 from gemini_workshop.generation.decode import generate
 from gemini_workshop.generation.reader import Reader
 from gemini_workshop.generation.sampler import Sampler
@@ -47,6 +52,7 @@ FORMATS = {
     "dialogue": ChatFormat(
         system="{}\n\n", user="User: {}\n", model="Assistant:{}\n", stop_strings=("\nUser:", "\nAssistant:")
     ),
+    "question": ChatFormat(system="{}\n\n", user="{}\n", model="{}\n\n", stop_strings=()),
 }
 
 
@@ -63,7 +69,7 @@ class Conversation:
     """All turns so far.
 
     Attributes:
-        system: the text above all turns: the setting of the story, or instructions.
+        system: the text above all turns: the setting of the story, or instructions; of questions, the text before each.
     """
 
     format: str = "story"
@@ -144,11 +150,17 @@ class ChatPartner:
     def reply(
         self, conversation: Conversation, config: GenerationConfig, *, sampler: Sampler | None = None
     ) -> Iterator[str]:
-        """Yield the next reply in pieces, and add each piece that was taken to the conversation."""
+        """Yield the next reply in pieces, and add each piece that was taken to the conversation.
+
+        Raises:
+            WorkshopError: a question names a file that cannot be read, or cannot be asked; no turn is added.
+        """
         turn = Turn("model", "")
-        text = conversation.text()
+        if conversation.format == "question":
+            pieces = self._answer(conversation, config, sampler)
+        else:
+            pieces = text_pieces(self._tokens(conversation.text(), config, sampler), self.tokenizer)
         conversation.turns.append(turn)
-        pieces = text_pieces(self._tokens(text, config, sampler), self.tokenizer)
         try:
             for piece in until_stop(pieces, FORMATS[conversation.format].stop_strings):
                 turn.text += piece
@@ -156,6 +168,12 @@ class ChatPartner:
         except KeyboardInterrupt:
             self.reader = Reader(self.model)  # some layers may have read a token that others have not
             raise
+
+    def _answer(self, conversation: Conversation, config: GenerationConfig, sampler: Sampler | None) -> Iterator[str]:
+        self.has_ended = False
+        before = [TextPart(text=conversation.system)] if conversation.system else []
+        parts = [*before, *parts_of(conversation.turns[-1].text)]
+        return ask(self.model, self.tokenizer, *parts, config=config, sampler=sampler)
 
     def _tokens(self, text: str, config: GenerationConfig, sampler: Sampler | None) -> Iterator[int]:
         self.has_ended = False

@@ -86,6 +86,15 @@ def test_the_sampler_and_stop_strings_work_for_answers_too(write, files):
     assert write("?", "--image", files / "a.png", "--stop", whole[1:3]) == whole[: whole.index(whole[1:3])] + "\n"
 
 
+def test_an_answer_is_the_most_likely_one_unless_a_temperature_is_given(files):
+    words = ["generate", "which?", "--checkpoint", str(files / "model"), "--image", str(files / "a.png")]
+    words += ["--max-new-tokens", "12"]
+    found = [CliRunner().invoke(app, [*words, *extra]).output for extra in ([], ["--temperature", "2"])]
+    expected = answer(files, read_image(files / "a.png"), "which?")
+    assert found[0] == expected != found[1]
+    assert "".join(ask(*load_pretrained(files / "model"), "which?")).startswith(answer(files, "which?")[:-1])
+
+
 def test_a_lean_copy_answers_the_same(write, files):
     question = ("which?", "--image", files / "a.png")
     assert write(*question, "--weights", "fp32") == write(*question)

@@ -123,7 +123,10 @@ def test_a_conversation_comes_back_as_it_was_saved(tmp_path):
         (None, "cannot be read: No such file"),
         ("{", "is not JSON"),
         ("[]", "is not a conversation"),
-        (json.dumps({"format": "poem", "system": "", "turns": []}), "It needs a format \\(story, dialogue\\)"),
+        (
+            json.dumps({"format": "poem", "system": "", "turns": []}),
+            "It needs a format \\(story, dialogue, question\\)",
+        ),
         (json.dumps({"format": "story", "system": "", "turns": [{"role": "cat", "text": ""}]}), "user or model"),
     ],
 )

@@ -39,6 +39,7 @@ MAX_FRAME_PIXELS = 16_000_000
 MAX_BYTES = 2**27
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 AUDIO_SUFFIXES = {".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aiff"}
+VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".mpg"}  # which are refused with what to do
 UNTIMED_MILLISECONDS = 100  # what browsers give a frame that states no time
 VIDEO_ADVICE = (
     "A video is an animated GIF, WebP or PNG, or a folder of images; ffmpeg -i FILE -vf fps=4 film.gif makes one."

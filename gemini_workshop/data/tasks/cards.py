@@ -42,10 +42,11 @@ def media_tokens(part: Part) -> int:
 
 def show(example: Example) -> str:
     """The prompt, with marks in place of media, and the answer."""
-    return "\n".join([*map(_shown, example.prompt), f"-> {example.answer}"])
+    return "\n".join([*map(shown, example.prompt), f"-> {example.answer}"])
 
 
-def _shown(part: Part) -> str:
+def shown(part: Part) -> str:
+    """A part as text: a medium as a mark with its size."""
     match part:
         case TextPart():
             return part.text
