@@ -31,6 +31,24 @@ def attention(
 
 
 @app.command()
+def ablations(
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each run.")] = 250,
+    quick: Annotated[bool, typer.Option("--quick", help="Two steps and few questions: seconds.")] = False,
+) -> None:
+    """What each part of mini-Gemini is worth: small runs without it.
+
+    Experts against a dense layer, native against late fusion, with and without a tower, local against global layers,
+    with and without balancing, and without one of the senses. Half an hour on one core.
+
+    Example: gemini-workshop benchmark ablations --seeds 1
+    """
+    from gemini_workshop.benchmarks.ablations import report
+
+    typer.echo(report(seeds, steps, quick))
+
+
+@app.command()
 def memory(
     quick: Annotated[bool, typer.Option("--quick", help="A small model: seconds.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
