@@ -222,7 +222,7 @@ def fraction_right(predicted: torch.Tensor, batch: Batch) -> float:
 def run(seeds: int, steps: int, num_rows: int = MEASURED_ROWS) -> dict[str, list[Found]]:
     """Every variant for every seed."""
     config = small_config(steps)
-    tokenizer = learn_tokenizer(VOCAB_SIZE)
+    tokenizer = learn_tokenizer(VOCAB_SIZE, {name: find_task(name) for name in WEIGHTS})
     batches = measured_batches(config, tokenizer, num_rows)
     found: dict[str, list[Found]] = {}
     with tqdm(total=seeds * len(VARIANTS) * steps, desc="training", unit="step") as bar:

@@ -1,5 +1,6 @@
 """gemini-workshop train: from a text to a model that one can talk to."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 SAMPLE_PROMPT = "Once upon a time"
 SAMPLE_TOKENS = 60
 
-CORPUS_HELP = "Name of a corpus, several joined by +, a .txt or .jsonl file, a folder of `data tokenize`, or: tasks."
+CORPUS_HELP = (
+    "Name of a corpus, several joined by +, a .txt or .jsonl file, a folder of `data tokenize`, tasks, or "
+    "tasks:NAME,NAME."
+)
 Beginning = Annotated[
     str | None,
     typer.Option("--from", help="Begin with this checkpoint's weights, tokenizer and settings, not a preset's."),
@@ -79,7 +83,7 @@ def train(
         return
     if threads is not None:
         torch.set_num_threads(threads)
-    folder = out or Path("runs") / f"{Path(beginning or preset).stem}-{Path(corpus).stem}"
+    folder = out or Path("runs") / f"{Path(beginning or preset).stem}-{_name_of(corpus)}"
     if resume and (settings or beginning):
         extra = f"--set {settings[0]}" if settings else f"--from {beginning}"
         raise TrainingError(f"--resume reuses the settings and weights of {folder}. Remove {extra}.")
@@ -92,6 +96,11 @@ def train(
             config = override(load_config(preset) if start is None else start.config, settings or [])
             run = start_run(folder, config, corpus, size, where, together, beginning=start)
         train_and_report(run, minutes, track or [] if together.is_first else [])
+
+
+def _name_of(corpus: str) -> str:
+    """A corpus as a part of the name of a folder."""
+    return re.sub("[:,]", "-", Path(corpus).stem)
 
 
 def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] = ()) -> None:

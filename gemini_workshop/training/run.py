@@ -42,7 +42,7 @@ from gemini_workshop.training.resume import restore_training, save_checkpoint
 from gemini_workshop.training.state import TrainingState
 from gemini_workshop.training.watching.callbacks import Callback
 
-TASKS = "tasks"  # in place of a corpus: the mixture of all tasks
+TASKS = "tasks"  # in place of a corpus: the mixture of all tasks, or of those named after a colon
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +88,7 @@ def start_run(
 
     Args:
         corpus: a name, several joined by +, a file, or a folder of shards: what :func:`open_text` reads; or "tasks",
-            for the mixture of all tasks.
+            for the mixture of all tasks, or "tasks:digits,stories", for some of them.
         beginning: a trained model, whose weights and tokenizer the run begins with.
 
     Raises:
@@ -160,8 +160,9 @@ def text_of(folder: Path) -> Text | TaskMixture:
 def _open(
     corpus: str, size: str, folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | None
 ) -> Text | TaskMixture:
-    if corpus == TASKS:
-        return open_mixture(folder, config, tokenizer)
+    kind, _, names = corpus.partition(":")
+    if kind == TASKS:
+        return open_mixture(folder, config, tokenizer, names.split(",") if names else ())
     return open_text(corpus, size, folder, config, tokenizer)
 
 

@@ -107,7 +107,7 @@ def test_the_quick_benchmark_prints_a_line_for_each_variant(monkeypatch):
     assert [line.split("  ")[0] or line.strip().split("  ")[0] for line in lines] == [name.strip() for name in names]
 
 
-def _bytes(vocab_size):
+def _bytes(vocab_size, chosen):
     from gemini_workshop.data.media.encoding import MARKS
     from gemini_workshop.data.tokenizers import BPETokenizer
 

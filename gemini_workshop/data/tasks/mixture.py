@@ -5,7 +5,7 @@ FOLDER/tokenizer.json and FOLDER/mixture.json, which records the stages of the r
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from gemini_workshop.data.batches.batch import Batch
 from gemini_workshop.data.media.documents import TextPart
 from gemini_workshop.data.media.encoding import MARKS, MediaEncoder
 from gemini_workshop.data.tasks import find_task, tasks
+from gemini_workshop.data.tasks.example import Task
 from gemini_workshop.data.tasks.rows import TaskRows
 from gemini_workshop.data.tasks.stages import Stage, overall, stages_of
 from gemini_workshop.data.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
@@ -120,32 +121,35 @@ class TaskMixture:
         )
 
 
-def open_mixture(folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | None = None) -> TaskMixture:
-    """Write the mixture of all tasks of this machine to a folder.
+def open_mixture(
+    folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | None = None, names: Sequence[str] = ()
+) -> TaskMixture:
+    """Write the mixture of tasks to a folder.
 
     Args:
         tokenizer: to encode their texts; one is learned from them, if left out.
+        names: the tasks; all of this machine, if left out.
 
     Raises:
-        DataError: the vocabulary is too small.
+        DataError: the vocabulary is too small, or a task is unknown or not on this machine.
     """
-    stages = stages_of(tasks())
-    tokenizer = learn_tokenizer(config.model.vocab_size) if tokenizer is None else tokenizer
+    chosen = {name: find_task(name) for name in names} or tasks()
+    stages = stages_of(chosen)
+    tokenizer = learn_tokenizer(config.model.vocab_size, chosen) if tokenizer is None else tokenizer
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / "tokenizer.json")
-    write_atomically(
-        folder / MIXTURE_FILE, json.dumps({"stages": [asdict(stage) for stage in stages]}, indent=1).encode()
-    )
+    content = {"stages": [asdict(stage) for stage in stages]}
+    write_atomically(folder / MIXTURE_FILE, json.dumps(content, indent=1).encode())
     return TaskMixture(folder=folder, tokenizer=tokenizer, stages=stages)
 
 
-def learn_tokenizer(vocab_size: int) -> BPETokenizer:
+def learn_tokenizer(vocab_size: int, chosen: Mapping[str, Task]) -> BPETokenizer:
     """A tokenizer of the tasks' texts, with the marks of media, whose ids are the last of the vocabulary."""
-    return BPETokenizer.train(_texts(), vocab_size, progress=True, special_tokens=MARKS)
+    return BPETokenizer.train(_texts(chosen), vocab_size, progress=True, special_tokens=MARKS)
 
 
-def _texts() -> Iterator[str]:
-    for name, task in tasks().items():
+def _texts(chosen: Mapping[str, Task]) -> Iterator[str]:
+    for name, task in chosen.items():
         for index in range(NUM_STORIES if name == "stories" else TEXTS_PER_TASK):
             example = task.example(index, "train")
             yield from (part.text for part in example.prompt if isinstance(part, TextPart))

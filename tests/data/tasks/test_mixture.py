@@ -36,6 +36,14 @@ def test_what_was_written_is_opened_again(opened):
     assert again.source(CONFIG).sha256 == opened.source(CONFIG).sha256
 
 
+def test_some_tasks_can_be_chosen(tmp_path, monkeypatch):
+    monkeypatch.setattr(mixture, "TEXTS_PER_TASK", 60)
+    chosen = open_mixture(tmp_path, CONFIG, names=["arithmetic", "films"])
+    assert set(chosen.weights) == {"arithmetic", "films"}
+    with pytest.raises(DataError, match=r"no task 'film'. Did you mean 'films'"):
+        open_mixture(tmp_path, CONFIG, names=["film"])
+
+
 def test_a_step_reads_the_same_batch_each_time_and_no_two_steps_the_same(opened):
     source = opened.source(CONFIG)
     first, second = source.batch(0), source.batch(1)
