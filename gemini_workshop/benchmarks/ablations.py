@@ -114,6 +114,7 @@ DROPPED = (
 def small_config(steps: int) -> WorkshopConfig:
     """Mini-Gemini with half the width and two thirds of the layers, images of 4 x 4 patches, and a short run."""
     config = load_config("mini-gemini")
+    assert config.model.moe is not None
     model = replace(
         config.model,
         vocab_size=VOCAB_SIZE,

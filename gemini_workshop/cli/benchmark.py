@@ -77,6 +77,22 @@ def moe(
 
 
 @app.command()
+def speakers(
+    steps: Annotated[int, typer.Option(min=1, help="Training steps for each speaker.")] = 300,
+    quick: Annotated[bool, typer.Option("--quick", help="Two steps and few questions: seconds.")] = False,
+) -> None:
+    """Spoken digits by a voice never heard: each speaker left out in turn.
+
+    Needs the recordings: gemini-workshop data get spoken-digits. Half an hour on one core.
+
+    Example: gemini-workshop benchmark speakers --quick
+    """
+    from gemini_workshop.benchmarks.speakers import report
+
+    typer.echo(report(steps, quick))
+
+
+@app.command()
 def tokenizer(
     rounds: Rounds = 7,
     thorough: Annotated[
