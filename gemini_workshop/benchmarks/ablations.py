@@ -139,7 +139,7 @@ def small_config(steps: int) -> WorkshopConfig:
 
 
 def source_of(config: WorkshopConfig, tokenizer: Tokenizer, seed: int) -> TaskSource:
-    """Training rows of the four tasks, drawn anew for each seed."""
+    """Training rows of the four tasks; other ones for each seed."""
     config = replace(config, training=replace(config.training, seed=seed))
     stage = Stage(name="mixture", share=1.0, weights=WEIGHTS)
     with tempfile.TemporaryDirectory() as folder:

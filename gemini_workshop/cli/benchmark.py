@@ -36,7 +36,7 @@ def ablations(
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each run.")] = 250,
     quick: Annotated[bool, typer.Option("--quick", help="Two steps and few questions: seconds.")] = False,
 ) -> None:
-    """What each part of mini-Gemini is worth: small runs without it.
+    """Small runs of mini-Gemini without one of its parts.
 
     Experts against a dense layer, native against late fusion, with and without a tower, local against global layers,
     with and without balancing, and without one of the senses. Half an hour on one core.
@@ -81,7 +81,7 @@ def speakers(
     steps: Annotated[int, typer.Option(min=1, help="Training steps for each speaker.")] = 300,
     quick: Annotated[bool, typer.Option("--quick", help="Two steps and few questions: seconds.")] = False,
 ) -> None:
-    """Spoken digits by a voice never heard: each speaker left out in turn.
+    """Spoken digits, with each speaker left out in turn.
 
     Needs the recordings: gemini-workshop data get spoken-digits. Half an hour on one core.
 
