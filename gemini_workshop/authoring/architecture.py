@@ -27,7 +27,11 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {"data": "corpora, tokenizers, batches", "kernels": "what models define, computed faster"},
     {"checkpoint": "find, load and save a model"},
-    {"generation": "from a model to text", "training": "from a text to a model"},
+    {
+        "generation": "from a model to text",
+        "training": "from a text to a model",
+        "exchange": "files for other programs",
+    },
     {"evaluation": "how good a model is, and what its heads and neurons do"},
     {"exercises": "checks, hints, quizzes, progress", "visualization": "figures and widgets"},
     {
@@ -49,7 +53,7 @@ ROAD = (
 )
 """What happens to a text, in order: name, explanation, the unit that does it."""
 
-ENDS = (("generate", "generation"), ("evaluate", "evaluation"), ("export", "models"))
+ENDS = (("generate", "generation"), ("evaluate", "evaluation"), ("export", "exchange"))
 """What a checkpoint is for, and the unit that does it."""
 
 SLATE = "#5a5f66"
@@ -91,7 +95,7 @@ def _draw_road(axes: Axes) -> None:
     right = len(ROAD) * (width + gap)
     for place, (name, unit) in enumerate(ENDS):
         middle = 1.25 - 0.5 * place
-        _box(axes, right, middle - 0.18, 1.2, 0.36, name, COLOURS[unit])
+        _box(axes, right, middle - 0.18, 1.2, 0.36, name, COLOURS.get(unit, SLATE))
         _arrow(axes, (right - gap, 0.75), (right, middle))
 
 

@@ -33,20 +33,14 @@ def export(
     """
     import torch
 
-    from gemini_workshop.checkpoint import find_checkpoint, restore_weights
-    from gemini_workshop.data.tokenizers.checks import PADDING
-    from gemini_workshop.data.tokenizers.exchange import write_huggingface_tokenizer
-    from gemini_workshop.models.families import save_huggingface
-    from gemini_workshop.models.transformer import Transformer
+    from gemini_workshop.checkpoint import find_checkpoint
+    from gemini_workshop.exchange.huggingface import export_huggingface
+    from gemini_workshop.models.accounting import num_parameters
 
     found = find_checkpoint(checkpoint)
-    model = Transformer(found.config.model)
-    restore_weights(model, found)
-    special, end = found.tokenizer.special_tokens, found.tokenizer.end_of_text_id
-    ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": special.get(PADDING, end)}
-    family = save_huggingface(model.to(getattr(torch, dtype)), folder, family, extra_values=ids)
-    write_huggingface_tokenizer(found.tokenizer, folder, found.config.model.context_tokens)
-    typer.echo(f"Wrote {folder}: {model.num_parameters():,} parameters in {dtype}, as {family}. Use it in Python:\n")
+    family = export_huggingface(found, folder, getattr(torch, dtype), family)
+    number = num_parameters(found.config.model)
+    typer.echo(f"Wrote {folder}: {number:,} parameters in {dtype}, as {family}. Use it in Python:\n")
     typer.echo("  from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline")
     typer.echo(f'  model = AutoModelForCausalLM.from_pretrained("{folder.as_posix()}")')
     typer.echo(f'  tokenizer = AutoTokenizer.from_pretrained("{folder.as_posix()}")')

@@ -16,6 +16,12 @@ from gemini_workshop.data.tokenizers.pretrained import byte_letters
 from gemini_workshop.data.tokenizers.splitting import PATTERNS
 from gemini_workshop.errors import DataError
 
+# A chat is one text that both write, as in `gemini-workshop chat`: see the format "story".
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
+    "{% if message['role'] != 'user' %}{{ '\n\n' }}{% endif %}{% endfor %}"
+)
+
 
 def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_tokens: int) -> None:
     """Write tokenizer.json and tokenizer_config.json, from which ``AutoTokenizer.from_pretrained(folder)`` reads it.
@@ -37,7 +43,10 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
         "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TEXT,
         "pad_token": padding_token(tokenizer),
+        "padding_side": "left",  # what is generated follows the text, not the padding
+        "model_input_names": ["input_ids", "attention_mask"],
         "model_max_length": context_tokens,
+        "chat_template": CHAT_TEMPLATE,
         "clean_up_tokenization_spaces": False,
     }
     write_json(Path(folder, "tokenizer.json"), content)

@@ -107,7 +107,13 @@ def shortest_pattern(kinds: list[str]) -> tuple[str, ...]:
     return tuple(kinds[:period])
 
 
-USES_WINDOW = Conversion(lambda _: {}, lambda config: {"use_sliding_window": "local" in config.layer_pattern})
+def _write_uses_window(config: ModelConfig) -> Values:
+    """Also which layer is the first with a window, which is all that transformers 4 knows of Qwen3's layers."""
+    first = next((i for i, layer in enumerate(config.layers) if layer.window_tokens is not None), config.num_layers)
+    return {"use_sliding_window": "local" in config.layer_pattern, "max_window_layers": first}
+
+
+USES_WINDOW = Conversion(lambda _: {}, _write_uses_window)
 
 
 def _all_local_read(values: Values) -> Values:

@@ -13,7 +13,7 @@ from gemini_workshop.models.families.conversions import SILU
 from gemini_workshop.models.families.engine import Conversion, Family, Values
 from gemini_workshop.models.families.llama import DEFAULTS, EMBEDDINGS, FEED_FORWARD, KEYS, MLP, NORMS
 from gemini_workshop.models.families.names import ROUTER_AND_EXPERTS, WeightName, in_layers, weight_and_bias
-from gemini_workshop.models.families.rope import flat_parameters, read_rope, write_rope
+from gemini_workshop.models.families.rope import flat_parameters, older_keys, read_rope, write_rope
 from gemini_workshop.models.rotary_scaling import yarn_magnitude
 
 # --- config.json ---
@@ -46,7 +46,7 @@ def _write_rope(config: ModelConfig) -> Values:
     if sharper != 1 and config.rope is not None and config.rope.factor > 1:
         parameters["mscale_all_dim"] = (sharper**0.5 - 1) / (0.1 * math.log(config.rope.factor))
     interleave = config.rope is not None and config.rope.layout == "interleaved"
-    return {"rope_parameters": parameters, "rope_interleave": interleave}
+    return {"rope_parameters": parameters, "rope_interleave": interleave} | older_keys(parameters)
 
 
 LATENT_ROPE = Conversion(_read_rope, _write_rope)

@@ -30,6 +30,15 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2) + "\n", "utf-8", newline="\n")
 
 
+def usual_mode(folder: Path) -> int:
+    """The permissions of a file that is made here, as this user's settings have it."""
+    probe = folder / ".mode"
+    probe.touch()
+    mode = probe.stat().st_mode
+    probe.unlink()
+    return mode & 0o777
+
+
 def open_tensors(folder: Path, files: ExitStack, prefix: str) -> dict[str, Callable[[], Tensor]]:
     """The tensors of a folder by name, each as a function that reads it from disk.
 

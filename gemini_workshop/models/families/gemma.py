@@ -8,6 +8,7 @@ Source: Gemma Team 2024, arXiv:2403.08295 (Gemma 1) and arXiv:2408.00118 (Gemma 
 (Gemma 3), section 2; sizes from google-deepmind/gemma; the configuration and modeling files of transformers 5.23.0.
 """
 
+from gemini_workshop.config import ModelConfig
 from gemini_workshop.errors import ConfigError
 from gemini_workshop.models.families.conversions import (
     ATTENTION_BIAS,
@@ -19,7 +20,7 @@ from gemini_workshop.models.families.conversions import (
 from gemini_workshop.models.families.engine import Conversion, Family, Values
 from gemini_workshop.models.families.llama import ATTENTION, DEFAULTS, EMBEDDINGS, FEED_FORWARD, KEYS, WEIGHTS, sizes
 from gemini_workshop.models.families.names import QK_NORMS, in_layers
-from gemini_workshop.models.families.rope import ROPE, read_rope, write_rope
+from gemini_workshop.models.families.rope import ROPE, older_keys, read_rope, write_rope
 
 # --- config.json ---
 
@@ -51,16 +52,27 @@ def _read_two_ropes(values: Values) -> Values:
     return {"rope": read_rope(full, context), "local_rope": read_rope(local, context)}
 
 
+def _write_two_ropes(config: ModelConfig) -> Values:
+    local = write_rope(config.local_rope or config.rope)
+    parameters = {"full_attention": write_rope(config.rope), "sliding_attention": local}
+    return {"rope_parameters": parameters}
+
+
 # Global and local layers turn in different ways.
-TWO_ROPES = Conversion(
-    _read_two_ropes,
-    lambda config: {
-        "rope_parameters": {
-            "full_attention": write_rope(config.rope),
-            "sliding_attention": write_rope(config.local_rope or config.rope),
-        }
-    },
-)
+TWO_ROPES = Conversion(_read_two_ropes, _write_two_ropes)
+
+
+def _older_keys_of_gemma3(config: ModelConfig) -> Values:
+    """For transformers 4: the bases by themselves, and every how many layers one is global."""
+    local = write_rope(config.local_rope or config.rope)["rope_theta"]
+    periods = range(1, config.num_layers + 2)
+    kinds = [layer.window_tokens is None for layer in config.layers]
+    fitting = [n for n in periods if kinds == [(i + 1) % n == 0 for i in range(config.num_layers)]]
+    pattern = {"sliding_window_pattern": fitting[0]} if fitting else {}
+    return older_keys(write_rope(config.rope)) | {"rope_local_base_freq": local} | pattern
+
+
+OLDER_KEYS = Conversion(lambda _: {}, _older_keys_of_gemma3)
 
 COMMON = [HEADS, ATTENTION_BIAS, SCALED_EMBEDDING, CAUSAL]
 ACTIVATION = activation("hidden_activation")
@@ -145,7 +157,7 @@ GEMMA3 = Family(
         "gemma-3-27b": GEMMA3_LARGE | sizes(62, 32, 16, 128, 5376, 21_504, query_pre_attn_scalar=168),
     },
     keys=KEYS | {"final_softcap": "final_logit_softcapping"},
-    conversions=[*COMMON, TWO_ROPES, QUERY_SCALE, ACTIVATION, LAYER_TYPES],
+    conversions=[*COMMON, TWO_ROPES, OLDER_KEYS, QUERY_SCALE, ACTIVATION, LAYER_TYPES],
     constants={"norm": "rms_offset", "norm_placement": "sandwich", "qk_norm": "head"},
     defaults=GEMMA_DEFAULTS
     | {

@@ -3,7 +3,7 @@
 Source: modeling_rope_utils.py of transformers 5.23.0.
 """
 
-from gemini_workshop.config import RotaryConfig
+from gemini_workshop.config import ModelConfig, RotaryConfig
 from gemini_workshop.errors import ConfigError, unknown_name
 from gemini_workshop.models.families.engine import Conversion, Values
 from gemini_workshop.models.rotary_scaling import yarn_magnitude
@@ -99,7 +99,19 @@ def flat_parameters(values: Values) -> Values:
     return {"rope_theta": values["rope_theta"]} | (values.get("rope_scaling") or values.get("rope_parameters") or {})
 
 
+def older_keys(parameters: Values) -> Values:
+    """The same for transformers 4, which ignores ``rope_parameters``: the base, and the scaling if there is one."""
+    scaling = {key: value for key, value in parameters.items() if key != "rope_theta"}
+    is_scaled = scaling != {"rope_type": "default"}
+    return {"rope_theta": parameters["rope_theta"], "rope_scaling": scaling if is_scaled else None}
+
+
+def _write_both(config: ModelConfig) -> Values:
+    parameters = write_rope(config.rope)
+    return {"rope_parameters": parameters} | older_keys(parameters)
+
+
 ROPE = Conversion(
     lambda values: {"rope": read_rope(flat_parameters(values), values["max_position_embeddings"])},
-    lambda config: {"rope_parameters": write_rope(config.rope)},
+    _write_both,
 )

@@ -15,7 +15,15 @@ from gemini_workshop.config import ModelConfig
 from gemini_workshop.errors import CheckpointError
 from gemini_workshop.models.accounting import without_memory
 from gemini_workshop.models.families.engine import Family
-from gemini_workshop.models.families.files import INDEX, WEIGHTS, multimodal_name, open_tensors, read_json, write_json
+from gemini_workshop.models.families.files import (
+    INDEX,
+    WEIGHTS,
+    multimodal_name,
+    open_tensors,
+    read_json,
+    usual_mode,
+    write_json,
+)
 from gemini_workshop.models.families.names import WeightName
 from gemini_workshop.models.families.norms import publishable
 from gemini_workshop.models.families.registry import config_dict_from, family_of, find_family, flat_values
@@ -175,7 +183,8 @@ def save_huggingface(
     first_names = [_in_multimodal(first) if is_multimodal else first for first, *_ in names.values()]
     _write_shards(_shards(first_names, weights, max_shard_bytes), weights, folder)
     dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
-    write_json(folder / "config.json", values | ids | {"dtype": dtype} | (extra_values or {}))
+    dtypes = {"dtype": dtype, "torch_dtype": dtype}  # the name in transformers 5, and in 4
+    write_json(folder / "config.json", values | ids | dtypes | (extra_values or {}))
     return family
 
 
@@ -200,10 +209,12 @@ def _shards(names: list[WeightName], weights: dict[str, Tensor], max_bytes: int)
 def _write_shards(shards: list[list[WeightName]], weights: dict[str, Tensor], folder: Path) -> None:
     """Write the files, and an index if there is more than one."""
     places: dict[str, str] = {}
+    usual = usual_mode(folder)
     for number, shard in enumerate(shards, start=1):
         file = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
         tensors = {their_name: tensor for name in shard for their_name, tensor in _their_tensors(name, weights)}
         save_file(tensors, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(usual)  # safetensors lets nobody else read
         places |= dict.fromkeys(tensors, file)
     if len(shards) > 1:
         total = sum(weight.nbytes for weight in weights.values())

@@ -225,6 +225,39 @@ def test_the_family_is_found_that_can_express_a_model(config, family):
     assert transformers.AutoConfig.for_model(**config_dict_from(config, family)).model_type == family
 
 
+LINEAR = RotaryConfig(base=9.0, scaling="linear", factor=4.0)
+LOCAL = {"layer_pattern": ("local", "local", "global"), "num_layers": 7, "window_tokens": 3}
+GEMMA3 = replace(QWEN3, norm="rms_offset", norm_placement="sandwich", activation="gelu_tanh", **LOCAL)
+GEMMA3 = replace(GEMMA3, embed_dim=12, embedding_scale=12**0.5, local_rope=RotaryConfig(base=5.0), query_scale=0.5)
+
+
+@pytest.mark.parametrize(
+    ("config", "family", "later_keys"),
+    [
+        (replace(LLAMA, rope=LINEAR), "llama", {"rope_parameters"}),
+        (LLAMA, "llama", {"rope_parameters"}),
+        (
+            replace(QWEN3, num_layers=3, layer_pattern=("global", "local", "local"), window_tokens=3),
+            "qwen3",
+            {"rope_parameters", "layer_types"},
+        ),
+        (replace(GEMMA3, rope=LINEAR), "gemma3_text", {"rope_parameters", "layer_types"}),
+        (replace(GEMMA3, layer_pattern=("local",)), "gemma3_text", {"rope_parameters", "layer_types"}),
+    ],
+)
+def test_the_keys_that_transformers_4_reads_say_the_same(config, family, later_keys):
+    values = config_dict_from(config, family)
+    assert later_keys <= values.keys()
+    older = {key: value for key, value in values.items() if key not in later_keys}
+    assert config_dict_from(model_config_from(older), family) == values
+
+
+def test_a_pattern_that_transformers_4_cannot_have_is_written_for_5_alone():
+    values = config_dict_from(replace(GEMMA3, layer_pattern=("global", "local", "local")), "gemma3_text")
+    assert "sliding_window_pattern" not in values
+    assert values["layer_types"][:2] == ["full_attention", "sliding_attention"]
+
+
 @pytest.mark.parametrize(
     "moe",
     [

@@ -1,6 +1,7 @@
 """Files: strict about names and shapes, in one file or many, under any names in use."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -98,9 +99,21 @@ def test_what_is_saved_is_loaded_in_one_file_or_many(config, max_shard_bytes, fo
 
 def test_the_number_format_is_that_of_the_file_or_the_one_asked_for(folder):
     save_huggingface(made(LLAMA).bfloat16(), folder)
-    assert json.loads((folder / "config.json").read_text("utf-8"))["dtype"] == "bfloat16"
+    values = json.loads((folder / "config.json").read_text("utf-8"))
+    assert values["dtype"] == values["torch_dtype"] == "bfloat16"  # transformers 5, and 4
     assert {weight.dtype for weight in load_huggingface(folder).parameters()} == {torch.bfloat16}
     assert {weight.dtype for weight in load_huggingface(folder, dtype=torch.float64).parameters()} == {torch.float64}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_others_may_read_the_files_where_they_may_read_those_of_this_user(umask, mode, folder):
+    before = os.umask(umask)
+    try:
+        save_huggingface(made(LLAMA), folder, max_shard_bytes=2000)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {mode}
 
 
 def test_what_chooses_among_experts_is_not_rounded(folder):

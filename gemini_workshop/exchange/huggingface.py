@@ -1,0 +1,49 @@
+"""A folder with all that transformers asks for: weights, configuration, tokenizer, generation settings, chat, card."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gemini_workshop.checkpoint import Checkpoint, restore_weights
+from gemini_workshop.data.tokenizers.checks import PADDING
+from gemini_workshop.data.tokenizers.exchange import write_huggingface_tokenizer
+from gemini_workshop.exchange.card import model_card
+from gemini_workshop.models.families import save_huggingface
+from gemini_workshop.models.families.files import write_json
+from gemini_workshop.models.transformer import Transformer
+
+
+def export_huggingface(
+    checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float32, family: str | None = None
+) -> str:
+    """Write the folder; a model there gets equal text for equal prompts, the end-of-text token first.
+
+    Args:
+        folder: new or empty.
+        family: model_type to write it as; the first that can express the model, if left out.
+
+    Returns:
+        The family.
+
+    Raises:
+        ConfigError: the family cannot express the model.
+        CheckpointError: the folder is not empty.
+        DataError: the tokenizer cannot be written as tokenizer.json.
+    """
+    model = Transformer(checkpoint.config.model)
+    restore_weights(model, checkpoint)
+    ids = special_ids(checkpoint)
+    family = save_huggingface(model.to(dtype), folder, family, extra_values=ids)
+    write_huggingface_tokenizer(checkpoint.tokenizer, folder, checkpoint.config.model.context_tokens)
+    write_json(folder / "generation_config.json", ids | {"do_sample": False})  # the same text everywhere
+    card = model_card(checkpoint, folder.name, model.num_parameters())
+    (folder / "README.md").write_text(card, "utf-8", newline="\n")
+    return family
+
+
+def special_ids(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The ids that begin a text, end it and fill it up, by the names that they have in all of the files."""
+    end = checkpoint.tokenizer.end_of_text_id
+    padding = checkpoint.tokenizer.special_tokens.get(PADDING, end)
+    return {"bos_token_id": end, "eos_token_id": end, "pad_token_id": padding}
