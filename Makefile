@@ -2,7 +2,7 @@
 PYTHON ?= python
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup format quick check test lesson notebooks cov docs clean
+.PHONY: help setup format quick check test lesson notebooks cov docs engines clean
 
 help:  ## show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/'
@@ -39,6 +39,9 @@ notebooks:  ## build starters and solutions from notebooks/sources
 
 cov:  ## the unit tests with coverage: a table, and htmlcov/index.html
 	$(PYTHON) -m pytest tests -n 2 --dist loadscope --cov=gemini_workshop --cov-report=term:skip-covered --cov-report=html
+
+engines:  ## the same text in our engine, in transformers and in llama.cpp (extra: engines)
+	$(PYTHON) -m gemini_workshop.benchmarks.engines
 
 docs:  ## draw the architecture again, and check that every link in the docs leads somewhere
 	$(PYTHON) -m gemini_workshop.authoring.architecture

@@ -38,7 +38,15 @@ CORE = names(PROJECT["project"]["dependencies"])
 DEV = names(PROJECT["project"]["optional-dependencies"]["dev"])
 SCRAPING = names(PROJECT["project"]["optional-dependencies"]["scraping"])
 CONSTRAINED = names(PROJECT["project"]["optional-dependencies"]["constrained"])
-MAY_NEED = {"authoring": DEV, "benchmarks": DEV, "data": SCRAPING, "generation": CONSTRAINED}
+GGUF = names(PROJECT["project"]["optional-dependencies"]["gguf"])
+ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
+MAY_NEED = {
+    "authoring": DEV,
+    "benchmarks": DEV | ENGINES,
+    "data": SCRAPING,
+    "generation": CONSTRAINED,
+    "exchange": GGUF,
+}
 
 
 # --- Dependencies ---
@@ -59,7 +67,7 @@ HOMES = metadata.packages_distributions()
 
 
 def homes_of(module: str) -> set[str]:
-    return {canonicalize_name(home) for home in HOMES.get(module, [])}
+    return {canonicalize_name(home) for home in HOMES.get(module, [module])}  # not installed: by its own name
 
 
 # jupyterlab brings these as parts of Jupyter itself, in versions that fit it.

@@ -49,6 +49,23 @@ def ablations(
 
 
 @app.command()
+def engines(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint that other engines can compute.")] = "stories-small",
+    quick: Annotated[bool, typer.Option("--quick", help="Two prompts, few tokens.")] = False,
+) -> None:
+    """The same text by transformers and llama.cpp?
+
+    Exports the checkpoint, and compares what each engine writes after ten prompts with our own text. Engines that are
+    not installed are left out.
+
+    Example: gemini-workshop benchmark engines
+    """
+    from gemini_workshop.benchmarks.engines import PROMPTS, report
+
+    typer.echo(report(checkpoint, 8, PROMPTS[:2]) if quick else report(checkpoint))
+
+
+@app.command()
 def memory(
     quick: Annotated[bool, typer.Option("--quick", help="A small model: seconds.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",

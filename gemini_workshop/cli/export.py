@@ -2,9 +2,21 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import torch
+
+    from gemini_workshop.checkpoint import Checkpoint
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    huggingface = "huggingface"
+    gguf = "gguf"
 
 
 class Dtype(StrEnum):
@@ -15,21 +27,32 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
+FormatOption = Annotated[
+    Format, typer.Option(help="huggingface: a folder for transformers; gguf: a file for llama.cpp.")
+]
+
+
 def export(
     checkpoint: Annotated[str, typer.Argument(help="Name of a bundled checkpoint, or folder of a run: runs/NAME.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to write, new or empty.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write, new or empty; for gguf, the file.")],
+    format: Annotated[
+        Format, typer.Option(help="huggingface: a folder for transformers; gguf: a file for llama.cpp.")
+    ] = (Format.huggingface),
     dtype: Annotated[Dtype, typer.Option(help="Number format of the weights.")] = Dtype.float32,
     family: Annotated[str | None, typer.Option(help="model_type to export as. Default: the first that fits.")] = None,
 ) -> None:
-    """Export a model for Hugging Face transformers.
+    """Export a model for transformers or llama.cpp.
 
-    Writes its weights, configuration and tokenizer; there, the logits are the same.
+    Writes its weights, configuration and tokenizer. There, the same prompt gets the same text. What another program
+    cannot compute is refused, not approximated.
 
     Examples:
 
         gemini-workshop export stories-small exported
 
         gemini-workshop export runs/tiny-stories exported --dtype bfloat16
+
+        gemini-workshop export stories-small stories.gguf --format gguf
     """
     import torch
 
@@ -38,10 +61,28 @@ def export(
     from gemini_workshop.models.accounting import num_parameters
 
     found = find_checkpoint(checkpoint)
+    number = f"{num_parameters(found.config.model):,} parameters in {dtype}"
+    if format is Format.gguf:
+        _export_gguf(found, folder, getattr(torch, dtype), family, number)
+        return
     family = export_huggingface(found, folder, getattr(torch, dtype), family)
-    number = num_parameters(found.config.model)
-    typer.echo(f"Wrote {folder}: {number:,} parameters in {dtype}, as {family}. Use it in Python:\n")
+    typer.echo(f"Wrote {folder}: {number}, as {family}. Use it in Python:\n")
     typer.echo("  from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline")
     typer.echo(f'  model = AutoModelForCausalLM.from_pretrained("{folder.as_posix()}")')
     typer.echo(f'  tokenizer = AutoTokenizer.from_pretrained("{folder.as_posix()}")')
     typer.echo('  pipeline("text-generation", model=model, tokenizer=tokenizer)("Once upon a time")')
+
+
+def _export_gguf(found: "Checkpoint", path: Path, dtype: "torch.dtype", family: str | None, number: str) -> None:
+    from gemini_workshop.errors import WorkshopError
+    from gemini_workshop.exchange.gguf import export_gguf
+
+    if family is not None:
+        raise WorkshopError(f"--family {family} is for transformers; a GGUF file has the architecture that fits.")
+    if path.suffix != ".gguf":
+        raise WorkshopError(
+            f"{path} does not end in .gguf, by which programs know the format. Choose {path.name or 'model'}.gguf."
+        )
+    architecture = export_gguf(found, path, dtype)
+    typer.echo(f"Wrote {path}: {number}, as {architecture} of llama.cpp. Use it there:\n")
+    typer.echo(f'  llama-completion -m {path.as_posix()} -no-cnv --temp 0 -n 60 -p "Once upon a time"')

@@ -29,15 +29,8 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
     Raises:
         DataError: the tokenizer is of a kind that cannot be written so, or some ids of its vocabulary are not used.
     """
-    if isinstance(tokenizer, BPETokenizer):
-        content, unknown = _byte_pairs(tokenizer), {}
-    elif isinstance(tokenizer, CharTokenizer):
-        content, unknown = _characters(tokenizer), {"unk_token": UNKNOWN}
-    else:
-        raise DataError(
-            f"A {type(tokenizer).__name__} cannot be written as tokenizer.json. "
-            "Byte pairs and characters can; for others, pass on the file that save wrote."
-        )
+    content = huggingface_content(tokenizer)
+    unknown = {"unk_token": UNKNOWN} if isinstance(tokenizer, CharTokenizer) else {}
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": END_OF_TEXT,
@@ -53,7 +46,23 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
     write_json(Path(folder, "tokenizer_config.json"), settings | unknown)
 
 
-def padding_token(tokenizer: BPETokenizer | CharTokenizer) -> str:
+def huggingface_content(tokenizer: object) -> dict[str, Any]:
+    """The content of tokenizer.json.
+
+    Raises:
+        DataError: the tokenizer is of a kind that cannot be written so, or some ids of its vocabulary are not used.
+    """
+    if isinstance(tokenizer, BPETokenizer):
+        return _byte_pairs(tokenizer)
+    if isinstance(tokenizer, CharTokenizer):
+        return _characters(tokenizer)
+    raise DataError(
+        f"A {type(tokenizer).__name__} cannot be written as tokenizer.json. "
+        "Byte pairs and characters can; for others, pass on the file that save wrote."
+    )
+
+
+def padding_token(tokenizer: Any) -> str:
     """The token for padding; the end of text, as GPT-2 has it, where the vocabulary has none of its own."""
     return PADDING if PADDING in tokenizer.special_tokens else END_OF_TEXT
 
@@ -67,7 +76,7 @@ def _byte_pairs(tokenizer: BPETokenizer) -> dict[str, Any]:
             "unused, which tokenizer.json cannot say. Give them the ids that follow the other tokens."
         )
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-    splits = [] if tokenizer.pattern == "whole" else [_split(_oniguruma(PATTERNS[tokenizer.pattern].unicode))]
+    splits = [] if tokenizer.pattern == "whole" else [split_pattern(PATTERNS[tokenizer.pattern].unicode)]
     return _file(
         normalizer=None if tokenizer.normalization is None else {"type": tokenizer.normalization},
         pre_tokenizer={"type": "Sequence", "pretokenizers": [*splits, to_bytes]},
@@ -111,6 +120,11 @@ def _beginning(token: str, token_id: int) -> dict[str, Any]:
         "pair": [first, texts[0], first, texts[1]],
         "special_tokens": {token: {"id": token, "ids": [token_id], "tokens": [token]}},
     }
+
+
+def split_pattern(pattern: str) -> dict[str, Any]:
+    """The step of a tokenizer.json that splits text by one of our patterns."""
+    return _split(_oniguruma(pattern))
 
 
 def _split(pattern: str) -> dict[str, Any]:

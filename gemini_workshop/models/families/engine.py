@@ -124,7 +124,7 @@ class Family:
             read_back = self.read(self.write(config))
         except ConfigError as error:
             return [str(error)]
-        missing = _differences(config, read_back)
+        missing = differences(config, read_back)
         if self.whole_heads and config.embed_dim % config.num_heads:
             missing.append(f"embed_dim={config.embed_dim} (not a multiple of num_heads={config.num_heads})")
         return missing
@@ -144,7 +144,8 @@ def nested(fields: Values) -> Values:
     return result
 
 
-def _differences(wanted: ModelConfig, found: ModelConfig) -> list[str]:
+def differences(wanted: ModelConfig, found: ModelConfig) -> list[str]:
+    """What one model has and another has not, as ``field=value``; not what concerns only training."""
     names = [item.name for item in dataclasses.fields(ModelConfig)]
     if wanted.media and found.media:
         names.remove("media")
