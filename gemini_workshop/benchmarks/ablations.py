@@ -1,6 +1,6 @@
 """What each part of mini-Gemini is worth: the same small run without it, or with its alternative, for several seeds.
 
-All runs see the same rows of the tasks that every machine has. An answer counts if the model finds each of its tokens
+All variants see the same rows, of tasks that every machine has. An answer counts if the model finds each of its tokens
 from those before it, the end included: exactly then it would have written the answer by itself.
 
 Equal means equal FLOPs per token between experts and dense layers; the other variants cost what they cost, and the
@@ -8,21 +8,32 @@ table says how much.
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 
-from gemini_workshop.benchmarks.late_fusion import LateFusion
-from gemini_workshop.config import MediaConfig, ModelConfig, TowerConfig, WorkshopConfig, load_config
+from gemini_workshop.benchmarks.variants import (
+    BOTH,
+    DROPPED,
+    HEARD,
+    NATIVE,
+    SEEN,
+    TEXT,
+    VARIANTS,
+    VOCAB_SIZE,
+    WEIGHTS,
+    Variant,
+    small_config,
+    task_of,
+)
+from gemini_workshop.config import WorkshopConfig
 from gemini_workshop.data.batches.batch import IGNORE_INDEX, Batch
 from gemini_workshop.data.media.encoding import MediaEncoder
-from gemini_workshop.data.tasks import find_task
-from gemini_workshop.data.tasks.mixture import TaskMixture, TaskSource, learn_tokenizer
+from gemini_workshop.data.tasks.mixture import learn_tokenizer
 from gemini_workshop.data.tasks.rows import TaskRows
 from gemini_workshop.data.tasks.stages import Stage
 from gemini_workshop.data.tokenizers import Tokenizer
@@ -36,27 +47,7 @@ from gemini_workshop.training.schedule import learning_rate_at
 from gemini_workshop.training.state import TrainingState
 from gemini_workshop.training.step import train_step
 
-SEEN, HEARD, BOTH, TEXT = "digits", "dial-tones", "image-sound", "stories"
-WEIGHTS = {SEEN: 0.35, HEARD: 0.25, BOTH: 0.2, TEXT: 0.2}
 MEASURED_ROWS = 24
-VOCAB_SIZE = 1024
-Change = Callable[[ModelConfig], ModelConfig]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Variant:
-    """A model to compare.
-
-    Args:
-        change: from the configuration of mini-Gemini, made small, to this variant's.
-        model: the class that the configuration describes.
-        drop: what is done to the media in the measurement, not in training.
-    """
-
-    name: str
-    change: Change = lambda config: config
-    model: type[Transformer] = Transformer
-    drop: Callable[[Media], Media] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,80 +61,17 @@ class Found:
     cpu_seconds: float
 
 
-def dense(config: ModelConfig) -> ModelConfig:
-    """A dense layer as wide as the experts that each token uses together."""
-    assert config.moe is not None
-    active = (config.moe.experts_per_token + config.moe.shared_experts) * config.moe.expert_dim
-    return replace(config, moe=None, ffn_dim=active)
-
-
-def unbalanced(config: ModelConfig) -> ModelConfig:
-    """Nothing makes the router use all experts."""
-    assert config.moe is not None
-    return replace(config, moe=replace(config.moe, balance_weight=0.0))
-
-
-def all_global(config: ModelConfig) -> ModelConfig:
-    """Every layer sees everything, with the heads of the local ones."""
-    return replace(config, layer_pattern=("global",), window_tokens=None, local_rope=None)
-
-
-def with_tower(config: ModelConfig) -> ModelConfig:
-    """Images pass a small vision transformer first; every patch stays one token."""
-    assert config.media is not None
-    tower = TowerConfig(num_layers=2, embed_dim=96, num_heads=3, ffn_dim=192, pool_patches=1)
-    return replace(config, media=replace(config.media, tower=tower))
-
-
-NATIVE = Variant(name="mini-Gemini, small")
-VARIANTS = (
-    NATIVE,
-    Variant(name="dense, equal FLOPs", change=dense),
-    Variant(name="experts not balanced", change=unbalanced),
-    Variant(name="all layers global", change=all_global),
-    Variant(name="a tower for images", change=with_tower),
-    Variant(name="late fusion", model=LateFusion),
-)
-DROPPED = (
-    Variant(name="  its images empty", drop=lambda media: media._replace(patches=torch.zeros_like(media.patches))),
-    Variant(name="  its audio silent", drop=lambda media: media._replace(frames=torch.zeros_like(media.frames))),
-)
-"""Not trained again: the model of the first line, without one of its senses."""
-
-
-def small_config(steps: int) -> WorkshopConfig:
-    """Mini-Gemini with half the width and two thirds of the layers, images of 4 x 4 patches, and a short run."""
-    config = load_config("mini-gemini")
-    assert config.model.moe is not None
-    model = replace(
-        config.model,
-        vocab_size=VOCAB_SIZE,
-        embed_dim=96,
-        num_layers=4,
-        num_heads=3,
-        num_kv_heads=1,
-        global_head_dim=None,
-        embedding_scale=96**0.5,
-        ffn_dim=192,
-        layer_pattern=("local", "local", "local", "global"),
-        window_tokens=64,
-        moe=replace(config.model.moe, expert_dim=64),
-        media=MediaConfig(
-            image_token_id=VOCAB_SIZE - 5, audio_token_id=VOCAB_SIZE - 2, patch_pixels=4, max_rows=4, patch_dim=96
-        ),
+def training_rows(config: WorkshopConfig, tokenizer: Tokenizer, seed: int) -> TaskRows:
+    """Rows of the four tasks; other ones for each seed."""
+    assert config.model.media is not None
+    return TaskRows(
+        MediaEncoder(tokenizer, config.model.media),
+        {name: task_of(name) for name in WEIGHTS},
+        [Stage(name="mixture", share=1.0, weights=WEIGHTS)],
+        config.row_tokens,
+        config.training.steps * config.training.batch_size,
+        seed=seed,
     )
-    training = replace(
-        config.training, steps=steps, batch_size=8, row_tokens=128, warmup_steps=min(50, steps), precision="fp32"
-    )
-    return replace(config, model=model, training=training)
-
-
-def source_of(config: WorkshopConfig, tokenizer: Tokenizer, seed: int) -> TaskSource:
-    """Training rows of the four tasks; other ones for each seed."""
-    config = replace(config, training=replace(config.training, seed=seed))
-    stage = Stage(name="mixture", share=1.0, weights=WEIGHTS)
-    with tempfile.TemporaryDirectory() as folder:
-        return TaskMixture(folder=Path(folder), tokenizer=tokenizer, stages=(stage,)).source(config)
 
 
 def measured_batches(config: WorkshopConfig, tokenizer: Tokenizer, num_rows: int) -> dict[str, Batch]:
@@ -153,7 +81,7 @@ def measured_batches(config: WorkshopConfig, tokenizer: Tokenizer, num_rows: int
     return {
         name: TaskRows(
             encoder,
-            {name: find_task(name)},
+            {name: task_of(name)},
             [Stage(name=name, share=1.0, weights={name: 1.0})],
             config.row_tokens,
             num_rows,
@@ -164,7 +92,7 @@ def measured_batches(config: WorkshopConfig, tokenizer: Tokenizer, num_rows: int
 
 
 def train_variant(
-    variant: Variant, config: WorkshopConfig, source: TaskSource, seed: int, progress: Callable[[], object]
+    variant: Variant, config: WorkshopConfig, rows: TaskRows, seed: int, progress: Callable[[], object]
 ) -> tuple[Transformer, float]:
     """The trained model, and the CPU seconds that it took."""
     model = variant.model(variant.change(config.model), torch.Generator().manual_seed(seed))
@@ -172,7 +100,9 @@ def train_variant(
     state = TrainingState.begin(NextTokenPrediction(model, config.training))
     start = time.process_time()
     for step in range(config.training.steps):
-        train_step(state, source.batch(step), learning_rate_at(step + 1, config.training))
+        first = step * config.training.batch_size
+        batch = rows.batch(range(first, first + config.training.batch_size))
+        train_step(state, batch, learning_rate_at(step + 1, config.training))
         progress()
     return model.eval(), time.process_time() - start
 
@@ -190,9 +120,7 @@ def measure(
         routings.append(expert_loads(routed) if model.config.moe is not None else None)
         if name == TEXT:
             story_nats = float(
-                torch.nn.functional.cross_entropy(
-                    logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE_INDEX
-                )
+                F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE_INDEX)
             )
         else:
             right[name] = fraction_right(logits.argmax(dim=-1), batch)
@@ -223,14 +151,14 @@ def fraction_right(predicted: torch.Tensor, batch: Batch) -> float:
 def run(seeds: int, steps: int, num_rows: int = MEASURED_ROWS) -> dict[str, list[Found]]:
     """Every variant for every seed."""
     config = small_config(steps)
-    tokenizer = learn_tokenizer(VOCAB_SIZE, {name: find_task(name) for name in WEIGHTS})
+    tokenizer = learn_tokenizer(VOCAB_SIZE, {name: task_of(name) for name in WEIGHTS})
     batches = measured_batches(config, tokenizer, num_rows)
     found: dict[str, list[Found]] = {}
     with tqdm(total=seeds * len(VARIANTS) * steps, desc="training", unit="step") as bar:
         for seed in range(seeds):
-            source = source_of(config, tokenizer, seed)
+            rows = training_rows(config, tokenizer, seed)
             for variant in VARIANTS:
-                model, seconds = train_variant(variant, config, source, seed, bar.update)
+                model, seconds = train_variant(variant, config, rows, seed, bar.update)
                 found.setdefault(variant.name, []).append(measure(model, batches, seconds))
                 bar.write(f"seed {seed}, {variant.name}: " + about(found[variant.name][-1]))
                 if variant is NATIVE:
@@ -245,7 +173,7 @@ def about(found: Found) -> str:
     return f"{right}, stories {found.story_nats:.2f} nats"
 
 
-def report(seeds: int = 3, steps: int = 250, is_quick: bool = False) -> str:
+def report(seeds: int = 3, steps: int = 300, is_quick: bool = False) -> str:
     """One table: each variant with the mean over the seeds, and the lowest and highest of them."""
     found = run(1, 2, 2) if is_quick else run(seeds, steps)
     reference = statistics.mean(each.cpu_seconds for each in found[NATIVE.name])

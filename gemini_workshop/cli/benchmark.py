@@ -33,7 +33,7 @@ def attention(
 @app.command()
 def ablations(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each run.")] = 250,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each run.")] = 300,
     quick: Annotated[bool, typer.Option("--quick", help="Two steps and few questions: seconds.")] = False,
 ) -> None:
     """Small runs of mini-Gemini without one of its parts.

@@ -14,6 +14,7 @@ from torch import Tensor
 from gemini_workshop.kernels.chunked_attention import chunked_causal_attention, suits_chunks
 from gemini_workshop.kernels.flex_attention import flex_causal_attention
 from gemini_workshop.kernels.fused_attention import fused_causal_attention
+from gemini_workshop.kernels.packed_attention import packed_causal_attention, suits_packing
 from gemini_workshop.kernels.windowed_attention import windowed_causal_attention
 from gemini_workshop.models.attention import PLAIN, AttentionFunction, AttentionRule, causal_attention
 
@@ -30,6 +31,8 @@ def fast_causal_attention(
     S = key.shape[2]
     needs_gradient = torch.is_grad_enabled() and query.requires_grad
     is_own = query.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # autocast would leave mixed dtypes
+    if needs_gradient and is_own and suits_packing(query, key, rule):
+        return packed_causal_attention(query, key, value, rule, fast_causal_attention)
     if needs_gradient and is_own and suits_chunks(query, key, rule, query.dtype):
         return chunked_causal_attention(query, key, value, rule)
     if rule.window_tokens is None or max(SHORT_TOKENS, 2 * rule.window_tokens) > S:

@@ -5,8 +5,9 @@ import torch
 from typer.testing import CliRunner
 
 from gemini_workshop.benchmarks import ablations
-from gemini_workshop.benchmarks.ablations import DROPPED, VARIANTS, dense, fraction_right, small_config
+from gemini_workshop.benchmarks.ablations import fraction_right
 from gemini_workshop.benchmarks.late_fusion import LateFusion
+from gemini_workshop.benchmarks.variants import DROPPED, VARIANTS, dense, small_config
 from gemini_workshop.cli.main import app
 from gemini_workshop.data.batches.batch import IGNORE_INDEX, Batch
 from gemini_workshop.models.accounting import num_active_parameters
