@@ -5,6 +5,7 @@ The model writes its answer with the most likely token at each place; it counts 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from scipy.stats import binomtest
 
@@ -45,6 +46,25 @@ class Ability:
         """Where the accuracy on ever more such examples lies, with a confidence of 95 % (Wilson's interval)."""
         found = binomtest(self.num_right, self.num_asked).proportion_ci(CONFIDENCE, method="wilson")
         return float(found.low), float(found.high)
+
+
+def score_answers(given: Sequence[str], expected: Sequence[str]) -> tuple[float, float, float]:
+    """The fraction of right answers, and the interval in which it would lie on ever more questions, with 95 %.
+
+    An answer is right if it is the expected one, word for word; white space around it does not count.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Example:
+        >>> [round(number, 2) for number in score_answers(["two ", "four"], ["two", "three"])]
+        [0.5, 0.09, 0.91]
+    """
+    n = len(expected)
+    p = sum(one.strip() == other for one, other in zip(given, expected, strict=True)) / n
+    z2 = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) ** 2
+    center = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
+    return p, center - half, center + half
 
 
 def answer(

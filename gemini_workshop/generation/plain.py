@@ -1,6 +1,7 @@
-"""Decoding in its plainest form: what lesson 12 builds, one text at a time.
+"""Decoding in its plainest form: what lessons 12 and 13 build, one text at a time.
 
     plain_generate     read the prompt once, then choose a token and read it, again and again
+    plain_answer       the same after a question with images and audio, which are read once
     plain_beam_search  keep the texts with the highest log-probabilities, and extend them side by side
     verify_drafts      which drafts to accept, and from which distribution the token after them comes
 
@@ -9,13 +10,14 @@
 Source: Leviathan et al. 2023, arXiv:2211.17192, algorithm 1 (drafts).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gemini_workshop.generation.cache import new_cache
+from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.transformer import Transformer
 
 
@@ -43,6 +45,35 @@ def plain_generate(
         new.append(token)
         unread = [token]
     return new
+
+
+@torch.inference_mode()
+def plain_answer(
+    model: Transformer,
+    question_ids: Sequence[int],
+    media: Media,
+    choose: Callable[[Tensor], Tensor],
+    max_new_tokens: int,
+    stop_ids: Collection[int],
+) -> list[int]:
+    """The new tokens after a question with media. No token, no image and no sound goes through the model twice.
+
+    Args:
+        media: what stands in the places that the question holds.
+        choose: from logits of shape (1, V) to one token of shape (1,), such as ``greedy``.
+        stop_ids: tokens that end the answer, and are not part of it.
+    """
+    cache = new_cache(model, 1, len(question_ids) + max_new_tokens)
+    logits = model(torch.tensor([question_ids], device=model.embedding.weight.device), cache, media=media)[:, -1]
+    answer: list[int] = []
+    while len(answer) < max_new_tokens:
+        token = choose(logits)
+        if int(token) in stop_ids:
+            break
+        answer.append(int(token))
+        if len(answer) < max_new_tokens:
+            logits = model(token[None], cache)[:, -1]
+    return answer
 
 
 def plain_beam_search(
