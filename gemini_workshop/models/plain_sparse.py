@@ -53,8 +53,8 @@ def local_global_attention(
     value: Float[Tensor, "B T KC"],
     num_heads: int,
     num_kv_heads: int,
-    cos: Float[Tensor, "T C/2"],
-    sin: Float[Tensor, "T C/2"],
+    cos: Float[Tensor, "T pairs"],
+    sin: Float[Tensor, "T pairs"],
     window_tokens: int | None = None,
 ) -> Float[Tensor, "B T HC"]:
     """One attention layer between its projections: heads, QK-norm, positions, mask, grouped attention, heads again.

@@ -12,6 +12,7 @@ from gemini_workshop.evaluation.choice import ChoiceResult
 from gemini_workshop.evaluation.needle import NeedleResult
 from gemini_workshop.evaluation.profiles import Profile
 from gemini_workshop.evaluation.scores import Evaluation
+from gemini_workshop.visualization.showing import describe
 from gemini_workshop.visualization.theme import BLUE, COLORS, GREEN, GREY, ORANGE, label_line
 
 PERCENT = ("0%", "25%", "50%", "75%", "100%")
@@ -43,7 +44,7 @@ def needle_heat_map(result: NeedleResult, title: str = "") -> Figure:
     bar = figure.colorbar(image, ax=axes)
     bar.set_ticks([0, result.chance, 1], labels=["never found", f"chance ({result.chance:.0%})", "always found"])
     bar.outline.set_visible(False)
-    return figure
+    return describe(figure, "A map: a row for each depth, a column for each length, and how often it was found.")
 
 
 def choice_bars(results: Mapping[str, ChoiceResult]) -> Figure:

@@ -24,10 +24,14 @@ MIN_WORDS = 20
 
 
 class Stories(DrawnTask):
-    """Whole stories, with nothing before them."""
+    """Whole stories, with nothing before them.
 
-    def __init__(self) -> None:
-        super().__init__("stories", "tell a story: text alone, with an empty prompt", _corpora())
+    Args:
+        corpora: where they are from; all that are on this machine, if left out.
+    """
+
+    def __init__(self, corpora: Sequence[str] | None = None) -> None:
+        super().__init__("stories", "tell a story: text alone, with an empty prompt", corpora or _corpora())
 
     def __len__(self) -> int:
         """Every held-out story counts once."""
@@ -48,6 +52,7 @@ class Needle(DrawnTask):
         lengths: most words of the stories around the fact; training has all lengths up to the greatest.
         depths: where the fact is, from 0, before the first sentence, to 1, after the last.
         repeats: held-out examples for each length and depth.
+        corpora: where the stories are from; all that are on this machine, if left out.
     """
 
     def __init__(
@@ -55,8 +60,9 @@ class Needle(DrawnTask):
         lengths: Sequence[int] = (40, 80, 160, 320),
         depths: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
         repeats: int = 25,
+        corpora: Sequence[str] | None = None,
     ) -> None:
-        super().__init__("needle", "find a number that is hidden in stories, at any depth", _corpora())
+        super().__init__("needle", "find a number that is hidden in stories, at any depth", corpora or _corpora())
         self.lengths, self.depths, self.repeats = tuple(lengths), tuple(depths), repeats
 
     def __len__(self) -> int:

@@ -48,7 +48,8 @@ def mapped(result: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(result, Tensor):
         return change(result)
     if isinstance(result, tuple | list):
-        return type(result)(mapped(each, change) for each in result)
+        entries = [mapped(each, change) for each in result]
+        return type(result)(*entries) if hasattr(result, "_fields") else type(result)(entries)
     return result
 
 

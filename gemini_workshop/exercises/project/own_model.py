@@ -8,30 +8,29 @@ no longer. A class takes the place of each module of that class and owns the sam
 is faster than the definition (``accelerate``) is left to what is not the learner's.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gemini_workshop.config import MediaConfig, ModelConfig, MoEConfig, RotaryConfig
 from gemini_workshop.exercises.core import my_gemini
 from gemini_workshop.exercises.core.catalogue import all_exercises
 from gemini_workshop.exercises.core.exercise import Exercise
 from gemini_workshop.exercises.core.judge import judge
-from gemini_workshop.exercises.core.own_places import in_place, put_modules
 from gemini_workshop.exercises.core.verdict import Outcome
+from gemini_workshop.exercises.project.own_places import in_place, put_modules
 from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.tables import table
 
 PARTS = (
     *("02.1", "02.2", "02.3", "03.1", "03.2", "04.3", "04.4", "05.1", "05.3", "05.4", "06.2", "06.3"),
-    *("07.3", "07.5", "08.1", "08.2", "08.3", "08.4", "08.5", "09.3", "09.4"),
+    *("07.3", "07.5", "08.1", "08.2", "09.3", "09.4"),
 )
-"""The exercises whose functions and classes the decoder is made of, and the losses of its routers."""
+"""The exercises whose functions and classes the decoder is made of."""
 
 CLOSE = 1e-5  # of the logits, in float64: a norm may be asked to compute in float32
 TINY = ModelConfig(
@@ -128,13 +127,6 @@ def with_parts(
         model.own = own
         put_modules(model, config, own)
     return model
-
-
-@contextmanager
-def own_losses(model: nn.Module) -> Iterator[None]:
-    """Inside, the losses of the routers are computed by the learner's functions, too."""
-    with in_place(model.own if isinstance(model, OwnTransformer) else {}):
-        yield
 
 
 def _kept(exercise: Exercise) -> tuple[Callable[..., Any] | None, str]:
