@@ -35,7 +35,7 @@ class Criterion:
             (5.0, 20.0, 0.0)
         """
         progress = (value - self.start) / (self.goal - self.start)
-        return self.points * min(max(progress, 0.0), 1.0)
+        return self.points * min(max(progress, 0.0), 1.0) + 0.0  # never minus zero
 
 
 RUBRIC = (

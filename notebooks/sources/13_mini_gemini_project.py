@@ -325,7 +325,7 @@ MAX_PARAMETERS, MAX_ACTIVE = 500_000, 260_000
 
 config = ModelConfig(
     vocab_size=VOCAB_SIZE,
-    context_tokens=1024,
+    context_tokens=2048,
     embed_dim=64,
     num_layers=4,
     num_heads=4,
@@ -693,9 +693,10 @@ def heldout_losses(model):
 def train(model, steps=STEPS, measure_every=20):
     """Train in place: the loss of each step, the held-out losses of each task, the loads of the experts."""
     rows = rows_of(WEIGHTS, steps * ROWS)
-    optimizer = make_optimizer(
-        model, TrainingConfig(optimizer="muon", learning_rate=1.0, steps=steps, batch_size=ROWS)
+    muon = TrainingConfig(
+        optimizer="muon", learning_rate=1.0, steps=steps, batch_size=ROWS, warmup_steps=0
     )
+    optimizer = make_optimizer(model, muon)
     relative = [group["lr"] for group in optimizer.param_groups]
     losses, by_task, loads = [], [heldout_losses(model)], []
     for step in range(steps):
@@ -843,7 +844,7 @@ for name, examples in {"its own image": asked, "another image": swapped}.items()
 # how long the text is, or where the sentence is hidden?
 
 # %%
-LENGTHS, DEPTHS, REPEATS = (40, 160, 480), (0.0, 0.5, 1.0), 6
+LENGTHS, DEPTHS, REPEATS = (40, 160, 640), (0.0, 0.5, 1.0), 6
 needle = Needle(LENGTHS, DEPTHS, REPEATS, corpora=("stories",))
 
 
@@ -1102,7 +1103,7 @@ quiz("13")
 # ## I get this error
 #
 # <details>
-# <summary><code>WorkshopError: The text holds 5 places, but there are 4 vectors to put there.</code></summary>
+# <summary><code>WorkshopError: A text holds places for 5 patches, but only 4 are given.</code></summary>
 #
 # There are more placeholders than patches, or fewer. Build questions with `question_ids` or `MediaEncoder`, and never
 # from text with marks in it.
@@ -1115,9 +1116,9 @@ quiz("13")
 # </details>
 #
 # <details>
-# <summary><code>CheckpointError: Unknown checkpoint: mini-gemni.</code></summary>
+# <summary><code>CheckpointError: There is no checkpoint 'mini-gemni'.</code></summary>
 #
-# The name is that of a folder in `gemini_workshop/checkpoints`, or the path of a run.
+# A checkpoint has the name of a folder in `gemini_workshop/checkpoints`; a run of your own has a path.
 # </details>
 #
 # <details>

@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from gemini_workshop.authoring.source import Lesson
+from gemini_workshop.checkpoint import load_pretrained
+from gemini_workshop.config import MediaConfig
+from gemini_workshop.data.media.encoding import MARKS, MediaEncoder
+from gemini_workshop.data.tasks import find_task
+from gemini_workshop.data.tasks.rows import TaskRows
+from gemini_workshop.data.tasks.stages import Stage
+from gemini_workshop.data.tokenizers import BPETokenizer
+from gemini_workshop.exercises.project.own_model import TINY
 from gemini_workshop.generation.cache import new_cache
+from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.transformer import Transformer
 from tests import tiny
 from tests.notebooks.lessons import LESSONS, name
@@ -38,6 +47,19 @@ def one_token_too_many():
     cache = new_cache(model, 1, max_tokens=4)
     for unread in ([1, 2, 3, 4], [5]):
         model(torch.tensor([unread]), cache)
+
+
+def five_places_for_four_patches():
+    media = Media(torch.zeros(1, 4, 12), torch.zeros(1, 4, 2).long(), torch.zeros(1, 0, 5))
+    Transformer(TINY)(torch.tensor([[1, 11, 11, 11, 11, 11, 2]]), media=media)
+
+
+def videos_in_short_rows():
+    tokenizer = BPETokenizer.train(["Which digit is it?"], 270, special_tokens=MARKS)
+    marks = tokenizer.special_tokens
+    encoder = MediaEncoder(tokenizer, MediaConfig(image_token_id=marks["<|image|>"], audio_token_id=marks["<|audio|>"]))
+    stage = Stage(name="all", share=1.0, weights={"films": 1.0})
+    TaskRows(encoder, {"films": find_task("films")}, [stage], 48, 1)[0]
 
 
 PROVOKED = {
@@ -112,6 +134,11 @@ PROVOKED = {
         lambda: (torch.tensor([1.0, 2.0]) / 0.0).softmax(-1).multinomial(1),
         lambda: DRAW(2, 4).gather(-1, torch.tensor([1, 2])),
         one_token_too_many,
+    ],
+    "13": [
+        five_places_for_four_patches,
+        videos_in_short_rows,
+        lambda: load_pretrained("mini-gemni"),
     ],
 }
 """How each quoted error comes about, in the order of the lesson. That of a cell that was not run needs no proof."""
