@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from gemini_workshop.config import load_config
+from gemini_workshop.exercises.project.own_model import PARTS
 from gemini_workshop.models.accounting import num_active_parameters
 from gemini_workshop.models.transformer import Transformer
 from tests.clone import TOP
 
 PAGE = (TOP / "docs" / "multimodal.md").read_text("utf-8")
+PROGRAM, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def names():
-    [program] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     torch.manual_seed(0)
     names: dict = {}
-    exec(program, names)
+    exec(PROGRAM, names)
     return names
 
 
@@ -40,3 +41,9 @@ def test_the_size_of_the_preset_is_the_one_on_the_page():
     model = Transformer(load_config("mini-gemini").model)
     assert f"{model.num_parameters() / 1e6:.1f} million parameters" in PAGE
     assert 0.4 < num_active_parameters(model.config) / model.num_parameters() < 0.65
+
+
+def test_the_report_of_a_model_of_ones_own_parts_is_printed(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path))
+    exec(OWN, {})
+    assert f"0 of {len(PARTS)} parts are yours" in capsys.readouterr().out
