@@ -14,12 +14,13 @@ from gemini_workshop.data.batches.batch import stack_media
 from gemini_workshop.data.media.encoding import MediaEncoder
 from gemini_workshop.data.tasks.example import Example, Task
 from gemini_workshop.data.tokenizers import Tokenizer
-from gemini_workshop.errors import WorkshopError
+from gemini_workshop.generation.ask import media_of
 from gemini_workshop.generation.decode import generate_batch
 from gemini_workshop.models.transformer import Transformer
 
 LONGEST_ANSWER = 24  # in tokens
 CONFIDENCE = 0.95
+NUM_SHOWN = 20  # of the wrong answers
 TEXT_ONLY = "stories"  # a task without a question, whose loss is measured by evaluation.scores
 
 
@@ -29,12 +30,14 @@ class Ability:
 
     Args:
         wrong: examples of what went wrong: the right answer and the one given.
+        outcomes: for each example that was asked, in order, whether its answer was right.
     """
 
     task: str
     num_right: int
     num_asked: int
     wrong: tuple[tuple[str, str], ...] = ()
+    outcomes: tuple[bool, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -75,11 +78,7 @@ def answer(
     Raises:
         WorkshopError: the model takes text alone, or an example is longer than the model reads.
     """
-    if model.config.media is None:
-        raise WorkshopError(
-            "The model takes text alone. Give one that was trained with --preset mini-gemini --corpus tasks."
-        )
-    encoder = MediaEncoder(tokenizer, model.config.media)
+    encoder = MediaEncoder(tokenizer, media_of(model))
     questions = [encoder.question(example.prompt) for example in examples]
     greedy = GenerationConfig(max_new_tokens=max_new_tokens, temperature=0.0)
     rows = generate_batch(
@@ -107,15 +106,15 @@ def measure_abilities(
     """
     found = []
     for name, task in tasks.items():
-        num_right, wrong = 0, []
         indices = spread(len(task), limit)
+        pairs = []
         for examples in _batches(task, indices, batch_size):
             given = answer(model, tokenizer, examples)
-            pairs = [(example.answer, text) for example, text in zip(examples, given, strict=True)]
-            num_right += sum(right == text for right, text in pairs)
-            wrong += [pair for pair in pairs if pair[0] != pair[1]]
+            pairs += [(example.answer, text) for example, text in zip(examples, given, strict=True)]
             progress(len(examples))
-        found.append(Ability(task=name, num_right=num_right, num_asked=len(indices), wrong=tuple(wrong[:20])))
+        outcomes = tuple(right == text for right, text in pairs)
+        wrong = tuple(pair for pair in pairs if pair[0] != pair[1])[:NUM_SHOWN]
+        found.append(Ability(task=name, num_right=sum(outcomes), num_asked=len(pairs), wrong=wrong, outcomes=outcomes))
     return found
 
 

@@ -5,7 +5,7 @@ an end of text, and its bytes are counted, whatever the tokens are.
 """
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -42,14 +42,24 @@ class Profile:
     written_tokens_per_second: float
 
 
-def score_documents(model: Transformer, tokenizer: Tokenizer, documents: Sequence[str]) -> tuple[float, float]:
-    """Nats per token and bits per byte over all documents, each read from its beginning."""
+def score_documents(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    documents: Sequence[str],
+    progress: Callable[[int], object] = lambda _: None,
+) -> tuple[float, float]:
+    """Nats per token and bits per byte over all documents, each read from its beginning.
+
+    Args:
+        progress: called with 1 after each document.
+    """
     nats, num_tokens = 0.0, 0
     for document in documents:
         ids = [tokenizer.end_of_text_id, *tokenizer.encode(document)]
         token_ids = torch.tensor(ids, device=model.embedding.weight.device)
         nats -= float(strided_log_probs(model, token_ids).double().sum())
         num_tokens += len(ids) - 1
+        progress(1)
     num_bytes = sum(len(document.encode()) for document in documents)
     return nats / num_tokens, bits_per_byte(nats / num_tokens, num_tokens, num_bytes)
 

@@ -42,9 +42,20 @@ def needle_heat_map(result: NeedleResult, title: str = "") -> Figure:
     axes.set(xlabel="length of the text (tokens)", ylabel="depth of the needle")
     figure.suptitle(title, x=0.01, ha="left", weight="bold")
     bar = figure.colorbar(image, ax=axes)
-    bar.set_ticks([0, result.chance, 1], labels=["never found", f"chance ({result.chance:.0%})", "always found"])
+    marks = {0.0: "never found", 1.0: "always found"}
+    if result.chance > 0.05:  # lower, the labels would overlap
+        marks[result.chance] = f"chance ({result.chance:.0%})"
+    bar.set_ticks(sorted(marks), labels=[marks[height] for height in sorted(marks)])
     bar.outline.set_visible(False)
     return describe(figure, "A map: a row for each depth, a column for each length, and how often it was found.")
+
+
+def recall_heat_map(name: str, result: NeedleResult, row_tokens: int) -> Figure:
+    """The same of a model that was asked, with what was found in the longest texts as the title."""
+    longest = result.lengths[-1]
+    found = sum(row[-1] for row in result.found) / len(result.found)
+    title = f"{name} recalls {found:.0%} in texts of {longest / row_tokens:g} times\nthe length that it was trained on"
+    return needle_heat_map(result, title)
 
 
 def choice_bars(results: Mapping[str, ChoiceResult]) -> Figure:

@@ -12,6 +12,7 @@ from gemini_workshop.data.media.documents import ImagePart, TextPart
 from gemini_workshop.data.media.encoding import AUDIO, IMAGE, MARKS, MediaEncoder
 from gemini_workshop.data.tasks.example import Example
 from gemini_workshop.data.tasks.rows import TaskRows
+from gemini_workshop.data.tasks.stages import Stage
 from gemini_workshop.data.tokenizers import BPETokenizer
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.evaluation.abilities import Ability, answer, measure_abilities
@@ -31,6 +32,7 @@ MODEL = replace(
     ffn_dim=64,
     media=MEDIA,
 )
+PLACES = Stage(name="places", share=1.0, weights={"place": 1.0})
 
 
 class Place:
@@ -57,7 +59,7 @@ class Place:
 def model():
     torch.manual_seed(0)
     made = Transformer(MODEL, torch.Generator().manual_seed(0))
-    rows = TaskRows(MediaEncoder(TOKENIZER, MEDIA), {"place": Place()}, {"place": 1.0}, 64, 200)
+    rows = TaskRows(MediaEncoder(TOKENIZER, MEDIA), {"place": Place()}, [PLACES], 64, 200)
     optimizer = torch.optim.AdamW(made.parameters(), lr=1e-2)
     for step in range(220):
         batch: Batch = rows.batch(range(8 * (step % 25), 8 * (step % 25) + 8))

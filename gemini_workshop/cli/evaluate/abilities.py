@@ -1,10 +1,11 @@
-"""gemini-workshop evaluate abilities: the answers of a multimodal model to held-out examples."""
+"""gemini-workshop evaluate abilities: what a multimodal model can do, measured on what it was not trained on."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, measurement
+from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, measurement, save_figure
 
 
 @measurement()
@@ -14,48 +15,64 @@ def abilities(
         list[str] | None, typer.Option(help="Only this task; see `data tasks`. Can be repeated. Default: all.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of examples per task.")] = 500,
+    against: Annotated[
+        str | None, typer.Option(help="Compare the loss on stories with this checkpoint, such as one of text alone.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the needles that were found, by length and depth, into this file.")
+    ] = None,
     device: Device = "auto",
 ) -> Measurement:
-    """Ask a multimodal model the held-out examples of each task.
+    """Measure what a multimodal model can do.
 
-    An answer counts if it is the right one, word for word. No held-out image, voice or pair of numbers was trained on.
+    It is asked the held-out examples of each task, and an answer counts if it is the right one, word for word. No
+    held-out image, voice or pair of numbers was trained on. Needles are hidden in texts of up to four times the length
+    of its training rows; the table has the longest. Beside each measurement are what mini-gemini must reach and what it
+    aims at. --picture draws the right answers, --plot the needles.
 
     Examples:
 
-        gemini-workshop evaluate abilities runs/mini-gemini-tasks
+        gemini-workshop evaluate abilities runs/mini-gemini-tasks --plot needle.png
 
         gemini-workshop evaluate abilities runs/mine --task spoken-digits --limit 100
     """
+    from dataclasses import asdict
+    from functools import partial
+
     from tqdm import tqdm
 
-    from gemini_workshop.checkpoint import load_pretrained
+    from gemini_workshop.checkpoint import find_checkpoint, load_pretrained
     from gemini_workshop.data.tasks import find_task, tasks
     from gemini_workshop.devices import pick_device
-    from gemini_workshop.evaluation.abilities import TEXT_ONLY, measure_abilities, spread
+    from gemini_workshop.evaluation.abilities import TEXT_ONLY
+    from gemini_workshop.evaluation.report import Examiner, report_table
     from gemini_workshop.evaluation.results import Result, model_facts, text_facts
     from gemini_workshop.evaluation.scores import name_of
-    from gemini_workshop.tables import table
-    from gemini_workshop.visualization.evaluation import ability_bars
+    from gemini_workshop.visualization.evaluation import ability_bars, recall_heat_map
 
-    model, tokenizer = load_pretrained(checkpoint, pick_device(device))
-    chosen = {name: find_task(name) for name in task} if task else tasks()
-    chosen.pop(TEXT_ONLY, None)
-    total = sum(len(spread(len(each), limit)) for each in chosen.values())
-    with tqdm(total=total, unit="example", delay=2, disable=None) as bar:
-        found = measure_abilities(model, tokenizer, chosen, limit, progress=bar.update)
-    name, rows = name_of(checkpoint), [["task", "right", "95 % between", "asked"]]
-    for ability in found:
-        low, high = ability.interval
-        rows.append([ability.task, f"{ability.accuracy:.1%}", f"{low:.1%} and {high:.1%}", f"{ability.num_asked:,}"])
+    name, row_tokens, on = name_of(checkpoint), find_checkpoint(checkpoint).config.row_tokens, pick_device(device)
+    model, tokenizer = load_pretrained(checkpoint, on)
+    others = {name_of(against): load_pretrained(against, on)} if against else {}
+    chosen = {each: find_task(each) for each in task} if task else tasks()
+    with tqdm(unit="example", delay=2, disable=None) as bar:
+        examiner = Examiner(model=model, tokenizer=tokenizer, row_tokens=row_tokens, limit=limit, progress=bar.update)
+        bar.reset(examiner.number(chosen, 1 + len(others)))
+        report = examiner.answers(chosen)
+        lines = list(report.lines) + ([] if task else examiner.experts(chosen))
+        if TEXT_ONLY in chosen:
+            lines += examiner.stories(chosen[TEXT_ONLY], others)
+    if plot and report.needle:
+        save_figure(partial(recall_heat_map, name, report.needle, row_tokens), plot)
+    details = {each.task: {"asked": each.num_asked, "wrong": each.wrong} for each in report.abilities}
     return Measurement(
         Result(
             kind="abilities",
             model=model_facts(name, model),
             data=text_facts("held-out examples", [each.example(0, "heldout").answer for each in chosen.values()]),
             settings={"limit": limit},
-            scores={ability.task: ability.accuracy for ability in found},
-            details={ability.task: {"asked": ability.num_asked, "wrong": ability.wrong} for ability in found},
+            scores={line.name: line.value for line in lines},
+            details=details | ({"needle grid": asdict(report.needle)} if report.needle else {}),
         ),
-        table(rows, f"{name}: answers to held-out examples\n"),
-        lambda: ability_bars(name, found),
+        report_table(f"{name}: measured on what it was not trained on", lines),
+        lambda: ability_bars(name, report.abilities),
     )

@@ -74,10 +74,15 @@ def deliver(measured: Measurement, as_json: bool, path: Path | None, picture: Pa
     if path:
         measured.result.save(path)
     if picture and measured.draw:
-        from gemini_workshop.visualization.theme import use_theme
+        save_figure(measured.draw, picture)
 
-        use_theme()
-        measured.draw().savefig(picture)
+
+def save_figure(draw: "Callable[[], Figure]", path: Path) -> None:
+    """Draw in the house style, and save; the ending of the file says as what."""
+    from gemini_workshop.visualization.theme import use_theme
+
+    use_theme()
+    draw().savefig(path)
 
 
 def documents_of(corpus: str, size: str, split: Split, validation_fraction: float) -> "Iterator[str]":

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gemini_workshop.data.corpora import load_documents
 from gemini_workshop.data.media.documents import Part, TextPart
@@ -53,6 +53,8 @@ class Needle(DrawnTask):
         depths: where the fact is, from 0, before the first sentence, to 1, after the last.
         repeats: held-out examples for each length and depth.
         corpora: where the stories are from; all that are on this machine, if left out.
+        count: how long a sentence is: its words, if left out.
+        spared: how much of each length is kept free, for the fact and the question.
     """
 
     def __init__(
@@ -61,9 +63,12 @@ class Needle(DrawnTask):
         depths: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
         repeats: int = 25,
         corpora: Sequence[str] | None = None,
+        count: Callable[[str], int] = lambda sentence: len(sentence.split()),
+        spared: int = 0,
     ) -> None:
         super().__init__("needle", "find a number that is hidden in stories, at any depth", corpora or _corpora())
         self.lengths, self.depths, self.repeats = tuple(lengths), tuple(depths), repeats
+        self.count, self.spared = count, spared
 
     def __len__(self) -> int:
         """One for each repeat of each cell of the grid."""
@@ -81,7 +86,7 @@ class Needle(DrawnTask):
             length, depth = draw.random.randint(MIN_WORDS, max(self.lengths)), draw.random.random()
         else:
             length, depth = self.cell(draw.index)
-        sentences = _haystack(length, draw, self.corpora)
+        sentences = _haystack(length - self.spared, self.count, draw, self.corpora)
         sentences.insert(round(depth * len(sentences)), FACT.format(who=who, number=number))
         question = draw.phrase(WHICH_NUMBER).format(who=who)
         return (TextPart(text=f"{' '.join(sentences)}\n\n{question}"),), str(number)
@@ -111,13 +116,13 @@ def _fact(draw: Draw) -> tuple[str, int]:
             return who, number
 
 
-def _haystack(num_words: int, draw: Draw, corpora: tuple[str, ...]) -> list[str]:
-    """Sentences that follow each other in stories, until there are enough words."""
+def _haystack(length: int, count: Callable[[str], int], draw: Draw, corpora: tuple[str, ...]) -> list[str]:
+    """Sentences that follow each other in stories, until they are long enough."""
     sentences: list[str] = []
-    count = 0
+    total = 0
     for sentence in _sentences(draw, corpora):
-        count += len(sentence.split())
-        if sentences and count > num_words:
+        total += count(sentence)
+        if sentences and total > length:
             break
         sentences.append(sentence)
     return sentences
