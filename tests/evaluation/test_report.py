@@ -40,10 +40,10 @@ def test_goals_are_of_tasks_that_there_are_and_no_aim_is_below_its_must():
     assert RIGHT_ANSWERS["needle"] == Goal(must=0.95, aim=0.99)
 
 
-@pytest.mark.parametrize(("value", "reached"), [(0.99, "aim"), (0.98, "must"), (0.97, "must"), (0.96, "neither")])
+@pytest.mark.parametrize(("value", "reached"), [(0.875, "aim"), (0.8, "must"), (0.75, "must"), (0.7, "neither")])
 def test_a_value_reaches_the_must_and_the_aim(value, reached):
-    assert Goal(must=0.97, aim=0.99).reached(value) == reached
-    assert Goal(must=0.03, aim=0.01).reached(1 - value) == reached
+    assert Goal(must=0.75, aim=0.875).reached(value) == reached
+    assert Goal(must=0.25, aim=0.125).reached(1 - value) == reached
 
 
 def test_a_line_has_its_number_its_interval_and_its_goal():
@@ -56,22 +56,22 @@ def test_a_line_has_its_number_its_interval_and_its_goal():
 
 
 def test_needles_are_hidden_in_texts_of_up_to_four_times_the_training_rows():
-    task = needle_task(240, 800, BYTES, limit=1000)
-    assert task.lengths == (240, 480, 800)  # half of 240 has no room for a needle, and the model reads 800
+    task = needle_task(200, 800, BYTES, limit=1000)
+    assert task.lengths == (200, 400, 800)  # half of 200 has no room for a needle
     for index in range(0, len(task), 40):
         [part] = task.example(index, "heldout").prompt
         assert isinstance(part, TextPart)
         assert len(part.text) + len(" 12") <= task.cell(index)[0]
     longest = max(len(task.example(i, "heldout").prompt[0].text) for i in range(len(task) - 25, len(task)))
     assert longest > 600
-    assert len(needle_task(240, 800, BYTES, limit=1)) == 3 * len(task.depths)
+    assert len(needle_task(200, 800, BYTES, limit=1)) == 3 * len(task.depths)
 
 
 def test_the_grid_has_depths_as_rows_and_the_line_is_of_the_longest_texts():
-    task = needle_task(240, 480, BYTES, limit=20)
-    outcomes = [task.cell(i) in ((240, 0.5), (480, 1.0), (480, 0.0)) for i in range(len(task))]
+    task = needle_task(200, 400, BYTES, limit=20)
+    outcomes = [task.cell(i) in ((200, 0.5), (400, 1.0), (400, 0.0)) for i in range(len(task))]
     grid = needle_result(task, outcomes)
-    assert (grid.lengths, grid.depths) == ((240, 480), (0.0, 0.25, 0.5, 0.75, 1.0))
+    assert (grid.lengths, grid.depths) == ((200, 400), (0.0, 0.25, 0.5, 0.75, 1.0))
     assert grid.found == ((0.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.0, 0.0), (0.0, 1.0))
     found = at_longest(task, Ability(task="needle", num_right=3, num_asked=len(task), outcomes=tuple(outcomes)))
     assert found.accuracy == 2 / 5

@@ -8,19 +8,25 @@ import typer
 from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, measurement, save_figure
 
 
+TaskNames = Annotated[
+    list[str] | None, typer.Option(help="Only this task; see `data tasks`. Can be repeated. Default: all.")
+]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of examples per task.")]
+Against = Annotated[
+    str | None, typer.Option(help="Compare the loss on stories with this checkpoint, such as one of text alone.")
+]
+Plot = Annotated[
+    Path | None, typer.Option(help="Draw the needles that were found, by length and depth, into this file.")
+]
+
+
 @measurement()
 def abilities(
     checkpoint: Checkpoint,
-    task: Annotated[
-        list[str] | None, typer.Option(help="Only this task; see `data tasks`. Can be repeated. Default: all.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of examples per task.")] = 500,
-    against: Annotated[
-        str | None, typer.Option(help="Compare the loss on stories with this checkpoint, such as one of text alone.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the needles that were found, by length and depth, into this file.")
-    ] = None,
+    task: TaskNames = None,
+    limit: Limit = 500,
+    against: Against = None,
+    plot: Plot = None,
     device: Device = "auto",
 ) -> Measurement:
     """Measure what a multimodal model can do.

@@ -109,6 +109,23 @@ def test_documents_of_one_row_do_not_see_each_others_media():
     torch.testing.assert_close(before[0, 6:], alone[0])
 
 
+@pytest.mark.parametrize("image_attention", ["causal", "local", "all"])
+def test_gradients_prove_that_images_see_neither_later_ones_nor_other_documents(image_attention):
+    made, given = model(image_attention), media()
+    patches = given.patches.requires_grad_()
+
+    def seen(places, segment_ids=None):
+        logits = made(IDS, segment_ids=segment_ids, media=given)
+        [gradient] = torch.autograd.grad(logits[0, places].square().sum(), patches)
+        return [bool(patch.abs().sum() > 0) for patch in gradient[0]]
+
+    assert seen(FIRST) == [True] * 4 + [False] * 2
+    assert seen(SECOND) == [True] * 6
+    documents = torch.tensor([[1] * 6 + [2] * 6])
+    assert seen(slice(0, 6), documents) == [True] * 4 + [False] * 2
+    assert seen(slice(6, 12), documents) == [False] * 4 + [True] * 2
+
+
 def test_a_row_reads_its_own_media_whatever_the_others_hold():
     made, given = model(), media()
     short = torch.tensor([[1, IMAGE, IMAGE, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
