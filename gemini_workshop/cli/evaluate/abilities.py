@@ -7,7 +7,6 @@ import typer
 
 from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, measurement, save_figure
 
-
 TaskNames = Annotated[
     list[str] | None, typer.Option(help="Only this task; see `data tasks`. Can be repeated. Default: all.")
 ]
@@ -36,11 +35,7 @@ def abilities(
     of its training rows; the table has the longest. Beside each measurement are what mini-gemini must reach and what it
     aims at. --picture draws the right answers, --plot the needles.
 
-    Examples:
-
-        gemini-workshop evaluate abilities runs/mini-gemini-tasks --plot needle.png
-
-        gemini-workshop evaluate abilities runs/mine --task spoken-digits --limit 100
+    Example: gemini-workshop evaluate abilities runs/mini-gemini-tasks --plot needle.png
     """
     from dataclasses import asdict
     from functools import partial
