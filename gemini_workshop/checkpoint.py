@@ -13,7 +13,7 @@ Before a file is read, its sha256 is compared with its line in SHA256SUMS.
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from gemini_workshop.config import WorkshopConfig, load_config, to_yaml
-from gemini_workshop.data.tokenizers import Tokenizer, load_tokenizer
+from gemini_workshop.data.tokenizers import ImportedTokenizer, Tokenizer, load_tokenizer
 from gemini_workshop.errors import CheckpointError, unknown_name
 from gemini_workshop.files import sha256_of, whole_folder
 from gemini_workshop.kernels.accelerate import accelerate
+from gemini_workshop.models.families import load_huggingface
 from gemini_workshop.models.transformer import Transformer
 
 SUMS = "SHA256SUMS"
@@ -56,8 +57,8 @@ def load_pretrained(
     """A trained model, ready to generate, and its tokenizer.
 
     Args:
-        name_or_path: a checkpoint that ships with the package, a checkpoint folder, or the folder of a run
-            (whose newest checkpoint is taken).
+        name_or_path: a checkpoint that ships with the package, a checkpoint folder, the folder of a run (whose newest
+            checkpoint is taken), or a folder for transformers.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.
@@ -73,13 +74,15 @@ def find_checkpoint(name_or_path: str | Path) -> Checkpoint:
     """The checkpoint that :func:`load_pretrained` takes, as plain data."""
     path = Path(name_or_path)
     for place in (SHIPPED / path.name, path) if str(name_or_path) == path.name else (path,):
+        if (place / "config.json").exists() and not (place / SUMS).exists():
+            return load_published(place)
         if (place / "model.safetensors").exists():
             return load_checkpoint(place)
         if (place / "checkpoints").is_dir():
             return load_newest(place / "checkpoints")
     raise CheckpointError(
         unknown_name("checkpoint", str(name_or_path), shipped_names())
-        + " Or give the folder of a run (runs/NAME) or of one of its checkpoints."
+        + " Or give the folder of a run (runs/NAME), of one of its checkpoints, or of a model for transformers."
     )
 
 
@@ -126,6 +129,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}. Take an earlier one.") from error
+
+
+def load_published(folder: Path) -> Checkpoint:
+    """A model for transformers, read as a checkpoint. Of a model with images and audio, the decoder alone.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the weights do not fit.
+        DataError: its tokenizer cannot be read.
+        WorkshopError: this decoder does not support the model.
+    """
+    model = load_huggingface(folder, text_only=True)
+    tokenizer = ImportedTokenizer.from_folder(folder, model.config.vocab_size)
+    config = replace(load_config("tiny"), model=model.config)  # with the usual settings of training and generation
+    return Checkpoint(path=folder, config=config, tokenizer=tokenizer, weights=model.state_dict(), step=0, metrics={})
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ class Writer:
 
     def stream(self, samples: int, draft: str | None) -> None:
         """Print each text while it is generated."""
+        from gemini_workshop.data.tokenizers import stop_ids
         from gemini_workshop.generation.decode import generate
         from gemini_workshop.generation.sampler import sampler_from
         from gemini_workshop.generation.speculative import generate_speculatively
@@ -39,7 +40,7 @@ class Writer:
         helper = self._draft(draft)
         for number in range(samples):
             config = replace(self.config, seed=self.config.seed + number)
-            how = {"stop_ids": {self.tokenizer.end_of_text_id}, "sampler": sampler_from(config, self.steps)}
+            how = {"stop_ids": stop_ids(self.tokenizer), "sampler": sampler_from(config, self.steps)}
             if helper is None:
                 tokens = generate(self.model, self._prompt_ids(), config, **how)  # type: ignore[arg-type]
             else:
@@ -90,13 +91,14 @@ class Writer:
 
     def search(self, num_best: int, as_json: bool, **options: Any) -> None:
         """Print the best texts that beam search finds."""
+        from gemini_workshop.data.tokenizers import stop_ids
         from gemini_workshop.generation.beam_search import BeamSettings, beam_search
         from gemini_workshop.generation.sampler import sampler_from
         from gemini_workshop.generation.streaming import text_pieces
 
         settings = BeamSettings(
             max_new_tokens=self.config.max_new_tokens,
-            stop_ids={self.tokenizer.end_of_text_id},
+            stop_ids=stop_ids(self.tokenizer),
             num_best=num_best,
             **options,
         )
@@ -111,7 +113,9 @@ class Writer:
                 typer.echo(("\n---\n" if number else "") + self.prompt + text)
 
     def _prompt_ids(self) -> list[int]:
-        return [self.tokenizer.end_of_text_id, *self.tokenizer.encode(self.prompt)]
+        from gemini_workshop.data.tokenizers import prompt_ids
+
+        return prompt_ids(self.tokenizer, self.prompt)
 
     def _print_json(self, text: str, record: dict[str, Any]) -> None:
         typer.echo(json.dumps({"prompt": self.prompt, "text": text} | record, ensure_ascii=False))

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gemini_workshop.data.tokenizers import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer, start_ids
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.likelihood import continuation_log_probs
 from gemini_workshop.models.transformer import Transformer
@@ -107,7 +107,7 @@ def answer_questions(model: Transformer, tokenizer: Tokenizer, questions: Sequen
 
 def score_choices(model: Transformer, tokenizer: Tokenizer, question: ChoiceQuestion) -> dict[str, list[float]]:
     """The score of every choice, by every normalization."""
-    start = [tokenizer.end_of_text_id]
+    start = start_ids(tokenizer) or [tokenizer.end_of_text_id]
     context = start + tokenizer.encode(question.context)
     choices = [tokenizer.encode(choice) for choice in question.choices]
     with_context, without = (

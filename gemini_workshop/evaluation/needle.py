@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gemini_workshop.data.tokenizers import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer, start_ids
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.likelihood import continuation_log_probs
 from gemini_workshop.models.transformer import Transformer
@@ -165,7 +165,7 @@ def most_likely(model: Transformer, tokenizer: Tokenizer) -> Retriever:
 
     Of a text that does not fit into its window, a model reads the end.
     """
-    start = [tokenizer.end_of_text_id]
+    start = start_ids(tokenizer) or [tokenizer.end_of_text_id]
 
     def choose(text: str, words: Sequence[str]) -> int:
         beginning = " ".join(text.split()[-len(BEGINNING.split()) :])

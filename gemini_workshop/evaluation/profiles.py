@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizers import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer, prompt_ids, start_ids
 from gemini_workshop.evaluation.diversity import distinct_n, self_bleu
 from gemini_workshop.evaluation.floors import bits_per_byte
 from gemini_workshop.evaluation.likelihood import strided_log_probs
@@ -55,7 +55,7 @@ def score_documents(
     """
     nats, num_tokens = 0.0, 0
     for document in documents:
-        ids = [tokenizer.end_of_text_id, *tokenizer.encode(document)]
+        ids = [*(start_ids(tokenizer) or [tokenizer.end_of_text_id]), *tokenizer.encode(document)]
         token_ids = torch.tensor(ids, device=model.embedding.weight.device)
         nats -= float(strided_log_probs(model, token_ids).double().sum())
         num_tokens += len(ids) - 1
@@ -83,7 +83,7 @@ def profile(
     started = [prompt for prompt in prompts for _ in range(samples_per_prompt)]
     one, two, three = (_distinct(written, n) for n in (1, 2, 3))
     has_sacrebleu = importlib.util.find_spec("sacrebleu") is not None
-    speed = measure_throughput(model, [tokenizer.end_of_text_id, *tokenizer.encode(prompts[0])], rounds=1)
+    speed = measure_throughput(model, prompt_ids(tokenizer, prompts[0]), rounds=1)
     return Profile(
         name=name,
         parameters=model.num_parameters(),

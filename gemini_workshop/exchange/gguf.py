@@ -10,11 +10,11 @@ from torch import Tensor
 
 from gemini_workshop.checkpoint import SHIPPED, Checkpoint
 from gemini_workshop.config import ModelConfig
-from gemini_workshop.data.tokenizers.exchange import CHAT_TEMPLATE, huggingface_content
+from gemini_workshop.data.tokenizers import ImportedTokenizer, Tokenizer, start_ids
+from gemini_workshop.data.tokenizers.exchange import CHAT_TEMPLATE, huggingface_content, special_ids
 from gemini_workshop.errors import CheckpointError, WorkshopError
 from gemini_workshop.exchange.gguf_architectures import ARCHITECTURES, architecture_of, global_period, renamed
 from gemini_workshop.exchange.gguf_vocabulary import GgufVocabulary, gguf_vocabulary
-from gemini_workshop.exchange.huggingface import special_ids
 
 FORMATS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
@@ -48,7 +48,7 @@ def export_gguf(checkpoint: Checkpoint, path: Path, dtype: torch.dtype = torch.f
         writer.add_name(checkpoint.path.name)
         if checkpoint.path.parent == SHIPPED:
             writer.add_license("apache-2.0")
-        _write_vocabulary(writer, vocabulary, special_ids(checkpoint))
+        _write_vocabulary(writer, vocabulary, checkpoint.tokenizer)
         weights = {name: tensor.float() for name, tensor in checkpoint.weights.items()}
         for their_name, tensor in ARCHITECTURES[name].rewrite(config, renamed(config, weights)).items():
             _write_tensor(writer, their_name, tensor, dtype)
@@ -95,7 +95,8 @@ def _write_settings(writer: Any, config: ModelConfig, name: str) -> None:
         writer.add_rope_freq_base_swa(local.base)
 
 
-def _write_vocabulary(writer: Any, vocabulary: GgufVocabulary, ids: dict[str, int]) -> None:
+def _write_vocabulary(writer: Any, vocabulary: GgufVocabulary, tokenizer: Tokenizer) -> None:
+    ids = special_ids(tokenizer)
     writer.add_tokenizer_model("gpt2")  # so is byte-level BPE called there
     writer.add_tokenizer_pre(vocabulary.pattern)
     writer.add_token_list(vocabulary.tokens)
@@ -104,9 +105,10 @@ def _write_vocabulary(writer: Any, vocabulary: GgufVocabulary, ids: dict[str, in
     writer.add_bos_token_id(ids["bos_token_id"])
     writer.add_eos_token_id(ids["eos_token_id"])
     writer.add_pad_token_id(ids["pad_token_id"])
-    writer.add_add_bos_token(True)
+    writer.add_add_bos_token(bool(start_ids(tokenizer)))
     writer.add_add_eos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    if not isinstance(tokenizer, ImportedTokenizer):
+        writer.add_chat_template(CHAT_TEMPLATE)
 
 
 def _write_tensor(writer: Any, name: str, tensor: Tensor, dtype: torch.dtype) -> None:

@@ -1,13 +1,11 @@
 """A folder with all that transformers asks for: weights, configuration, tokenizer, generation settings, chat, card."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from gemini_workshop.checkpoint import Checkpoint, restore_weights
-from gemini_workshop.data.tokenizers.checks import PADDING
-from gemini_workshop.data.tokenizers.exchange import write_huggingface_tokenizer
+from gemini_workshop.data.tokenizers.exchange import special_ids, write_huggingface_tokenizer
 from gemini_workshop.exchange.card import model_card
 from gemini_workshop.models.families import save_huggingface
 from gemini_workshop.models.families.files import write_json
@@ -33,17 +31,10 @@ def export_huggingface(
     """
     model = Transformer(checkpoint.config.model)
     restore_weights(model, checkpoint)
-    ids = special_ids(checkpoint)
+    ids = special_ids(checkpoint.tokenizer)
     family = save_huggingface(model.to(dtype), folder, family, extra_values=ids)
     write_huggingface_tokenizer(checkpoint.tokenizer, folder, checkpoint.config.model.context_tokens)
     write_json(folder / "generation_config.json", ids | {"do_sample": False})  # the same text everywhere
     card = model_card(checkpoint, folder.name, model.num_parameters())
     (folder / "README.md").write_text(card, "utf-8", newline="\n")
     return family
-
-
-def special_ids(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The ids that begin a text, end it and fill it up, by the names that they have in all of the files."""
-    end = checkpoint.tokenizer.end_of_text_id
-    padding = checkpoint.tokenizer.special_tokens.get(PADDING, end)
-    return {"bos_token_id": end, "eos_token_id": end, "pad_token_id": padding}

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.data.media.documents import TextPart
 from gemini_workshop.data.media.mentions import parts_of
-from gemini_workshop.data.tokenizers import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer, prompt_ids, stop_ids
 from gemini_workshop.errors import DataError
 from gemini_workshop.generation.ask import ask
 from gemini_workshop.generation.decode import generate
@@ -177,9 +177,9 @@ class ChatPartner:
 
     def _tokens(self, text: str, config: GenerationConfig, sampler: Sampler | None) -> Iterator[int]:
         self.has_ended = False
-        end, number = self.tokenizer.end_of_text_id, 0
-        prompt = [end, *self.tokenizer.encode(text)]
-        for token in generate(self.model, prompt, config, stop_ids={end}, sampler=sampler, reader=self.reader):
+        number, ends = 0, stop_ids(self.tokenizer)
+        prompt = prompt_ids(self.tokenizer, text)
+        for token in generate(self.model, prompt, config, stop_ids=ends, sampler=sampler, reader=self.reader):
             number += 1
             yield token
         self.has_ended = number < config.max_new_tokens

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizers import Tokenizer
+from gemini_workshop.data.tokenizers import Tokenizer, prompt_ids, stop_ids
 from gemini_workshop.generation.cache import left_padded
 from gemini_workshop.generation.penalties import ABSENT
 from gemini_workshop.generation.reader import Reader, decode_one, prefill
@@ -101,10 +101,11 @@ def generate_text(
 ) -> Iterator[str]:
     """Yield the continuation of ``prompt`` in pieces, up to the end of the text or a stop string.
 
-    The prompt is read as the beginning of a document: the end-of-text token comes before it.
+    The prompt is read as the beginning of a document: before it comes what came before texts in training, in our
+    models the end-of-text token.
     """
-    end = tokenizer.end_of_text_id
-    ids = generate(model, [end, *tokenizer.encode(prompt)], config, stop_ids={end}, sampler=sampler)
+    ends = stop_ids(tokenizer)
+    ids = generate(model, prompt_ids(tokenizer, prompt), config, stop_ids=ends, sampler=sampler)
     return text_pieces(ids, tokenizer, stop_strings)
 
 
@@ -185,7 +186,6 @@ def complete(
 
     ``token_ids`` may include the tokens of a stop string, or some of them; ``text`` ends before it.
     """
-    end = tokenizer.end_of_text_id
     streams = [TextStream(tokenizer, stop_strings) for _ in prompts]
 
     def is_finished(row: int, token: int) -> bool:
@@ -194,9 +194,9 @@ def complete(
 
     rows = generate_batch(
         model,
-        [[end, *tokenizer.encode(prompt)] for prompt in prompts],
+        [prompt_ids(tokenizer, prompt) for prompt in prompts],
         config,
-        stop_ids={end},
+        stop_ids=stop_ids(tokenizer),
         sampler=sampler,
         num_top=num_top,
         is_finished=is_finished,

@@ -111,7 +111,8 @@ def start_run(
             place = str(shards.relative_to(folder)) if shards.is_relative_to(folder) else str(shards.absolute())
             source = {"corpus": corpus, "size": size, "shards": place, "text_sha256": run.source.sha256}
             if beginning is not None:
-                source |= {"from": beginning.path.name, "from_sha256": sha256_of(beginning.path / "model.safetensors")}
+                weights = next(beginning.path.glob("model.safetensors*"))  # or the list of several files
+                source |= {"from": beginning.path.name, "from_sha256": sha256_of(weights)}
             folder.mkdir(parents=True, exist_ok=True)  # not there if shards were given
             (folder / "config.yaml").write_text(to_yaml(run.config), "utf-8")
             (folder / "run.json").write_text(json.dumps(source, indent=1), "utf-8")

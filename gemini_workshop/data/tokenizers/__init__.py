@@ -1,4 +1,4 @@
-"""Text to token ids and back: one protocol, three kinds of tokenizer.
+"""Text to token ids and back: one protocol, three kinds of tokenizer, and those of others.
 
     CharTokenizer           one id per character
     BPETokenizer            byte pairs, learned from text or published with GPT-2 and GPT-4
@@ -15,6 +15,7 @@ Each file adds one idea to those before it. Read bpe first: it is byte-pair enco
     byte_pairs      BPETokenizer: all of the above behind one class
     characters      CharTokenizer
     sentencepieces  SentencePieceTokenizer
+    imported        ImportedTokenizer: the tokenizer.json of published models
     protocol        the protocol Tokenizer, and reading what any of them saved
     pretrained      the published vocabularies, from their files
     exchange        files for Hugging Face's libraries
@@ -26,9 +27,10 @@ from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.characters import UNKNOWN, CharTokenizer
 from gemini_workshop.data.tokenizers.checks import END_OF_TEXT, check_documents, check_ids
 from gemini_workshop.data.tokenizers.counting import count_words
+from gemini_workshop.data.tokenizers.imported import ImportedTokenizer
 from gemini_workshop.data.tokenizers.normalization import normalize
 from gemini_workshop.data.tokenizers.pretrained import VOCABULARIES, read_vocabulary
-from gemini_workshop.data.tokenizers.protocol import Tokenizer, load_tokenizer
+from gemini_workshop.data.tokenizers.protocol import Tokenizer, load_tokenizer, prompt_ids, start_ids, stop_ids
 from gemini_workshop.data.tokenizers.sentencepieces import SentencePieceTokenizer
 from gemini_workshop.data.tokenizers.splitting import PATTERNS, split_words
 from gemini_workshop.data.tokenizers.training import train_bpe_fast
@@ -41,6 +43,7 @@ __all__ = [
     "VOCABULARIES",
     "BPETokenizer",
     "CharTokenizer",
+    "ImportedTokenizer",
     "Pair",
     "SentencePieceTokenizer",
     "Tokenizer",
@@ -52,8 +55,11 @@ __all__ = [
     "load_tokenizer",
     "merge_pair",
     "normalize",
+    "prompt_ids",
     "read_vocabulary",
     "split_words",
+    "start_ids",
+    "stop_ids",
     "train_bpe",
     "train_bpe_fast",
 ]

@@ -12,7 +12,9 @@ from typing import Any
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.characters import UNKNOWN, CharTokenizer
 from gemini_workshop.data.tokenizers.checks import END_OF_TEXT, PADDING, write_json
+from gemini_workshop.data.tokenizers.imported import ImportedTokenizer
 from gemini_workshop.data.tokenizers.pretrained import byte_letters
+from gemini_workshop.data.tokenizers.protocol import Tokenizer, start_ids
 from gemini_workshop.data.tokenizers.splitting import PATTERNS
 from gemini_workshop.errors import DataError
 
@@ -33,13 +35,11 @@ def write_huggingface_tokenizer(tokenizer: object, folder: str | Path, context_t
     unknown = {"unk_token": UNKNOWN} if isinstance(tokenizer, CharTokenizer) else {}
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": padding_token(tokenizer),
+        **_names(tokenizer),
         "padding_side": "left",  # what is generated follows the text, not the padding
         "model_input_names": ["input_ids", "attention_mask"],
         "model_max_length": context_tokens,
-        "chat_template": CHAT_TEMPLATE,
+        "chat_template": None if isinstance(tokenizer, ImportedTokenizer) else CHAT_TEMPLATE,
         "clean_up_tokenization_spaces": False,
     }
     write_json(Path(folder, "tokenizer.json"), content)
@@ -56,15 +56,31 @@ def huggingface_content(tokenizer: object) -> dict[str, Any]:
         return _byte_pairs(tokenizer)
     if isinstance(tokenizer, CharTokenizer):
         return _characters(tokenizer)
+    if isinstance(tokenizer, ImportedTokenizer):
+        return tokenizer.content
     raise DataError(
         f"A {type(tokenizer).__name__} cannot be written as tokenizer.json. "
         "Byte pairs and characters can; for others, pass on the file that save wrote."
     )
 
 
-def padding_token(tokenizer: Any) -> str:
-    """The token for padding; the end of text, as GPT-2 has it, where the vocabulary has none of its own."""
-    return PADDING if PADDING in tokenizer.special_tokens else END_OF_TEXT
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """The ids that begin a text, end it and fill it up, by the names that they have in a config.json.
+
+    The end of text fills up, as in GPT-2, where the vocabulary has no token for it.
+    """
+    end = tokenizer.end_of_text_id
+    first = start_ids(tokenizer)[0] if start_ids(tokenizer) else end
+    return {
+        "bos_token_id": first,
+        "eos_token_id": end,
+        "pad_token_id": tokenizer.special_tokens.get(PADDING, end),
+    }
+
+
+def _names(tokenizer: Any) -> dict[str, str]:
+    names = {i: name for name, i in tokenizer.special_tokens.items()}
+    return {key.removesuffix("_id"): names[i] for key, i in special_ids(tokenizer).items()}
 
 
 def _byte_pairs(tokenizer: BPETokenizer) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from gemini_workshop.data.tokenizers.byte_pairs import BPETokenizer
 from gemini_workshop.data.tokenizers.characters import CharTokenizer
 from gemini_workshop.data.tokenizers.checks import damaged, read_json
+from gemini_workshop.data.tokenizers.imported import ImportedTokenizer
 from gemini_workshop.data.tokenizers.sentencepieces import SentencePieceTokenizer
 
 
@@ -51,8 +52,25 @@ class Tokenizer(Protocol):
         ...
 
 
-def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer | SentencePieceTokenizer:
-    """Read a tokenizer that ``save`` wrote.
+def start_ids(tokenizer: Tokenizer) -> list[int]:
+    """What a model has read before every text: the end of another, or what the tokenizer of its makers puts there."""
+    return tokenizer.start_ids if isinstance(tokenizer, ImportedTokenizer) else [tokenizer.end_of_text_id]
+
+
+def stop_ids(tokenizer: Tokenizer) -> set[int]:
+    """The ids after which a model writes no more."""
+    return tokenizer.stop_ids if isinstance(tokenizer, ImportedTokenizer) else {tokenizer.end_of_text_id}
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of a text as a model reads it from its beginning; at least one, also of an empty text."""
+    return [*start_ids(tokenizer), *tokenizer.encode(text)] or [tokenizer.end_of_text_id]
+
+
+def load_tokenizer(
+    path: str | Path,
+) -> CharTokenizer | BPETokenizer | SentencePieceTokenizer | ImportedTokenizer:
+    """Read a tokenizer that ``save`` wrote, or the tokenizer.json of a published model, with its neighbours.
 
     Raises:
         DataError: the file is missing, damaged, or of a kind that this version does not know.
@@ -65,4 +83,8 @@ def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer | SentenceP
         return BPETokenizer.from_json(path, content)
     if kind == "sentencepiece":
         return SentencePieceTokenizer.from_json(path, content)
-    raise damaged(path, f"its kind is {kind!r}, not 'char', 'bpe' or 'sentencepiece'")
+    if kind == "imported":
+        return ImportedTokenizer.from_json(path, content)
+    if kind is None and isinstance(content, dict) and isinstance(content.get("model"), dict):
+        return ImportedTokenizer.from_folder(Path(path).parent)
+    raise damaged(path, f"its kind is {kind!r}, not 'char', 'bpe', 'sentencepiece' or 'imported'")

@@ -84,7 +84,7 @@ DAMAGED = {
     "cut off": ('{"kind": "bp', "not JSON"),
     "not text": (b"\xff\xfe\x00", "not JSON"),
     "another list": ("[1, 2]", "kind is None"),
-    "another kind": ('{"kind": "word"}', "kind is 'word', not 'char', 'bpe' or 'sentencepiece'"),
+    "another kind": ('{"kind": "word"}', "kind is 'word', not 'char', 'bpe', 'sentencepiece' or 'imported'"),
     "a kind that is a list": ('{"kind": ["bpe"]}', r"kind is \['bpe'\]"),
     "no merges": ({"kind": "bpe", "word_pattern": GPT2}, "no list of merges"),
     "another split": ({"kind": "bpe", "word_pattern": r"\S+", "merges": []}, r"splits words by '\\\\S\+'"),
