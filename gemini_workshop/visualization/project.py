@@ -1,6 +1,6 @@
 """Figures of the project in lesson 13: where a model's parameters are, and how far the milestones have been reached."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import matplotlib.pyplot as plt
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from gemini_workshop.config import ModelConfig
 from gemini_workshop.models.accounting import without_memory
 from gemini_workshop.visualization.showing import describe
-from gemini_workshop.visualization.theme import BLUE, GREEN, GREY, HIDDEN, ORANGE, PURPLE, text_on
+from gemini_workshop.visualization.theme import BLUE, COLORS, GREEN, GREY, HIDDEN, ORANGE, PURPLE, label_line, text_on
 
 KINDS = {"embedding": BLUE, "attention": GREEN, "dense and shared": PURPLE, "media": GREY}
 
@@ -45,6 +45,20 @@ def where_parameters_are(config: ModelConfig, title: str) -> Figure:
     axes.set(xlabel="parameters (millions)", title=title, xlim=(0, 1.15 * max(count for _, count, _ in bars) / 1e6))
     axes.invert_yaxis()
     return describe(figure, f"A bar for each of {', '.join(name for name, _, _ in bars)}.")
+
+
+def task_curves(curves: Mapping[str, Sequence[float]], steps: int, title: str) -> Figure:
+    """The held-out loss of each task, measured at equal distances from step 0 to the last."""
+    figure, axes = plt.subplots(figsize=(7.5, 3.6))
+    for (name, losses), color in zip(curves.items(), COLORS, strict=False):
+        places = [steps * i / (len(losses) - 1) for i in range(len(losses))]
+        axes.plot(places, losses, color=color, marker="o")
+        label_line(axes, places[-1], losses[-1], name, color)
+    axes.set(
+        xlabel="step", ylabel="held-out loss (nats per token)", title=title, xlim=(0, 1.25 * steps), ylim=(0, None)
+    )
+    axes.set_xticks([round(steps * i / 4) for i in range(5)])
+    return describe(figure, f"A falling line for each of {', '.join(curves)}.")
 
 
 def _kind(name: str) -> str:
