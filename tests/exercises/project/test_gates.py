@@ -37,7 +37,7 @@ def test_a_gate_is_numbered_and_what_is_wrong_stands_below():
 
 
 def test_a_tokenizer_needs_its_marks_and_merges():
-    good = BPETokenizer.train(TEXTS * 5, 300, special_tokens=MARKS)
+    good = BPETokenizer.train(TEXTS * 5, 280, special_tokens=MARKS)
     assert gates.tokenizer_gate(good, TEXTS).is_open
     bytes_only = BPETokenizer.train(["a"], 257 + len(MARKS), special_tokens=MARKS)
     assert "1.00 tokens per byte" in gates.tokenizer_gate(bytes_only, TEXTS).problem
@@ -45,7 +45,7 @@ def test_a_tokenizer_needs_its_marks_and_merges():
 
 
 def test_a_tokenizer_that_loses_letters_or_spells_marks_is_told_so():
-    good = BPETokenizer.train(TEXTS * 5, 300, special_tokens=MARKS)
+    good = BPETokenizer.train(TEXTS * 5, 280, special_tokens=MARKS)
 
     class Lossy:
         special_tokens = good.special_tokens
