@@ -63,7 +63,7 @@ assert all(finding.verdict == "ok" for finding in findings), (
 #
 # A small language model comes with the workshop. It has read nothing but stories for children, and it has little
 # more than three million numbers to remember them by. The large models that you may have talked to have many thousand
-# times as many. You build nearly all of its parts in lessons 02 to 07. It does one thing: from the text so
+# times as many. You build nearly all parts of ours in lessons 02 to 07. A language model does one thing: from the text so
 # far it computes a probability for every possible next piece of text (a **token**, a word or a part of one). One of them
 # is chosen and appended, and it starts again.
 

@@ -854,8 +854,8 @@ quiz("01")
 # 6. The latch remembers because its tanh is saturated, and cannot be taught for the same reason.
 # 7. An LSTM's cell is multiplied by its forget gate only. Open, it carries a gradient far; at bias zero it does not.
 # 8. Steps of a recurrence wait for one another: the chain grows with the text.
-# 9. **The two walls, in learning and in time, have one cause: the way between two tokens is as long as their distance.**
-# 10. Attention makes this way one step, and pays with work that grows with the square of the length.
+# 9. **The two walls, in learning and in time, have one cause: a recurrence takes one step for each token in between.**
+# 10. Attention needs one step between any two tokens, and pays with work that grows with the square of the length.
 #
 # ## I get this error
 #

@@ -660,8 +660,8 @@ explore(
 #
 # **Predict:** the model has learned from stories. Does it predict random words better when it reads them for the
 # second time? By how many nats per token? And if the second half holds *other* random words, or the same ones in another
-# order? (A **nat** is the unit of the loss: a loss of $n$ nats means that the right
-# token was given a probability of $e^{-n}$.)
+# order? (A **nat** is the unit of the loss: a loss of $n$ nats means that the right token was given a probability of
+# $e^{-n}$.)
 
 # %% tags=["expected"]
 stories = load_documents("stories")[:40]
@@ -704,7 +704,8 @@ assert first > all_alike
 # %% [markdown]
 # It does, and not because it has warmed up: other words are about as hard as the first ones. And the order matters: the
 # same words in another order are harder. (In the first reading it does worse than by guessing: it expects a story, and is
-# sure of words that do not come. Compare the second reading with the last line, too.)
+# sure of words that do not come. So it does in the second: compare it with the last line.)
+#
 # Something in the model looks back. Which heads? And are they the same as those that look one step back?
 
 # %% tags=["expected"]
@@ -742,7 +743,7 @@ assert looks_back[0] < looks_up[0]
 # %% [markdown]
 # Both kinds are there, nobody asked for them, and an untrained model of the same shape has neither. Ours is a small
 # model, and its induction head a weak one: how much of its attention goes to the right place is printed above. The two
-# are different heads, and the one that looks one step back sits in a *lower* layer. Olsson et al. (below) explain why: to
+# are different heads, and the one that looks one step back is in a *lower* layer. Olsson et al. (below) explain why: to
 # find "what came next the last time", a token can carry a note of what came before it; a previous-token head writes that
 # note, and the induction head, further up, searches for it.
 #
@@ -788,8 +789,8 @@ assert left.argmin() in by_score[:3]
 # %% [markdown]
 # The hypothesis passes its test: taking away the heads that look back most costs the induction head more than taking away
 # those that look back least, or others that matter to the model. The points show that it is not the whole story. Does
-# *every* head at the right matter to it? Those that do not serve something else, or nothing. Heads of different layers
-# work together, and no single map would have shown it.
+# *every* head at the right matter to it? A head there that does not matter to it serves something else, or nothing. Heads
+# of different layers work together, and no single map would have shown it.
 #
 # And does the model *need* what the induction head finds? Lesson 02 had the measure: replace a head by averaging, and
 # see what it costs. Here on the second reading only.
@@ -803,7 +804,7 @@ print(f"without the median head:    {costs.median():+.2f}")
 assert costs[looks_up] > costs.median() + 0.05
 
 # %% [markdown]
-# More than the median head, on a text where the only order is that of the first reading.
+# It costs more than the median head does, on a text where the only order is that of the first reading.
 
 # %% [markdown]
 # ## Checkpoint

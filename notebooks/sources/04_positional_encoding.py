@@ -546,8 +546,8 @@ explore(
 )
 
 # %% [markdown]
-# The first hand never changes: anything to the power of 0 is 1, so it moves by one radian per token with every base. A
-# larger base slows all the others, the last one most.
+# The base never changes the first hand: anything to the power of 0 is 1, so it moves by one radian per token. A larger
+# base slows all the others, the last one most.
 #
 # ### Exercise 04.4 · `apply_rotary` (10 minutes)
 #

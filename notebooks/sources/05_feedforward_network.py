@@ -712,6 +712,7 @@ assert abs(mean["SwiGLU"] - mean["GeGLU"]) < between_seeds
 # race. SwiGLU and GeGLU are closer to each other than to GELU. Even if one of them should win all three races, nobody
 # could say that it is better: of two equally good ones, one wins three of three in every fourth trial. And 100 steps on
 # letters show only who is ahead at the start.
+#
 # Shazeer, who proposed these layers, trained far larger models for far longer. There, too, the gated ones came out
 # ahead and close together, while ReLU and GELU ended level. He gave no reason: "We offer no explanation as to why these
 # architectures seem to work; we attribute their success, as all else, to divine benevolence."
@@ -924,9 +925,9 @@ assert min(by_length) > 12
 
 # %% [markdown]
 # Neurons taken at random are hardly missed where they are most active. The three with the clearest readings are missed
-# a little, two of them so that the next token loses about a tenth of its probability; but most of what the model knows
-# there it knows without them, and even a whole layer is missed less than one would think: the other layers still know
-# most of it. Nor does a neuron work alone. Several of them make up half of what one layer adds to a token, and dozens
+# a little: without two of them the next token loses about a tenth of its probability. Most of what the model knows there
+# it knows without them, and even a whole layer is missed less than one would think: the other layers still know most of
+# it. Nor does a neuron work alone. Several of them make up half of what one layer adds to a token, and dozens
 # half of the length that is written, since much of it cancels. A neuron's reading is a true statement about when it is
 # active and where it points. That the model *stores* something there, and only there, is another claim, and silencing
 # the neuron does not support it.

@@ -184,9 +184,8 @@ def layer_norm(
 layer_norm = check("06.1", layer_norm)
 
 # %% [markdown]
-# (3, 9) becomes (-1, 1) as well: of two channels only their order is left.
-#
-# What does a norm keep, and what does it throw away? Here are four vectors; three of them come out the same.
+# What does a norm keep, and what does it throw away? Not only (3, 5) becomes (-1, 1), but (3, 9) as well: of two channels
+# only their order is left. Here are four vectors of three channels; three of them come out the same.
 
 # %% tags=["expected"]
 for vector in ([1, 2, 6], [10, 20, 60], [101, 102, 106], [1, 6, 2]):
@@ -335,8 +334,8 @@ def residual_step(
 residual_step = check("06.3", residual_step)
 
 # %% [markdown]
-# The blocks of most large models consist of this one line. To prove it, here is the pretrained model again: its own
-# norms, attention and feed-forward layers, put together by *your* function. The stream is recorded after each block.
+# The blocks of most large models are this one line, used twice. Here is the pretrained model again: its own norms,
+# attention and feed-forward layers, put together by *your* function. The stream is recorded after each block.
 
 
 # %% tags=["expected"]
@@ -830,8 +829,8 @@ for seed in range(3):
 # the usual size of that weight's own gradient and so never saw how large it was. Post-norm gets stuck near the dashed
 # line: the loss of a model that knows how often each token occurs in the batch and looks at no context at all.
 #
-# So look the other way, forward. How different are the vectors of a text's tokens after each block, before training,
-# in 48 blocks? And at the top of the twelve, after it?
+# So look the other way, forward. How similar to each other are the vectors of a text's tokens after each of 48 blocks,
+# before training? And after training, at the top of the twelve blocks?
 
 
 # %% tags=["expected", "rounded"]

@@ -1072,8 +1072,8 @@ print(
 # 1. The target of a token is the next one. Shifted wrongly, a model learns to copy, with a beautiful curve.
 # 2. The loss is -ln p, averaged over the targets that count. A model that knows nothing pays ln V.
 # 3. Read a loss against floors that can be computed: uniform, unigram, bigram.
-# 4. AdamW divides the mean gradient by the root of the mean square: each weight moves by about the learning rate. Its
-#    first step is a bet on the sign of one gradient; warm-up makes it small.
+# 4. AdamW divides the mean gradient by the root of the mean square: a weight moves by about the learning rate at most,
+#    however large its gradient is. Its first step is a bet on the sign of one gradient; warm-up makes it small.
 # 5. Clipping shortens the whole gradient by one factor and keeps its direction.
 # 6. Parts of a batch add up if each target counts once: weight a part's mean by its number of targets.
 # 7. Zero, compute, clip, step. A checkpoint holds weights, optimizer, step and random state, and is written whole.
