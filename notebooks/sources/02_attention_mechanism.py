@@ -187,9 +187,9 @@ assert {" happy", " sad"} <= set(names)
 # ## 2 · Why √d
 #
 # A score is a dot product: $q \cdot k = q_1 k_1 + \dots + q_d k_d$, a sum of $d$ products, where $d$ is the size of the
-# vectors. Take queries and keys of independent random numbers with mean 0 and standard deviation 1, and let
-# $d$ grow. **Predict:** what happens to the standard deviation of the scores from $d = 4$ to
-# $d = 1024$? Does it grow 256 times, 16 times, or not at all?
+# vectors. Take queries and keys of independent random numbers with mean 0 and standard deviation 1, and let $d$ grow.
+# **Predict:** what happens to the standard deviation of the scores from $d = 4$ to $d = 1024$? Does it grow 256 times,
+# 16 times, or not at all?
 
 # %%
 head_dims = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
@@ -272,9 +272,10 @@ assert sizes["as they are"][-1][2] > 3 * sizes["divided by √d"][-1][2]
 # %% [markdown]
 # Both, and that is the trouble. Where one weight is nearly 1 and the others nearly 0, the softmax is flat, and a flat
 # function has no gradient: the median query gets next to none. A few queries stand between two keys, where the softmax
-# is as steep as a cliff: they get *more* than with the root, and dominate the mean. A model makes all queries by one
-# matrix; what it learns would be up to these few. In small heads the harm is small: look at the left end of the figure.
-# With the root, the median hardly depends on the size of the head, and most queries are within a few times of it.
+# is as steep as a cliff: they get *more* than with the root, and dominate the mean. A model makes all queries with one
+# matrix, so what that matrix learns would depend on these few. In small heads the root matters little: at the left end of
+# the figure, most queries get a gradient without it, too. With the root, the median hardly depends on the size of the
+# head, and most queries are within a few times of it.
 
 # %% [markdown]
 # ### Exercise 02.2 · `scaled_dot_product_attention` (10 minutes)
@@ -573,9 +574,10 @@ assert torch.allclose(softmax(all_hidden["1e10 subtracted"]), torch.full((3,), 1
 
 # %% [markdown]
 # With minus infinity the weights are 0 / 0, and `nan` spreads to the loss within one step: you notice. With a finite
-# number the query reads everything that it must not see, and nobody notices: as if there were no mask where the number is
-# added and the scores survive it, or evenly where it is so large that they are rounded away. Which is better, `nan` or
-# this, depends on whether such a row is a mistake; in a causal mask it always is, since a token sees itself.
+# number the query reads what it must not see, and nobody notices. After adding -10,000 it reads as if there were no mask:
+# all scores fall by the same amount. 1e10 is so large that the scores are rounded away, and it reads all values evenly.
+# Which is better, `nan` or this, depends on whether such a row is a mistake; in a causal mask it always is, since a token
+# sees itself.
 
 # %% [markdown]
 # ## 5 · A real one, read with care

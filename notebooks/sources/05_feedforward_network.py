@@ -925,7 +925,7 @@ assert min(by_length) > 12
 
 # %% [markdown]
 # Neurons taken at random are hardly missed where they are most active. The three with the clearest readings are missed
-# a little: without two of them the next token loses about a tenth of its probability. Most of what the model knows there
+# a little: for two of them the next token loses about a tenth of its probability. Most of what the model knows there
 # it knows without them, and even a whole layer is missed less than one would think: the other layers still know most of
 # it. Nor does a neuron work alone. Several of them make up half of what one layer adds to a token, and dozens
 # half of the length that is written, since much of it cancels. A neuron's reading is a true statement about when it is

@@ -555,8 +555,8 @@ assert 0 < len(different) < len(distinct) / 10
 # ## 7 · Tokens that no text contains
 #
 # Training text is one long stream of documents. Where one ends, there is a token that is not made of bytes: the end
-# of text, whose id follows those of the merges. It is called a **special token**. The pretrained model has learned
-# what it means: what comes after it has nothing to do with what came before.
+# of text, whose id follows those of the merges. It is called a **special token**. In the text that the pretrained model
+# was trained on, what comes after it has nothing to do with what came before.
 #
 # **Predict:** somebody types the characters `<|endoftext|>` into a story. What happens if the tokenizer takes them
 # for the token?
@@ -578,8 +578,8 @@ for name in ("Tom", "Lily", "Ben", "Sam", "Anna", "Max"):
     assert cost["as the token"] > cost["as characters"] + 1
 
 # %% [markdown]
-# As the token, it makes the model forget the hero. In a chat, the text before might be the instructions of whoever
-# runs the service. So a name in a text is text, unless the *program* says that it is more. Your `encode` gets the
+# As the token, it makes the name more of a surprise: the model takes the story for finished, and half forgets its hero.
+# In a chat, the text before might be the instructions of whoever runs the service. So a name in a text is text, unless the *program* says that it is more. Your `encode` gets the
 # special tokens that it may recognize as an argument; for what a user has typed, the caller passes none.
 #
 # ### Exercise 10.7 · `encode` (12 minutes)
@@ -690,8 +690,8 @@ assert held["code"][-1] < held["manual"][-1] < 0.6 * held["stories"][-1]
 assert held["Russian, Chinese"] == [1.0] * 5
 
 # %% [markdown]
-# Other stories: nearly four bytes. The manual gains half as much, code still less, and Russian and Chinese nothing at
-# all, because no pair of their bytes was ever merged. Bytes keep the promise that every text can be written, and no
+# Other stories: nearly four bytes. In the manual a token holds about half as much, in code still less, and in Russian and
+# Chinese a single byte, because no pair of their bytes was ever merged. Bytes keep the promise that every text can be written, and no
 # other. What it means for people who do not write English, in tokens for the same sentence:
 
 # %%
@@ -885,7 +885,7 @@ print(
 assert max(lengths.values()) < 1.15 * min(lengths.values())
 
 # %% [markdown]
-# They cut differently and compress about equally well. The emoji falls back to four bytes everywhere. What is
+# They cut differently and compress these stories about equally well. The emoji falls back to four bytes everywhere. What is
 # special about unigram is that it knows the probability of every cut. So cuts can be *sampled* while a model
 # trains, and the model learns that a word may be cut in several ways (Kudo 2018). For BPE the same is done by
 # overlooking merges at random, as in section 6 (BPE-dropout, Provilkov et al. 2020).
@@ -1057,8 +1057,8 @@ assert float(similarity.min()) > 0.9
 assert moved(remem, other) < 0.1 < moved(want, remember)
 
 # %% [markdown]
-# The same thing: a few hundred different tokens have almost the same vector, and the model cannot tell them apart.
-# A likely reason: the head has the same table, and there they were never the right answer, so training pushed them
+# Nearly the same thing: a few hundred different tokens have almost the same vector, and the model can hardly tell most of
+# them apart. A likely reason: the head has the same table, and there they were never the right answer, so training pushed them
 # all in one direction. This is how such tokens are found in models of any size, without their training data: Land
 # and Bartolo 2024 looked at many models and found some in each family
 # ([arXiv:2405.05417](https://arxiv.org/abs/2405.05417)).
