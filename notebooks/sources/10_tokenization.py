@@ -579,8 +579,9 @@ for name in ("Tom", "Lily", "Ben", "Sam", "Anna", "Max"):
 
 # %% [markdown]
 # As the token, it makes the name more of a surprise: the model takes the story for finished, and half forgets its hero.
-# In a chat, the text before might be the instructions of whoever runs the service. So a name in a text is text, unless the *program* says that it is more. Your `encode` gets the
-# special tokens that it may recognize as an argument; for what a user has typed, the caller passes none.
+# In a chat, the text before might be the instructions of whoever runs the service. So a name in a text is text, unless
+# the *program* says that it is more. Your `encode` gets the special tokens that it may recognize as an argument; for what
+# a user has typed, the caller passes none.
 #
 # ### Exercise 10.7 · `encode` (12 minutes)
 #
