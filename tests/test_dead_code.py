@@ -20,6 +20,7 @@ WAITING = {
 """Names that no command, notebook or module uses yet, by the lesson that will."""
 
 CALLED_FROM_OUTSIDE = {
+    "ablations": "typer, as a command",
     "format_options": "typer, to draw the panels of --help",
     "list_corpora": "typer, as a command",
     "one_batch": "typer, as a command",
