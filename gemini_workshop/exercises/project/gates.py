@@ -167,7 +167,8 @@ def media_gate(model: Transformer, question: Encoded) -> str | None:
 @_gate("training")
 def training_gate(losses: Sequence[float], vocab_size: int) -> str | None:
     """The loss is finite all the way and ends well below that of a guess."""
-    if wrong := next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), None):
+    wrong = next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    if wrong is not None:
         return f"The loss of step {wrong} is {losses[wrong]}. Lower the learning rate, and clip the gradients."
     guess, last = math.log(vocab_size), sum(losses[-5:]) / len(losses[-5:])
     if last > WELL_BELOW * guess:
