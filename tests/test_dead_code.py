@@ -14,7 +14,6 @@ from tests.notebooks.lessons import LESSONS
 PACKAGE = Path(gemini_workshop.__file__).parent
 KINDS = {"function", "class", "method", "property"}
 WAITING = {
-    "lesson 13": {"video_strip", "write_multimodal_documents"},
     "lesson 17": {"bleu"},
 }
 """Names that no command, notebook or module uses yet, by the lesson that will."""
@@ -28,7 +27,7 @@ CALLED_FROM_OUTSIDE = {
     "loss_without": "the learner of lesson 06, in a cell of their own",
     "unchecked": "the tests of the committed notebooks",
     "unsupported": "the tests of the committed notebooks",
-    "reset": "typer, as a command",
+    "write_multimodal_documents": "programs that prepare questions for `generate --document`",
     "_gradients": "PyTorch, as a registered operator",
     "_run_experts": "PyTorch, as a registered operator",
     "_run_experts_backward": "PyTorch, as a registered operator",

@@ -1067,7 +1067,7 @@ figure = milestones(list(reached.values()), "Seven gates")
 # %% [markdown]
 # ## The rubric
 #
-# A hundred points for six measurements, all on held-out data: from nothing for a model that guesses up to the goal of
+# A hundred points for six measurements, all on held-out data: from no point for a model that guesses up to the goal of
 # each line. The throughput is that of *your* generation loop, as a multiple of the one without a cache; beyond the goal
 # it earns no more. **Predict:** in which lines has your run of a minute points already?
 

@@ -96,7 +96,7 @@ def second(logits: Tensor) -> Tensor:
 
 
 def never_media(logits: Tensor) -> Tensor:
-    """The most likely token that is no place of a medium."""
+    """The most likely token that is not a place of a medium."""
     return logits[..., :IMAGE].argmax(-1)
 
 
@@ -128,7 +128,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
 
 
 def second_of_text(logits: Tensor) -> Tensor:
-    """The second most likely token that is no place of a medium."""
+    """The second most likely token that is not a place of a medium."""
     return second(logits[..., :IMAGE])
 
 
@@ -136,7 +136,7 @@ def second_of_text(logits: Tensor) -> Tensor:
 def _oracle(
     tiny: TinyModel, question: list[int], media: Media, choose: Function, number: int, stop_ids: Collection[int]
 ) -> list[int]:
-    """Without a cache: the whole text with its media again for each token."""
+    """No cache: the whole text with its media again for each token."""
     model, text = tiny.built(), list(question)
     for _ in range(number):
         token = int(choose(model(torch.tensor([text]), media=media)[:, -1]))

@@ -148,6 +148,7 @@ def media_gate(model: Transformer, question: Encoded) -> str | None:
     ids, media = torch.tensor([question.ids]), question.media
     config = model.config.media
     assert config is not None  # the gate of the config is the one before
+    assert config.audio_token_id is not None
     if not media.patches.shape[1] or not media.frames.shape[1]:
         return "The question holds no image or no audio. Give it one of each."
     before = model(ids, media=media)

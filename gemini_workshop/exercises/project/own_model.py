@@ -110,7 +110,7 @@ def own_model(config: ModelConfig, generator: torch.Generator | None = None) -> 
     own, report = {}, []
     for exercise in map(all_exercises().__getitem__, PARTS):
         part, why_not = _kept(exercise)
-        if not why_not:
+        if part is not None and not why_not:
             own[exercise.reference] = part
         report.append(OwnPart(name=exercise.title, exercise=exercise.id, why_not=why_not))
     return with_parts(config, own, generator), OwnParts(tuple(report))
