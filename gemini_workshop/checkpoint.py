@@ -10,7 +10,7 @@
 Before a file is read, its sha256 is compared with its line in SHA256SUMS.
 """
 
-import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,13 +24,15 @@ from torch import Tensor
 
 from gemini_workshop.config import WorkshopConfig, load_config, to_yaml
 from gemini_workshop.data.tokenizers import ImportedTokenizer, Tokenizer, load_tokenizer
-from gemini_workshop.errors import CheckpointError, unknown_name
+from gemini_workshop.errors import CheckpointError, WorkshopError, unknown_name
 from gemini_workshop.files import sha256_of, whole_folder
 from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.families import load_huggingface
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.reading import read_json, read_text
 
 SUMS = "SHA256SUMS"
+STEP = re.compile("step-[0-9]{6,18}")  # not a copy of one: "step-000120 (1)"
 SHIPPED = Path(__file__).parent / "checkpoints"
 
 
@@ -117,7 +119,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     state: dict[str, Any] = {"step": 0, "metrics": {}}
     try:
         if (path / "state.json").exists():
-            state = json.loads((path / "state.json").read_text("utf-8"))
+            state = read_json(path / "state.json")
         return Checkpoint(
             path=path,
             config=load_config(path / "config.yaml"),
@@ -127,7 +129,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             metrics=state["metrics"],
             training=state.get("training", {}),
         )
-    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, WorkshopError, SafetensorError) as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error}. Take an earlier one.") from error
 
 
@@ -147,7 +149,7 @@ def load_published(folder: Path) -> Checkpoint:
 
 def checkpoint_paths(folder: Path) -> list[Path]:
     """The checkpoints of a run, newest first."""
-    return sorted(folder.glob("step-*"), key=step_of, reverse=True)
+    return sorted((path for path in folder.glob("step-*") if STEP.fullmatch(path.name)), key=step_of, reverse=True)
 
 
 def step_of(path: Path) -> int:
@@ -201,8 +203,10 @@ def check_sums(folder: Path) -> None:
         CheckpointError: one is missing or differs, or there is no list.
     """
     try:
-        lines = (folder / SUMS).read_text("utf-8").splitlines()
+        lines = read_text(folder / SUMS, "a checkpoint").splitlines()
         sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        if foreign := [name for name in sums if Path(name).name != name or not (folder / name).is_file()]:
+            raise ValueError(f"{SUMS} names {', '.join(foreign)}, which is not a file in it")
         damaged = [name for name, digest in sums.items() if sha256_of(folder / name) != digest]
     except (OSError, ValueError) as error:
         raise CheckpointError(f"The checkpoint {folder} is damaged: {error}.") from error

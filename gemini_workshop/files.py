@@ -4,11 +4,17 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.reading import shortened
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -17,10 +23,76 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         file.write(content)
 
 
+def real_target(path: str | Path) -> Path:
+    """Where a file is to be written: behind a link, what the link points to.
+
+    Raises:
+        WorkshopError: a folder or a device is there, on which no file must be written, or the name is none.
+    """
+    try:
+        path = Path(os.path.realpath(path))
+        mode = path.stat().st_mode if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise unwritable(path, error) from None
+    if mode is not None and not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "device or a pipe, not an ordinary file"
+        raise WorkshopError(f"{path} cannot be written: it is a {kind}. Give the name of a new file.")
+    return path
+
+
+def unwritable(path: str | Path, error: Exception) -> WorkshopError:
+    """The error for a file that the system does not let us write."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return WorkshopError(
+        f"{shortened(str(path))} cannot be written: {reason}. Choose a name in a folder that can be written to, on a "
+        "disk with room."
+    )
+
+
+def write_result(path: str | Path, content: bytes) -> None:
+    """Write what a command found, whole or not at all.
+
+    Raises:
+        WorkshopError: it cannot be written there.
+    """
+    try:
+        write_atomically(path, content)
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, WorkshopError) else unwritable(path, error) from None
+
+
+def check_target(path: str | Path) -> None:
+    """Find out before the work, not after it, whether its result can be written.
+
+    Raises:
+        WorkshopError: it cannot.
+    """
+    real = real_target(path)
+    try:
+        nearest = next(place for place in real.parents if place.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(nearest, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def check_picture(path: str | Path) -> None:
+    """The same for a figure, whose format its name tells.
+
+    Raises:
+        WorkshopError: it cannot be written, or its name tells no format that we can write.
+    """
+    if Path(path).suffix.lower() not in PICTURES:
+        raise WorkshopError(f"{path} names no format of a figure. End the name in {', '.join(PICTURES)}.")
+    check_target(path)
+
+
 @contextmanager
 def opened_atomically(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write piece by piece that takes the place of ``path`` when the block ends without an error."""
-    path = Path(path)
+    path = real_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -41,6 +113,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     name ``path``, only a hidden folder that the next call for the same path removes.
     """
     path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise WorkshopError(f"{path} cannot become a folder: it is a file. Choose another name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(leftover)

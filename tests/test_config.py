@@ -333,7 +333,7 @@ def test_later_overrides_win_and_are_checked_together():
         ("trainng.steps=3", "There is no section called 'trainng'. Did you mean 'training'?"),
         ("seed=3", "'seed' is in several sections. Write training.seed or generation.seed."),
         ("steps=[1", "steps=[1 cannot be read. Write one number, word, true, false or null."),
-        ("steps=1e3", "steps='1e3' is not a whole number."),
+        ("steps=1e3", "steps=1000.0 is not a whole number."),
         ("num_kv_heads=5", "num_heads=6 is not a multiple of num_kv_heads=5."),
     ],
 )

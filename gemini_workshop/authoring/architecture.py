@@ -17,6 +17,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "errors": "what a user can fix",
         "paths": "where files are",
         "files": "written whole or not at all",
+        "reading": "text and JSON, or one clear error",
         "tables": "plain text",
     },
     {"config": "settings of models, training and generation, and the presets"},

@@ -85,9 +85,10 @@ def chat(
 
     refuse_together({"CHECKPOINT": name is not None, "--checkpoint": checkpoint is not None})
     checkpoint = name or checkpoint or NAME
+    loaded = Conversation.load(load) if load else None
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
     usual = Format.story if model.config.media is None else Format.question
-    conversation = Conversation.load(load) if load else Conversation((format or usual).value, system)
+    conversation = loaded or Conversation((format or usual).value, system)
     if conversation.format == Format.question:
         media_of(model)
         config = for_answers(context, config)

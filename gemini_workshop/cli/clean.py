@@ -49,6 +49,7 @@ def clean(
     from gemini_workshop.data.preprocessing.quality import QualityLimits
     from gemini_workshop.data.preprocessing.report import Report
     from gemini_workshop.data.preprocessing.splitting import SplitFractions
+    from gemini_workshop.files import check_target
 
     recipe = Recipe(
         form=form,
@@ -58,6 +59,8 @@ def clean(
         related_similarity=min(similarity, Recipe().related_similarity),
         fractions=SplitFractions(validation=validation, test=test),
     )
+    for name in ("train.jsonl", "report.json", "report.png"):
+        check_target(out / name)
     report = Report()
     documents = _documents(sources, size, boundary.replace("\\n", "\n"))
     _write_splits(preprocess(documents, recipe, report), out)
@@ -97,10 +100,13 @@ def _write_report(report: "Report", out: Path) -> None:
     import matplotlib
 
     from gemini_workshop.files import write_atomically
+    from gemini_workshop.reading import without_halves
     from gemini_workshop.visualization.preprocessing import preprocessing_report
+    from gemini_workshop.visualization.showing import save_figure
     from gemini_workshop.visualization.theme import use_theme
 
-    write_atomically(out / "report.json", json.dumps(report.to_dict(), indent=2, ensure_ascii=False).encode())
+    content = without_halves(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+    write_atomically(out / "report.json", content.encode())
     matplotlib.use("agg")
     use_theme()
-    preprocessing_report(report).savefig(out / "report.png")
+    save_figure(preprocessing_report(report), out / "report.png")

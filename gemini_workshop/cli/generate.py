@@ -12,6 +12,7 @@ from gemini_workshop.cli.options import Checkpoint, Device, for_answers, refuse_
 from gemini_workshop.cli.writer import Writer
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.reading import MAX_BYTES, decode_text, read_text, without_halves
 
 if TYPE_CHECKING:
     from gemini_workshop.data.tokenizers import Tokenizer
@@ -32,7 +33,7 @@ Bias = Annotated[list[str] | None, _option(CONSTRAINTS, 'Add to the logit of eac
 Stop = Annotated[list[str] | None, _option(CONSTRAINTS, "Stop before this text; \\n is a line break.")]
 Regex = Annotated[str | None, _option(CONSTRAINTS, "Generate only text that matches this regular expression.")]
 Schema = Annotated[Path | None, _option(CONSTRAINTS, "Generate only JSON that fits the schema in this file.")]
-Beams = Annotated[int, _option(BEAMS, "Number of beams; 1 samples instead of searching.", min=1)]
+Beams = Annotated[int, _option(BEAMS, "Number of beams; 1 samples instead of searching.", min=1, max=1024)]
 BeamGroups = Annotated[int, _option(BEAMS, "Split the beams into groups that differ from each other.", min=1)]
 DiversityPenalty = Annotated[float, _option(BEAMS, "Penalty for tokens that earlier groups chose.")]
 LengthPenalty = Annotated[float, _option(BEAMS, "Above 0 favors long texts, below 0 short ones.")]
@@ -41,7 +42,9 @@ Weights = Annotated[
     Literal["fp32", "bf16", "int8"] | None,
     _option(SPEED, "Decode with an optimized copy of the model, with weights in this format."),
 ]
-Samples = Annotated[int, _option(OUTPUT, "Number of texts, each with the next seed; of beams, the best.", min=1)]
+Samples = Annotated[
+    int, _option(OUTPUT, "Number of texts, each with the next seed; of beams, the best.", min=1, max=100_000)
+]
 LogProbs = Annotated[int | None, _option(OUTPUT, "With --json: add the N most likely tokens at each place.", min=0)]
 AsJson = Annotated[bool, _option(OUTPUT, "Print one JSON object per text.", "--json")]
 
@@ -129,17 +132,10 @@ def load_model(checkpoint: str, device: str, weights: Any) -> "tuple[Transformer
 def read_prompt(prompt: str | None, file: Path | None) -> str:
     """The prompt from where it was given, without the line break that ends a file."""
     if file is not None:
-        try:
-            return file.read_text("utf-8").removesuffix("\n")
-        except OSError as error:
-            raise WorkshopError(f"{file} cannot be read: {error.strerror}. Give the name of a text file.") from None
-        except UnicodeDecodeError as error:
-            raise WorkshopError(
-                f"{file} is not text: {error.reason} at byte {error.start}. Save it as UTF-8."
-            ) from None
+        return read_text(file).removesuffix("\n")
     if prompt == "-":
-        return sys.stdin.read().removesuffix("\n")
-    return DEFAULT_PROMPT if prompt is None else prompt
+        return decode_text(sys.stdin.buffer.read(MAX_BYTES + 1), "What comes from stdin").removesuffix("\n")
+    return DEFAULT_PROMPT if prompt is None else without_halves(prompt)
 
 
 def steps_from(
@@ -169,8 +165,8 @@ def read_bias(tokenizer: "Tokenizer", assignments: list[str]) -> dict[int, float
             amount = float(number)
         except ValueError:
             amount = math.nan
-        if not equals or not text or math.isnan(amount):
-            raise WorkshopError(f'{assignment!r} is not a bias. Write the text, =, and a number: " dog=-5".')
+        if not equals or not text or math.isnan(amount) or amount == math.inf:
+            raise WorkshopError(f'{assignment!r} is not a bias. Write the text, =, and a finite number: " dog=-5".')
         bias |= dict.fromkeys(tokenizer.encode(unescaped(text)), amount)
     return bias
 

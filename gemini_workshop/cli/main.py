@@ -3,6 +3,7 @@
 Heavy imports wait until a command runs, so that ``--help`` is fast.
 """
 
+import io
 import sys
 import warnings
 from typing import Annotated
@@ -27,6 +28,19 @@ from gemini_workshop.cli import (
 )
 from gemini_workshop.cli.options import GroupedHelp
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.reading import shortened
+
+OPTIONAL = {
+    **dict.fromkeys(("httpx", "bs4", "soupsieve", "lxml", "tenacity", "protego"), '"gemini-from-scratch[scraping]"'),
+    "charset_normalizer": '"gemini-from-scratch[scraping]"',
+    "llguidance": '"gemini-from-scratch[constrained]"',
+    "sacrebleu": '"gemini-from-scratch[metrics]"',
+    **dict.fromkeys(("tensorboard", "wandb"), '"gemini-from-scratch[tracking]"'),
+    **dict.fromkeys(("transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
+}
+"""What a command may import and the core installation lacks, and what pip installs it with."""
+TOO_LARGE = ("not enough memory", "can't allocate memory", "out of memory", "Overflow when unpacking", "too large")
+"""What PyTorch's messages say about sizes that no machine has."""
 
 app = typer.Typer(
     name="gemini-workshop",
@@ -80,13 +94,39 @@ notebooks.register(app)
 def main() -> None:
     """Run the command line. An error that the user can fix prints its message and exits with code 2."""
     warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # characters that the console cannot show
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # characters that the console cannot show, bytes that are none
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
-    except WorkshopError as error:
-        print(error, file=sys.stderr)
+    except (WorkshopError, OSError, ImportError, MemoryError, OverflowError, RuntimeError) as error:
+        if (message := in_words(error)) is None:
+            raise
+        print(message, file=sys.stderr)
         sys.exit(2)
+
+
+def in_words(error: BaseException) -> str | None:
+    """What a user can do about an error; None for a defect of ours, which needs its traceback.
+
+    Example:
+        >>> in_words(PermissionError(13, "Permission denied", "notes.json"))
+        'notes.json: Permission denied. Check the path, its permissions, and that its disk has room.'
+    """
+    if isinstance(error, WorkshopError):
+        return str(error)
+    if isinstance(error, MemoryError | OverflowError) or any(part in str(error) for part in TOO_LARGE):
+        reason = shortened(str(error)) or "no memory is left"
+        return f"A size is too large for this machine: {reason}. Choose smaller ones."
+    if isinstance(error, ImportError):
+        name = (error.name or "").partition(".")[0]
+        if name not in OPTIONAL:
+            return None
+        return f"This needs {name}, which is not installed. Install it: pip install {OPTIONAL[name]}."
+    if isinstance(error, OSError) and error.strerror and error.errno is not None:
+        place = str(error.filename) if error.filename is not None else "A file could not be read or written"
+        return f"{shortened(place)}: {error.strerror}. Check the path, its permissions, and that its disk has room."
+    return None
 
 
 if __name__ == "__main__":

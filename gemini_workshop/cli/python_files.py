@@ -27,8 +27,10 @@ def code(
     from gemini_workshop.data.code_corpus import code_modules, code_pairs
     from gemini_workshop.data.corpora.python_library import standard_library
     from gemini_workshop.data.preprocessing.report import Report
-    from gemini_workshop.files import write_atomically
+    from gemini_workshop.files import check_target, write_atomically
 
+    for name in ("modules.jsonl", "pairs.jsonl"):
+        check_target(out / name)
     report = Report()
     modules = list(code_modules(root or standard_library(), report))
     pairs = list(code_pairs(modules))

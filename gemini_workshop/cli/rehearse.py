@@ -42,14 +42,17 @@ def learning_rate(
 
     Example: gemini-workshop rehearse learning-rate --preset tiny
     """
+    from gemini_workshop.files import check_picture
     from gemini_workshop.training.rehearsal.finders import find_learning_rate
+    from gemini_workshop.visualization.showing import save_figure
     from gemini_workshop.visualization.training import rate_curve
 
+    check_picture(picture)
     with prepared(preset, corpus, size, settings, device) as run:
         test = find_learning_rate(
             run.state.model, run.source, run.config.training, lowest=lowest, highest=highest, steps=steps
         )
-    rate_curve(test).savefig(picture)
+    save_figure(rate_curve(test), picture)
     typer.echo(f"{test.in_words()}\nThe curve is {picture}.")
 
 
@@ -88,7 +91,7 @@ def one_batch(
     settings: Settings = None,
     device: Device = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Maximum number of steps.")] = 200,
-    sequences: Annotated[int, typer.Option(min=1, help="Number of sequences in the batch.")] = 4,
+    sequences: Annotated[int, typer.Option(min=1, max=65_536, help="Number of sequences in the batch.")] = 4,
 ) -> None:
     """Overfit one small batch, to check that the model can learn.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gemini_workshop.config import GenerationConfig
+from gemini_workshop.config.section import MOST
 from gemini_workshop.errors import ConfigError, WorkshopError, unknown_name
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class Terminal:
                 self.take(line)
             except WorkshopError as error:
                 self.say(str(error))
+            except (OSError, ValueError, RuntimeError, MemoryError) as error:
+                self.say(
+                    f"That failed ({type(error).__name__}: {error}). The conversation is kept; /save NAME saves it."
+                )
             except KeyboardInterrupt:
                 self.say(" [interrupted]")
 
@@ -176,14 +181,14 @@ class Terminal:
 
     def set(self, assignment: str = "") -> None:
         """Change a setting, or show all."""
-        import yaml
+        from gemini_workshop.config.workshop import read_value
 
         settings = self.config.to_dict()
         if assignment:
             name, _, value = assignment.replace("=", " ", 1).partition(" ")
             if name not in settings:
                 raise ConfigError(unknown_name("setting", name, settings))
-            self.config = GenerationConfig.from_dict(settings | {name: yaml.safe_load(value)})
+            self.config = GenerationConfig.from_dict(settings | {name: read_value(name, value)})
             settings = {name: self.config.to_dict()[name]}
         self.say("\n".join(f"  {name} = {value}" for name, value in settings.items()))
 
@@ -191,10 +196,7 @@ class Terminal:
         """Write the conversation to a file."""
         if not file:
             raise WorkshopError("A file name is missing. Write /save NAME.json.")
-        try:
-            self.conversation.save(file)
-        except OSError as error:
-            raise WorkshopError(f"{file} cannot be written: {error.strerror}. Choose another file.") from None
+        self.conversation.save(file)
         self.say(f"Saved {len(self.conversation.turns)} turns to {file}.")
 
     def load(self, file: str = "") -> None:
@@ -220,9 +222,9 @@ class Terminal:
         turns = list(self.conversation.turns)
         try:
             yield
-        except WorkshopError:
+        except (WorkshopError, OSError, ValueError, RuntimeError, MemoryError):
             self.conversation.turns[:] = turns
             raise
 
     def _with_next_seed(self) -> GenerationConfig:
-        return replace(self.config, seed=self.config.seed + 1)
+        return replace(self.config, seed=self.config.seed + 1 if self.config.seed < MOST else 0)

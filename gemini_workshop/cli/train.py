@@ -1,5 +1,6 @@
 """gemini-workshop train: from a text to a model that one can talk to."""
 
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -46,7 +47,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/PRESET-CORPUS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: PyTorch's choice.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="CPU threads. Default: PyTorch's choice.")
+    ] = None,
     track: Annotated[list[str] | None, typer.Option(help="Log to tensorboard or wandb. Can be repeated.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that split each batch.")] = 1,
 ) -> None:
@@ -78,6 +81,8 @@ def train(
     from gemini_workshop.training.watching.tracking import check_trackers
 
     check_trackers(track or [])
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise TrainingError(f"--minutes {minutes} is not a time. Choose for example --minutes 5, or leave it out.")
     if processes > 1 and not is_launched():
         launch(processes, [sys.executable, "-m", "gemini_workshop.cli.main", *sys.argv[1:]])
         return
@@ -111,6 +116,7 @@ def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] 
     from gemini_workshop.training.watching import callbacks
     from gemini_workshop.training.watching.monitoring import ConsoleLines
     from gemini_workshop.training.watching.tracking import make_tracker
+    from gemini_workshop.visualization.showing import save_figure
     from gemini_workshop.visualization.training import loss_curve
 
     floors = entropy_floors(run.text.validation) if isinstance(run.text, Text) else {}
@@ -129,7 +135,9 @@ def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] 
         [
             monitor,
             callbacks.History(history),
-            callbacks.LossCurve(history, lambda entries: loss_curve(entries, floors).savefig(run.folder / "loss.png")),
+            callbacks.LossCurve(
+                history, lambda entries: save_figure(loss_curve(entries, floors), run.folder / "loss.png")
+            ),
             *tracking,
             bar,
             callbacks.Samples(

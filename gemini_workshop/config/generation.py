@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from gemini_workshop.config.section import Section, option
 
+LEAST_TEMPERATURE = 1e-6  # below it, logits divided by it overflow
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationConfig(Section):
@@ -31,6 +33,11 @@ class GenerationConfig(Section):
         self._check_types()
         self._need_positive("max_new_tokens")
         self._need(self.temperature >= 0, f"temperature={self.temperature} is negative.", "Choose 0 or more.")
+        self._need(
+            self.temperature == 0 or self.temperature >= LEAST_TEMPERATURE,
+            f"temperature={self.temperature} is too near to 0.",
+            "Choose 0 for the most likely token.",
+        )
         self._need_positive("repetition_penalty")
         for name in ("top_k", "no_repeat_ngram"):
             if getattr(self, name) is not None:

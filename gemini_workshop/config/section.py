@@ -7,12 +7,15 @@ import typing
 from typing import Any, Literal, TypeVar
 
 from gemini_workshop.errors import ConfigError, unknown_name
+from gemini_workshop.reading import shortened
 
 
 def option(help: str, **kwargs: Any) -> Any:
     """A dataclass field with a sentence that explains it; errors and ``--help`` show the same sentence."""
     return dataclasses.field(metadata={"help": help}, **kwargs)
 
+
+MOST = 2**63 - 1  # what PyTorch, NumPy and files hold in a whole number
 
 Self_ = TypeVar("Self_", bound="Section")
 
@@ -51,7 +54,9 @@ class Section:
             value = getattr(self, field.name)
             if not _has_type(value, field.type):
                 need = _type_in_words(field.type)
-                raise ConfigError(f"{field.name}={value!r} is not {need}. {field.metadata['help']}")
+                raise ConfigError(f"{field.name}={shortened(repr(value))} is not {need}. {field.metadata['help']}")
+            if isinstance(value, int) and not -MOST <= value <= MOST:
+                raise ConfigError(f"{field.name}={value} is too large. Choose a number up to {MOST:,}.")
 
     def _need(self, is_met: bool, problem: str, cure: str) -> None:
         if not is_met:

@@ -1,5 +1,6 @@
 """Presets and YAML files with the settings of a model, its training and its generation of text."""
 
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 from gemini_workshop.config.generation import GenerationConfig
 from gemini_workshop.config.model import ModelConfig
+from gemini_workshop.config.plain_yaml import parse_yaml
 from gemini_workshop.config.section import either
 from gemini_workshop.config.training import TrainingConfig
-from gemini_workshop.errors import ConfigError, unknown_name
+from gemini_workshop.errors import ConfigError, DataError, unknown_name
+from gemini_workshop.reading import read_text, shortened
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,19 +70,18 @@ def load_config(name_or_path: str | Path) -> WorkshopConfig:
     if name in preset_names():
         text = resources.files("gemini_workshop").joinpath("config", "presets", f"{name}.yaml").read_text("utf-8")
     elif Path(name).suffix in {".yaml", ".yml"}:
-        if not Path(name).is_file():
+        if not os.path.exists(name):
             raise ConfigError(
-                f"There is no file {name}. Give the path of a YAML file or a preset: {', '.join(preset_names())}."
+                f"There is no file {shortened(name)}. Give the path of a YAML file or a preset: "
+                f"{', '.join(preset_names())}."
             )
-        text = Path(name).read_text("utf-8")
+        try:
+            text = read_text(name, f"a YAML file, or a preset: {', '.join(preset_names())}")
+        except DataError as error:
+            raise ConfigError(str(error)) from None
     else:
         raise ConfigError(unknown_name("preset", name, preset_names()))
-    import yaml  # not at the top: the command line shows --help without it
-
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {error}") from None
+    values = parse_yaml(text, name)
     if not isinstance(values, dict):
         raise ConfigError(f"{name} has no sections. It needs model: and training:, as in the preset tiny.")
     return WorkshopConfig.from_dict(values)
@@ -104,7 +106,7 @@ def override(config: WorkshopConfig, assignments: list[str]) -> WorkshopConfig:
         if not equals:
             raise ConfigError(f"{assignment!r} is not an assignment. Write it as field=value: training.steps=500.")
         section, name = _find_field(key.strip(), values)
-        section[name] = _read_value(name, text)
+        section[name] = read_value(name, text)
     return WorkshopConfig.from_dict(values)
 
 
@@ -137,10 +139,14 @@ def _paths(values: dict[str, Any], above: str = "") -> list[str]:
     return found
 
 
-def _read_value(name: str, text: str) -> Any:
-    import yaml
+def read_value(name: str, text: str) -> Any:
+    """The value of a field, from the text that assigns it.
 
+    Raises:
+        ConfigError: the text cannot be read.
+    """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{name}={text} cannot be read. Write one number, word, true, false or null.") from None
+        return parse_yaml(text, name)
+    except ConfigError:
+        shown = shortened(text)
+        raise ConfigError(f"{name}={shown} cannot be read. Write one number, word, true, false or null.") from None

@@ -7,6 +7,7 @@ path           the whole, checked file
 
 import http.client
 import os
+import re
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -77,6 +78,9 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         )
     found = sha256_of(part)
     if sha256 is None:
+        if not part.stat().st_size:
+            part.unlink()
+            raise DataError(f"{url} could not be fetched: the server sent 0 bytes. Try again later.")
         note_sum(path, found)
     elif found != sha256:
         part.unlink()
@@ -99,7 +103,15 @@ def _fetch(url: str, part: Path) -> int | None:
         part.unlink()  # nothing is left to fetch, or the file there is another one now: start over
         return _fetch(url, part)
     with response:
-        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            if _first_byte(response.headers) != num_present:
+                if not num_present:
+                    raise DataError(f"{url} sent another part of the file than the one asked for. Try again later.")
+                part.unlink()  # it cannot be continued there: start over
+                return _fetch(url, part)
+        elif response.status != http.HTTPStatus.OK:
+            raise DataError(f"{url} could not be fetched: the server answered {response.status}, without a file.")
+        else:
             num_present = 0
             part.unlink(missing_ok=True)  # before the mark of its successor is written: the two belong together
             _keep_version(response.headers, part.with_suffix(".version"))
@@ -107,6 +119,12 @@ def _fetch(url: str, part: Path) -> int | None:
         num_expected = None if stated is None else num_present + int(stated)
         _append(response, part, num_present, num_expected)
     return num_expected
+
+
+def _first_byte(headers: Message) -> int | None:
+    """The place in the file where the part begins that a server sends."""
+    found = re.match(r"bytes ([0-9]{1,18})-", headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
 
 
 def _range_headers(num_present: int, version: Path) -> dict[str, str]:

@@ -12,17 +12,18 @@ Source: Brown et al. 2020, arXiv:2005.14165, section 2.4 (token, unconditional);
 normalization in LM evaluation" (byte).
 """
 
-import json
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gemini_workshop.data.tokenizers import Tokenizer, start_ids
 from gemini_workshop.errors import DataError
 from gemini_workshop.evaluation.likelihood import continuation_log_probs
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.reading import read_json_lines, shortened, without_halves
 
 NORMALIZATIONS = ("none", "token", "byte", "unconditional")
 
@@ -126,19 +127,39 @@ def load_questions(path: str | Path) -> list[ChoiceQuestion]:
         DataError: a line is not such an object.
     """
     questions = []
-    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), start=1):
-        try:
-            values = json.loads(line)
-            question = ChoiceQuestion(
-                context=values["context"], choices=tuple(values["choices"]), answer=int(values["answer"])
-            )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+    for where, values in read_json_lines(path, "a file of questions, one JSON object per line"):
+        if fault := question_fault(values):
             raise DataError(
-                f"Line {number} of {path} is not a question ({type(error).__name__}: {error}). It needs to look like "
+                f"{where} is not a question: {fault}. It needs to look like "
                 '{"context": "Two and two make", "choices": [" four.", " five."], "answer": 0}.'
-            ) from None
-        questions.append(question)
+            )
+        context, choices = without_halves(values["context"]), map(without_halves, values["choices"])
+        try:
+            questions.append(ChoiceQuestion(context=context, choices=tuple(choices), answer=values["answer"]))
+        except DataError as error:
+            raise DataError(f"{where} {error}") from None
     return questions
+
+
+def question_fault(values: Any) -> str | None:
+    """What keeps a line from being a question, in words; None if nothing does.
+
+    Example:
+        >>> question_fault({"context": "Two and two make", "choices": [" four.", " five."], "answer": "A"})
+        "answer='A' is not a whole number"
+    """
+    if not isinstance(values, dict):
+        return f"{shortened(repr(values))} is not an object"
+    if missing := [name for name in ("context", "choices", "answer") if name not in values]:
+        return f"{' and '.join(missing)} missing"
+    context, choices, answer = (values[name] for name in ("context", "choices", "answer"))
+    if not isinstance(context, str):
+        return f"context={shortened(repr(context))} is not a text"
+    if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
+        return f"choices={shortened(repr(choices))} is not a list of texts"
+    if not isinstance(answer, int) or isinstance(answer, bool):
+        return f"answer={shortened(repr(answer))} is not a whole number"
+    return None
 
 
 def ending_questions(documents: Sequence[str], num_choices: int = 4, seed: int = 0) -> list[ChoiceQuestion]:

@@ -24,10 +24,13 @@ from typing import Any
 
 from gemini_workshop import __version__
 from gemini_workshop.errors import DataError
+from gemini_workshop.files import write_result
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.reading import read_json, shortened
 from gemini_workshop.tables import table
 
 FORMAT = "gemini-workshop result 1"
+FIELD_TYPES = {"kind": str, "package": str} | dict.fromkeys(("model", "data", "settings", "scores", "details"), dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +56,7 @@ class Result:
 
     def save(self, path: str | Path) -> None:
         """Write the file."""
-        Path(path).write_text(self.to_json(), "utf-8", newline="\n")
+        write_result(path, self.to_json().encode("utf-8", "replace"))
 
 
 def load_result(path: str | Path) -> Result:
@@ -62,17 +65,21 @@ def load_result(path: str | Path) -> Result:
     Raises:
         DataError: it is none, or of another version.
     """
-    try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a result: {error}.") from None
+    content = read_json(path, "a file that `evaluate --result` wrote")
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != FORMAT:
         raise DataError(f"{path} has the format {found!r}, not {FORMAT!r}. Was it written by `evaluate --result`?")
     try:
-        return Result(**content)
+        result = Result(**content)
     except TypeError as error:
         raise DataError(f"{path} is damaged: {error}. Measure again.") from None
+    for name, kind in FIELD_TYPES.items():
+        if not isinstance(value := getattr(result, name), kind):
+            raise DataError(f"{path} is damaged: {name}={shortened(repr(value))}. Measure again.")
+    for name, score in result.scores.items():
+        if not isinstance(score, int | float) or isinstance(score, bool):
+            raise DataError(f"{path} is damaged: {name}={shortened(repr(score))} is not a number. Measure again.")
+    return result
 
 
 def model_facts(name: str, model: Transformer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Source: Wu et al. 2016, arXiv:1609.08144, section 7 (length); Vijayakumar et al.
 Differs: when to stop and how to count the length is as in transformers, token by token.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -28,7 +29,7 @@ from gemini_workshop.models.transformer import Transformer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BeamSettings:
-    """What to search for.
+    """What to search for; of texts that no step cuts off there may be fewer.
 
     Args:
         num_beams: of all groups together.
@@ -146,10 +147,12 @@ class Beams:
         number = max(2, 1 + len(settings.stop_ids)) * num_beams
         scores, beams, tokens = best_continuations(log_probs, self.scores, number, penalty)
         texts = [[*self.texts[beam], token] for beam, token in zip(beams.tolist(), tokens.tolist(), strict=True)]
-        for text, score in zip(texts[:num_beams], scores.tolist(), strict=False):
-            if is_last or text[-1] in settings.stop_ids:
+        fits = [score > -math.inf for score in scores.tolist()]  # what a step cut off is no continuation
+        for text, score, is_one in zip(texts[:num_beams], scores.tolist(), fits, strict=False):
+            if is_one and (is_last or text[-1] in settings.stop_ids):
                 self._finish(text, score)
-        chosen = [rank for rank, text in enumerate(texts) if text[-1] not in settings.stop_ids][:num_beams]
+        goes_on = [is_one and text[-1] not in settings.stop_ids for text, is_one in zip(texts, fits, strict=True)]
+        chosen = [rank for rank, is_one in enumerate(goes_on) if is_one][:num_beams]
         self.texts, self.scores = [texts[rank] for rank in chosen], scores[chosen]
         self.is_open = bool(chosen) and not is_last and self._can_improve()
         return beams[chosen].tolist(), tokens[chosen].tolist()

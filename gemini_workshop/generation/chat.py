@@ -21,12 +21,14 @@ from gemini_workshop.data.media.documents import TextPart
 from gemini_workshop.data.media.mentions import parts_of
 from gemini_workshop.data.tokenizers import Tokenizer, prompt_ids, stop_ids
 from gemini_workshop.errors import DataError
+from gemini_workshop.files import write_result
 from gemini_workshop.generation.ask import ask
 from gemini_workshop.generation.decode import generate
 from gemini_workshop.generation.reader import Reader
 from gemini_workshop.generation.sampler import Sampler
 from gemini_workshop.generation.streaming import StopFilter, text_pieces
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.reading import read_json, without_halves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ class Conversation:
         """Write a JSON file for :meth:`load`."""
         turns = [{"role": turn.role, "text": turn.text} for turn in self.turns]
         content = {"format": self.format, "system": self.system, "turns": turns}
-        Path(path).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        write_result(path, without_halves(json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Conversation":
@@ -104,14 +106,7 @@ class Conversation:
         Raises:
             DataError: there is no such file, or it is not a conversation.
         """
-        try:
-            content = json.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read: {error.strerror}. Give the file of a saved conversation."
-            ) from None
-        except ValueError as error:
-            raise DataError(f"{path} is not JSON: {error}. Give the file of a saved conversation.") from None
+        content = read_json(path, "a saved conversation")
         if not _is_conversation(content):
             raise DataError(
                 f"{path} is not a conversation. It needs a format ({', '.join(FORMATS)}), a system text, and turns, "

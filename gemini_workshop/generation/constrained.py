@@ -21,6 +21,7 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.penalties import ABSENT
 from gemini_workshop.generation.sampler import Past
 from gemini_workshop.generation.sampling import CUT_OFF
+from gemini_workshop.reading import parse_json, shortened
 
 REMEMBERED_TEXTS = 256
 JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes
@@ -51,10 +52,9 @@ class Constraint:
     def from_json_schema(cls, schema: Mapping[str, Any] | str, tokenizer: Tokenizer) -> "Constraint":
         """The text must be JSON that matches a schema, on one line as ``json.dumps`` writes it."""
         text = schema if isinstance(schema, str) else json.dumps(schema)
-        try:
-            json.loads(text)
-        except ValueError as error:
-            raise WorkshopError(f"The schema is not JSON: {error}. Fix it, or give the name of its file.") from None
+        content = parse_json(text, "The schema")
+        if not isinstance(content, dict | bool):
+            raise WorkshopError(f"The schema is {shortened(text)!r}, not an object. Write for example {{}}.")
         grammar = _library().LLMatcher.grammar_from_json_schema(text, overrides=JSON_STYLE)
         return cls(grammar, tokenizer, "The schema")
 

@@ -141,5 +141,5 @@ def check_choice(logits: Float[Tensor, "B V"]) -> None:
         )
     raise WorkshopError(
         f"The largest logit of row {row} is {best[row].item()}, not a finite number. "
-        "Check the model's weights and its number format."
+        "Weaken --bias and the penalties; if there are none, check the model's weights and its number format."
     )

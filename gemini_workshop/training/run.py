@@ -27,10 +27,11 @@ from gemini_workshop.data.batches.source import BatchSource
 from gemini_workshop.data.batches.text import Text, open_text
 from gemini_workshop.data.tasks.mixture import MIXTURE_FILE, TaskMixture, open_mixture
 from gemini_workshop.data.tokenizers import Tokenizer
-from gemini_workshop.errors import CheckpointError, TrainingError, WorkshopError
+from gemini_workshop.errors import CheckpointError, DataError, TrainingError, WorkshopError
 from gemini_workshop.files import sha256_of
 from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.reading import read_json
 from gemini_workshop.training.endings import Outcome
 from gemini_workshop.training.loop import fit
 from gemini_workshop.training.memory import keep_freed_memory
@@ -143,7 +144,7 @@ def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE)
         raise CheckpointError(f"There is no run in {folder} to resume. Remove --resume, or name the folder with --out.")
     checkpoint = load_newest(folder / "checkpoints")
     run = _prepared(folder, checkpoint.config, text_of(folder), device, processes, checkpoint)
-    expected = json.loads((folder / "run.json").read_text("utf-8"))["text_sha256"]
+    expected = read_source(folder)["text_sha256"]
     if expected != run.source.sha256:
         raise TrainingError(
             f"The text in {run.text.folder} is no longer the one that {folder} began with: its checksum is "
@@ -155,7 +156,26 @@ def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE)
 
 def text_of(folder: Path) -> Text | TaskMixture:
     """The text, or the tasks, that a run is trained on."""
-    return _reopen(folder / json.loads((folder / "run.json").read_text("utf-8"))["shards"])
+    return _reopen(folder / read_source(folder)["shards"])
+
+
+def read_source(folder: Path) -> dict[str, str]:
+    """What run.json says about the text of a run.
+
+    Raises:
+        CheckpointError: it cannot be read, or lacks the place of the text or its sum.
+    """
+    try:
+        source = read_json(folder / "run.json")
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+    for name in ("shards", "text_sha256"):
+        value = source.get(name) if isinstance(source, dict) else None
+        if not isinstance(value, str):
+            raise CheckpointError(
+                f"{folder / 'run.json'} is damaged: {name}={value!r} is not a text. Restore it, or start a new run."
+            )
+    return source
 
 
 def _open(

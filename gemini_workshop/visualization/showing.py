@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -10,6 +11,8 @@ from IPython.core.getipython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+
+from gemini_workshop.files import write_result
 
 SHARPNESS = 2  # pixels stored for each pixel shown, along each side
 COLORS_KEPT = 256
@@ -55,6 +58,17 @@ def png(figure: Figure, **options: Any) -> bytes:
     pixels = Image.open(buffer).convert("RGB")
     pixels.quantize(COLORS_KEPT, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
     return small.getvalue()
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure into a file, whole or not at all, in the format that the name of the file tells.
+
+    Raises:
+        WorkshopError: it cannot be written there.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix[1:].lower() or "png")
+    write_result(path, buffer.getvalue())
 
 
 def shown_size(file: bytes) -> dict[str, int]:

@@ -27,6 +27,8 @@ class Shelf(BaseHTTPRequestHandler):
         self.send_response(206 if asked_range else 200)
         self.send_header("Content-Length", str(len(server.content) - start))
         self.send_header(header, mark)
+        if asked_range:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
         self.end_headers()
         pause = max(start, server.pauses_at or 0)
         self.wfile.write(server.content[start:pause])

@@ -52,9 +52,10 @@ def choice(
     from gemini_workshop.tables import table
     from gemini_workshop.visualization.evaluation import choice_bars
 
+    given = load_questions(questions)[:limit] if questions else []
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
     if questions:
-        asked, source = load_questions(questions)[:limit], str(questions)
+        asked, source = given, str(questions)
     else:
         fraction = find_checkpoint(checkpoint).config.training.validation_fraction
         documents = list(documents_of(corpus, size, split, fraction))

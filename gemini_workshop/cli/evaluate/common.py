@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from gemini_workshop.files import check_picture, check_target
+from gemini_workshop.reading import shortened
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -22,6 +25,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
 ResultPath = Annotated[Path | None, typer.Option("--result", help="Save the measurement as this JSON file.")]
 Picture = Annotated[Path | None, typer.Option(help="Draw the measurement into this file, PNG or SVG.")]
+
+
+MOST = 10**9  # of a number in a list
 
 
 class Split(StrEnum):
@@ -56,6 +62,10 @@ def measurement(has_picture: bool = True) -> Callable[[Callable[..., Measurement
     def with_options(command: Callable[..., Measurement]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(*, as_json: bool, result: Path | None, picture: Path | None = None, **arguments: Any) -> None:
+            if result:
+                check_target(result)
+            if picture:
+                check_picture(picture)
             deliver(command(**arguments), as_json, result, picture)
 
         signature = inspect.signature(command)
@@ -78,11 +88,12 @@ def deliver(measured: Measurement, as_json: bool, path: Path | None, picture: Pa
 
 
 def save_figure(draw: "Callable[[], Figure]", path: Path) -> None:
-    """Draw in the house style, and save; the ending of the file says as what."""
+    """Draw in the house style, and save, whole or not at all; the ending of the file says as what."""
+    from gemini_workshop.visualization.showing import save_figure
     from gemini_workshop.visualization.theme import use_theme
 
     use_theme()
-    draw().savefig(path)
+    save_figure(draw(), path)
 
 
 def documents_of(corpus: str, size: str, split: Split, validation_fraction: float) -> "Iterator[str]":
@@ -113,6 +124,8 @@ def read_numbers(text: str) -> list[int]:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if not numbers or min(numbers) < 1:
-        raise ConfigError(f"{text!r} is not a list of positive whole numbers. Separate them by commas: 1,10,100.")
+    if not numbers or min(numbers) < 1 or max(numbers) > MOST:
+        raise ConfigError(
+            f"{shortened(text)!r} is not a list of whole numbers from 1 to {MOST:,}. Separate them by commas: 1,10,100."
+        )
     return numbers

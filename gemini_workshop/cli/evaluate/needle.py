@@ -26,7 +26,7 @@ def needle(
     book: Annotated[str, typer.Option(help="The haystack: a text corpus, or a text file.")] = "stories",
     size: Size = "all",
     lengths: Annotated[str, typer.Option(help="Tokens per text, with commas. Default: quarters of the context.")] = "",
-    depths: Annotated[int, typer.Option(min=2, help="Number of depths, from the beginning to the end.")] = 5,
+    depths: Annotated[int, typer.Option(min=2, max=1000, help="Number of depths, from the beginning to the end.")] = 5,
     trials: Annotated[int, typer.Option(min=1, help="Texts per length and depth.")] = 10,
     retriever: Annotated[
         Retriever, typer.Option(help="model; or, to check the test itself, oracle (reads the text) or blind (guesses).")
@@ -51,13 +51,14 @@ def needle(
     from gemini_workshop.evaluation.needle import Haystack, blind, most_likely, needle_grid, oracle
     from gemini_workshop.evaluation.results import Result, model_facts, text_facts
     from gemini_workshop.evaluation.scores import name_of
+    from gemini_workshop.reading import read_text
     from gemini_workshop.visualization.evaluation import needle_heat_map
 
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
     window = model.config.context_tokens
     columns = read_numbers(lengths) if lengths else [window * part // 4 for part in (1, 2, 3, 4)]
     rows = [row / (depths - 1) for row in range(depths)]
-    documents = [Path(book).read_text("utf-8")] if Path(book).is_file() else load_documents(book, size)
+    documents = [read_text(book)] if Path(book).is_file() else load_documents(book, size)
     searchers = {"model": most_likely(model, tokenizer), "oracle": oracle, "blind": blind(seed)}
     grid = needle_grid(searchers[retriever], Haystack("\n".join(documents), tokenizer), columns, rows, trials, seed)
     name = name_of(checkpoint) if retriever is Retriever.model else str(retriever)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement, measurement
+from gemini_workshop.cli.evaluate.common import MOST, Checkpoint, Device, Measurement, measurement
 
 
 @measurement(has_picture=False)
 def speed(
     checkpoint: Checkpoint = "stories-small",
-    prompt_tokens: Annotated[int, typer.Option(min=1, help="Tokens of the prompt.")] = 128,
-    new_tokens: Annotated[int, typer.Option(min=2, help="Tokens to generate.")] = 64,
+    prompt_tokens: Annotated[int, typer.Option(min=1, max=MOST, help="Tokens of the prompt.")] = 128,
+    new_tokens: Annotated[int, typer.Option(min=2, max=MOST, help="Tokens to generate.")] = 64,
     rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the median is reported.")] = 3,
     tdp_watts: Annotated[
         float | None, typer.Option(min=0, help="The processor's stated power, for an estimate of the energy.")

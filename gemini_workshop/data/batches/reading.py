@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from gemini_workshop.data import corpora
-from gemini_workshop.data.documents import read_documents
+from gemini_workshop.data.documents import is_json_lines, read_documents
 from gemini_workshop.data.preprocessing.splitting import hash_fraction
 from gemini_workshop.data.tokenizers import END_OF_TEXT, check_documents
 from gemini_workshop.errors import DataError
@@ -109,7 +109,7 @@ def _stream_part(part: str, size: str) -> Iterator[str]:
 
 def _stream_file(path: Path) -> Iterator[str]:
     """The documents of a file; of plain text without marks between documents, passages of twenty paragraphs."""
-    if ".jsonl" in path.suffixes or any(END_OF_TEXT in paragraph for paragraph in read_documents(path, "\n\n")):
+    if is_json_lines(path) or any(END_OF_TEXT in paragraph for paragraph in read_documents(path, "\n\n")):
         yield from read_documents(path)
         return
     paragraphs = read_documents(path, "\n\n")

@@ -9,7 +9,6 @@ import regex
 INVISIBLE = regex.compile(r"[\p{Cc}\p{Cs}\xad\u200b\ufeff\u202a-\u202e\u2066-\u2069--[\t\n\v\f\r\x85]]", flags=regex.V1)
 LINE_ENDS = regex.compile(r"\r\n|[\v\f\r\x85\u2028\u2029]")
 OTHER_SPACES = regex.compile(r"[\p{Zs}--[ ]]", flags=regex.V1)
-SPACE_AT_LINE_END = regex.compile(r"[ \t]+(?=\n|\Z)")
 EMPTY_LINES = regex.compile(r"\n{3,}")
 
 
@@ -47,4 +46,5 @@ def regular_whitespace(text: str) -> str:
         'one  two\n\tthree\n\nfour'
     """
     text = OTHER_SPACES.sub(" ", LINE_ENDS.sub("\n", text))
-    return EMPTY_LINES.sub("\n\n", SPACE_AT_LINE_END.sub("", text)).strip("\n")
+    text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
+    return EMPTY_LINES.sub("\n\n", text).strip("\n")

@@ -107,7 +107,7 @@ class Fetcher:
             answer = self._retrying()(self._request, url, content_types)
             if answer.location is None:
                 return answer
-            url = str(httpx.URL(url).join(answer.location))
+            url = _joined(url, answer.location)
         raise PageFault("redirects", f"more than {self.manners.max_redirects}, the last one to {url}")
 
     def _retrying(self) -> Any:
@@ -200,10 +200,20 @@ def _check_type(response: httpx.Response, content_types: Collection[str]) -> Non
 def _check_address(url: str) -> None:
     try:
         parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise PageFault("address", f"{url[:200]}: {error}") from None
+        parts.host.encode("idna")  # what a name is looked up as
+        url.encode()
+    except (httpx.InvalidURL, ValueError) as error:
+        raise PageFault("address", f"{url[:200]!r}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.host:
         raise PageFault("address", f"{url[:200]} is not on the web")
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return str(httpx.URL(url).join(location))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise PageFault("address", f"{url[:200]} redirects to {location[:200]!r}: {error}") from None
 
 
 def _retry_after_seconds(header: str) -> float:
@@ -212,5 +222,5 @@ def _retry_after_seconds(header: str) -> float:
         return float(header)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return 0.0

@@ -10,7 +10,9 @@ of anything else a number travels, the place where it is kept here.
 
 import json
 import os
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 LARGEST_PLAIN_INT = 2**1000  # beyond, digits take longer than hexadecimal
@@ -72,7 +74,9 @@ class Loop:
     """Answers requests about one program."""
 
     def __init__(self) -> None:
-        self.names: dict[str, Any] = {"__name__": "program"}
+        module = ModuleType("program")
+        sys.modules["program"] = module  # where dataclasses, pickle and typing look for a program's own names
+        self.names: dict[str, Any] = vars(module)
         self.kept: list[Any] = []
 
     def keep(self, value: Any) -> int:

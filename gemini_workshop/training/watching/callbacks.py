@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -90,13 +91,13 @@ class History(Callback):
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The entries that :class:`History` wrote; a last line that a kill cut short is left out."""
+    """The entries that :class:`History` wrote; a line that is none, as a kill may leave one, is left out."""
     entries = []
-    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+    for line in path.read_text("utf-8", "replace").split("\n") if path.exists() else []:
+        with suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                entries.append(entry)
     return entries
 
 

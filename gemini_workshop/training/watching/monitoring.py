@@ -29,7 +29,8 @@ def matrix_product_flops(device: torch.device, precision: str, width: int | None
         width: of the matrices; by default what keeps the device busy for some milliseconds.
     """
     width = width or (8192 if device.type == "cuda" else 1024)
-    matrix = torch.randn(width, width, device=device, dtype=DTYPES.get(precision, torch.float32))
+    generator = torch.Generator(device).manual_seed(0)  # its own: a run that is resumed draws what it would have drawn
+    matrix = torch.randn(width, width, generator=generator, device=device, dtype=DTYPES.get(precision, torch.float32))
     seconds = []
     for _ in range(rounds + 1):
         _wait_for(device)
