@@ -81,8 +81,7 @@ def train(
     from gemini_workshop.training.watching.tracking import check_trackers
 
     check_trackers(track or [])
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise TrainingError(f"--minutes {minutes} is not a time. Choose for example --minutes 5, or leave it out.")
+    check_minutes(minutes)
     if processes > 1 and not is_launched():
         launch(processes, [sys.executable, "-m", "gemini_workshop.cli.main", *sys.argv[1:]])
         return
@@ -101,6 +100,18 @@ def train(
             config = override(load_config(preset) if start is None else start.config, settings or [])
             run = start_run(folder, config, corpus, size, where, together, beginning=start)
         train_and_report(run, minutes, track or [] if together.is_first else [])
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Refuse a time that no run can take, such as "nan", at which none would ever end.
+
+    Raises:
+        TrainingError: it is one.
+    """
+    from gemini_workshop.errors import TrainingError
+
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise TrainingError(f"--minutes {minutes} is not a time. Choose for example --minutes 5, or leave it out.")
 
 
 def _name_of(corpus: str) -> str:
