@@ -32,9 +32,26 @@ Beginning = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change one setting: --set steps=500. Can be repeated.")
 ]
+
+
+def check_minutes(minutes: float | None) -> float | None:
+    """Refuse a time that no run can take, such as "nan", at which none would ever end.
+
+    Raises:
+        TrainingError: it is one.
+    """
+    from gemini_workshop.errors import TrainingError
+
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise TrainingError(f"--minutes {minutes} is not a time. Choose for example --minutes 5, or leave it out.")
+    return minutes
+
+
 Minutes = Annotated[
-    float | None, typer.Option(help="Stop after this many minutes, even if the schedule is not finished.")
+    float | None,
+    typer.Option(callback=check_minutes, help="Stop after this many minutes, even if the schedule is not finished."),
 ]
+Threads = Annotated[int | None, typer.Option(min=1, max=4096, help="CPU threads. Default: PyTorch's choice.")]
 
 
 def train(
@@ -47,9 +64,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/PRESET-CORPUS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="CPU threads. Default: PyTorch's choice.")
-    ] = None,
+    threads: Threads = None,
     track: Annotated[list[str] | None, typer.Option(help="Log to tensorboard or wandb. Can be repeated.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that split each batch.")] = 1,
 ) -> None:
@@ -81,7 +96,6 @@ def train(
     from gemini_workshop.training.watching.tracking import check_trackers
 
     check_trackers(track or [])
-    check_minutes(minutes)
     if processes > 1 and not is_launched():
         launch(processes, [sys.executable, "-m", "gemini_workshop.cli.main", *sys.argv[1:]])
         return
@@ -100,18 +114,6 @@ def train(
             config = override(load_config(preset) if start is None else start.config, settings or [])
             run = start_run(folder, config, corpus, size, where, together, beginning=start)
         train_and_report(run, minutes, track or [] if together.is_first else [])
-
-
-def check_minutes(minutes: float | None) -> None:
-    """Refuse a time that no run can take, such as "nan", at which none would ever end.
-
-    Raises:
-        TrainingError: it is one.
-    """
-    from gemini_workshop.errors import TrainingError
-
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise TrainingError(f"--minutes {minutes} is not a time. Choose for example --minutes 5, or leave it out.")
 
 
 def _name_of(corpus: str) -> str:
