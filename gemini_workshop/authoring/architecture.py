@@ -16,10 +16,10 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "errors": "what a user can fix",
         "paths": "where files are",
-        "files": "written whole or not at all",
-        "reading": "text and JSON, or one clear error",
         "tables": "plain text",
     },
+    {"reading": "text and JSON, or one clear error"},
+    {"files": "written whole or not at all"},
     {"config": "settings of models, training and generation, and the presets"},
     {"devices": "which device to compute on"},
     {
