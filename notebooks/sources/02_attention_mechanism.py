@@ -268,6 +268,13 @@ figure = figures.gradient_at_queries(
 
 assert sizes["as they are"][-1][1] < 0.05 * sizes["divided by √d"][-1][1]
 assert sizes["as they are"][-1][2] > 3 * sizes["divided by √d"][-1][2]
+assert sizes["as they are"][0][0] > sizes["divided by √d"][0][0], (
+    "small heads do without the root"
+)
+assert all(0.25 * half < low and high < 4 * half for low, half, high in sizes["divided by √d"])
+medians = {name: [half for _, half, _ in each] for name, each in sizes.items()}
+assert max(medians["divided by √d"]) < 2.5 * min(medians["divided by √d"])
+assert medians["as they are"][3:] == sorted(medians["as they are"][3:], reverse=True)
 
 # %% [markdown]
 # Both, and that is the trouble. Where one weight is nearly 1 and the others nearly 0, the softmax is flat, and a flat

@@ -521,6 +521,7 @@ with_layer = [train(32, 1, seed, hidden=128) for seed in range(5)]
 better, unmixed = max((each for _, _, each in with_layer), key=min)
 print(f"1 head and a layer, the best of five runs: {better:.1f} and {unmixed:.1f}")
 assert unmixed > max(other for _, other in answers["1 head, 32 wide"]) + 0.3
+assert unmixed < min(min(each) for each in answers["8 heads, 32 wide"])
 
 # %% [markdown]
 # It can be done: in the mixture both answers are there, and a layer that bends can pull them apart again. It pays for
@@ -586,9 +587,7 @@ for kind, runs in trained.items():
 for reader, _, (_, other) in with_layer:  # the single heads that are read by a layer
     less = float(given_to_first_and_second(reader).min())
     if less < 0.05:
-        assert other < 0.35, (
-            "a child that is hardly looked at cannot be read, by a layer neither"
-        )
+        assert other < 0.35, "not even a layer can read a child that is hardly looked at"
     if less > 0.15:
         assert other > 0.4
 
@@ -699,7 +698,7 @@ for name, half in {"other words": other_words, "the same words, shuffled": shuff
 print(f"if all {model.config.vocab_size:,} tokens were equally likely: {all_alike:.1f}")
 assert second < controls["the same words, shuffled"] - 0.1 < controls["other words"]
 assert abs(controls["other words"] - first) < 0.6
-assert first > all_alike
+assert first > second > all_alike
 
 # %% [markdown]
 # It does, and not because it has warmed up: other words are about as hard as the first ones. And the order matters: the

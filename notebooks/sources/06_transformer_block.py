@@ -201,6 +201,8 @@ a, b, c, d = (
 assert torch.allclose(a, b, atol=1e-3)
 assert torch.allclose(a, c, atol=1e-3)
 assert not torch.allclose(a, d, atol=1e-3)
+two_channels = layer_norm(torch.tensor([[3.0, 9.0]]), torch.ones(2), torch.zeros(2), 1e-6)
+assert torch.allclose(two_channels, torch.tensor([[-1.0, 1.0]]), atol=1e-3)
 
 # %% [markdown]
 # The size is gone, and so is the common offset of all channels. What stays is how the channels
@@ -864,11 +866,15 @@ for name in ("pre", "post"):
 at_the_end = {name: [token_similarity(model)[-1] for model in deep[name]] for name in kinds}
 for name, seeds in at_the_end.items():
     print(f"{name:18s} after training, at the top: " + " ".join(f"{s:.1f}" for s in seeds))
-assert min(line[48] for line in starts["post"]) > 0.95
+assert (
+    max(line[12] for line in starts["post"]) < 0.95 < min(line[48] for line in starts["post"])
+)
 assert max(line[48] for line in starts["pre"]) < 0.9
 assert max(line[48] for line in starts["post, silent start"]) < 0.1
 assert min(at_the_end["post"] + at_the_end["post, leveled"]) > 0.9
 assert max(at_the_end["pre"] + at_the_end["post, silent start"]) < 0.7
+for line, after in zip(starts["pre"], at_the_end["pre"], strict=True):
+    assert after < line[12], "with pre-norm the tokens part again"
 
 # %% [markdown]
 # Attention averages, and averages of the same text are alike, so in both placements the tokens become alike at first.

@@ -571,15 +571,18 @@ for name in ("Tom", "Lily", "Ben", "Sam", "Anna", "Max"):
         "without": tokenizer.encode(story + rest),
         "as characters": tokenizer.encode(typed),
         "as the token": tokenizer.encode(typed, allowed_special="all"),
+        "with no story before": tokenizer.encode(rest),
     }
     cost = {how: bits(ids, tokenizer.encode(" " + name)) for how, ids in texts.items()}
     print(f"{name:5s}", ", ".join(f"{how} {value:.0f}" for how, value in cost.items()))
     assert cost["as the token"] > cost["without"] + 1
     assert cost["as the token"] > cost["as characters"] + 1
+    assert cost["as the token"] < cost["with no story before"] - 1
 
 # %% [markdown]
 # As the token, it makes the name more of a surprise: the model takes the story for finished, and half forgets its hero.
-# In a chat, the text before might be the instructions of whoever runs the service. So a name in a text is text, unless
+# (Not wholly: with no story before, the name costs more still.) In a chat, the text before might be the instructions of
+# whoever runs the service. So a name in a text is text, unless
 # the *program* says that it is more. Your `encode` gets the special tokens that it may recognize as an argument; for what
 # a user has typed, the caller passes none.
 #
@@ -1054,8 +1057,13 @@ print(
     f"“ remem” in place of an impossible byte: {moved(remem, other):.0%} of the probability moves"
 )
 print(f"“ play” in place of “ remember”: {moved(want, remember):.0%}")
+moves = torch.tensor([moved(i, other) for i in untrained[::4]])
+print(
+    f"any of them in place of that byte: {moves.median():.0%} in the median, {moves.max():.0%} at most"
+)
 assert float(similarity.min()) > 0.9
 assert moved(remem, other) < 0.1 < moved(want, remember)
+assert moves.median() < 0.1 < moves.max()
 
 # %% [markdown]
 # Nearly the same thing: a few hundred different tokens have almost the same vector, and the model can hardly tell most of

@@ -1038,7 +1038,7 @@ assert max(perplexity[32], perplexity[128]) < 0.96 * perplexity[256]
 
 # %% [markdown]
 # The same model, the same text, and a better number for twice the computing. A still smaller stride gains nothing here:
-# half a window is as much as most of these stories have before any of their tokens. Whoever compares two perplexities
+# this model predicts no better from more than half a window, though most of these stories are longer. Whoever compares two perplexities
 # needs the same stride, the same context, and the same tokenizer (lesson 10).
 #
 # ## Checkpoint
