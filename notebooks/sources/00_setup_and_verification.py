@@ -203,7 +203,7 @@ figure = road_map()
 # **02** and **03** build attention, the part in which tokens look at each other; **04** tells it where they are. **05**
 # builds the layer in which each token is worked on by itself, and **06** stacks it all into a model that predicts the
 # next token. **07** to **09** make it cheaper, larger and able to see and hear; **10** to **12** turn text into tokens,
-# train the model and let it write. In **13** you put your own functions together. Lessons 13 and 14 are still being
+# train the model and let it write. In **13** you put your own functions together. Lesson 14 is still being
 # written; all others exist.
 #
 # Below the heading of every exercise are two numbers. **Difficulty** goes from 1, a line without a trap, to 5.
