@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -188,6 +189,7 @@ LONG = ("evaluate", "abilities")  # minutes, and its own tests
 
 
 def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
+    shutil.copytree(TOP / "docs" / "images", tmp_path / "docs" / "images")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GEMINI_WORKSHOP_HOME", str(tmp_path / "home"))
     ran = []
