@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.reading import shortened
+from gemini_workshop.reading import SHOWN_OF_PATH, shortened
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -44,8 +44,8 @@ def unwritable(path: str | Path, error: Exception) -> WorkshopError:
     """The error for a file that the system does not let us write."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error
     return WorkshopError(
-        f"{shortened(str(path))} cannot be written: {reason}. Choose a name in a folder that can be written to, on a "
-        "disk with room."
+        f"{shortened(str(path), SHOWN_OF_PATH)} cannot be written: {reason}. "
+        "Choose a name in a folder that can be written to, on a disk with room."
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from gemini_workshop.errors import DataError
 
 MAX_BYTES = 2**28  # of a file that is read as a whole
-SHOWN = 60  # characters of a value that an error shows
+SHOWN, SHOWN_OF_PATH = 60, 250  # characters of a value, or of a path, that an error shows
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -38,7 +38,7 @@ def read_text(path: str | Path, what: str = "a text file") -> str:
 def unreadable(path: str | Path, error: Exception, what: str = "a text file") -> DataError:
     """The error for a file that the system does not let us read."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return DataError(f"{shortened(str(path))} cannot be read: {reason}. Give the path of {what}.")
+    return DataError(f"{shortened(str(path), SHOWN_OF_PATH)} cannot be read: {reason}. Give the path of {what}.")
 
 
 def decode_text(content: bytes, name: str) -> str:
@@ -139,6 +139,6 @@ def without_halves(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, shown: int = SHOWN) -> str:
     """The text, or its beginning, for an error."""
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= shown else f"{text[:shown]}..."

@@ -71,7 +71,7 @@ COLOURS = {
 def draw_architecture(path: str | Path) -> None:
     """Draw the road from text to checkpoint above the layers of the package."""
     use_theme()
-    figure, (road, layers) = plt.subplots(2, 1, figsize=(10, 7.4), height_ratios=(1, 2.2))
+    figure, (road, layers) = plt.subplots(2, 1, figsize=(10, 8.4), height_ratios=(1, 2.8))
     road.set_title("One road from text to a model, and three uses of it")
     layers.set_title("Modules import only from lower layers")
     for axes in (road, layers):

@@ -28,7 +28,7 @@ from gemini_workshop.cli import (
 )
 from gemini_workshop.cli.options import GroupedHelp
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.reading import shortened
+from gemini_workshop.reading import SHOWN_OF_PATH, shortened
 
 OPTIONAL = {
     **dict.fromkeys(("httpx", "bs4", "soupsieve", "lxml", "tenacity", "protego"), '"gemini-from-scratch[scraping]"'),
@@ -125,7 +125,8 @@ def in_words(error: BaseException) -> str | None:
         return f"This needs {name}, which is not installed. Install it: pip install {OPTIONAL[name]}."
     if isinstance(error, OSError) and error.strerror and error.errno is not None:
         place = str(error.filename) if error.filename is not None else "A file could not be read or written"
-        return f"{shortened(place)}: {error.strerror}. Check the path, its permissions, and that its disk has room."
+        place = shortened(place, SHOWN_OF_PATH)
+        return f"{place}: {error.strerror}. Check the path, its permissions, and that its disk has room."
     return None
 
 

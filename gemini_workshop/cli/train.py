@@ -42,7 +42,7 @@ def check_minutes(minutes: float | None) -> float | None:
     """
     from gemini_workshop.errors import TrainingError
 
-    if minutes is not None and not 0 < minutes < math.inf:
+    if minutes is not None and not 0 <= minutes < math.inf:
         raise TrainingError(f"--minutes {minutes} is not a time. Choose for example --minutes 5, or leave it out.")
     return minutes
 

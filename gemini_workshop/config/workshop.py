@@ -12,7 +12,7 @@ from gemini_workshop.config.plain_yaml import parse_yaml
 from gemini_workshop.config.section import either
 from gemini_workshop.config.training import TrainingConfig
 from gemini_workshop.errors import ConfigError, DataError, unknown_name
-from gemini_workshop.reading import read_text, shortened
+from gemini_workshop.reading import SHOWN_OF_PATH, read_text, shortened
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ def load_config(name_or_path: str | Path) -> WorkshopConfig:
     elif Path(name).suffix in {".yaml", ".yml"}:
         if not os.path.exists(name):
             raise ConfigError(
-                f"There is no file {shortened(name)}. Give the path of a YAML file or a preset: "
+                f"There is no file {shortened(name, SHOWN_OF_PATH)}. Give the path of a YAML file or a preset: "
                 f"{', '.join(preset_names())}."
             )
         try:

@@ -94,7 +94,7 @@ def test_a_conversation_is_saved_and_loaded(say, terminal, tmp_path):
     terminal.conversation = Conversation()
     assert "Of foxes.\n\nHello0:Hello" in say(f"/load {file}")
     assert "cannot be read" in say("/load nowhere.json")
-    assert "cannot be written" in say("/save nowhere/at/all.json")
+    assert "cannot be written" in say(f"/save {file}/in-a-file.json")
     assert say("/save", "/load").count("A file name is missing") == 2
 
 

@@ -158,7 +158,7 @@ def test_what_cannot_be_done_is_refused(write, arguments, message):
 
 def test_a_file_that_is_no_text_is_refused(write, tmp_path):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    with pytest.raises(WorkshopError, match="is not text: invalid start byte at byte 0"):
+    with pytest.raises(WorkshopError, match="is not text: byte 0 is 0x89"):
         write("--file", tmp_path / "picture.png")
 
 

@@ -24,6 +24,13 @@ class Shelf(BaseHTTPRequestHandler):
         if start >= len(server.content):
             self.send_error(416)
             return
+        if server.status:
+            self.send_response(server.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if asked_range and server.lies_about_ranges:
+            start = 0
         self.send_response(206 if asked_range else 200)
         self.send_header("Content-Length", str(len(server.content) - start))
         self.send_header(header, mark)
@@ -49,6 +56,7 @@ def server(monkeypatch):
         running.content = bytes(range(256)) * 1000
         running.asked, running.version = [], ("ETag", '"1"')
         running.missing, running.knows_ranges, running.breaks_at = False, True, None
+        running.status, running.lies_about_ranges = None, False
         running.pauses_at, running.goes_on = None, threading.Event()
         running.url = f"http://127.0.0.1:{running.server_port}/file.bin"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})

@@ -146,3 +146,26 @@ def test_a_file_that_is_here_is_not_asked_for(server, tmp_path):
     download(server.url, path)
     assert path.read_bytes() == b"here"
     assert server.asked == []
+
+
+def test_a_part_that_begins_elsewhere_is_not_joined_to_what_is_here(server, tmp_path):
+    path = tmp_path / "file.bin"
+    path.with_name("file.bin.part").write_bytes(b"x" * 1000)
+    server.lies_about_ranges = True
+    download(server.url, path)
+    assert path.read_bytes() == server.content
+
+
+@pytest.mark.parametrize("status", [202, 204])
+def test_an_answer_without_a_file_is_an_error(server, tmp_path, status):
+    server.status = status
+    with pytest.raises(DataError, match=f"the server answered {status}, without a file"):
+        download(server.url, tmp_path / "file.bin")
+    assert visible(tmp_path) == []
+
+
+def test_an_empty_answer_is_no_file_whose_sum_is_to_be_noted(server, tmp_path):
+    server.status = 200
+    with pytest.raises(DataError, match="the server sent 0 bytes"):
+        download(server.url, tmp_path / "file.bin")
+    assert visible(tmp_path) == []

@@ -109,7 +109,7 @@ def test_a_number_that_cannot_be_meant_is_named(program, tmp_path, arguments, me
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("evaluate", "needle", "--depths", "9" * 24), "--depths"),
-    (("evaluate", "needle", "--lengths", "9" * 5000), "9...' is not a list of whole numbers"),
+    (("evaluate", "needle", "--lengths", "9" * 5000), "9...' is not a list of positive whole numbers"),
     (("evaluate", "speed", "--new-tokens", "9" * 23), "--new-tokens"),
     (("rehearse", "one-batch", "--sequences", "9" * 24), "--sequences"),
     (("train", "--threads", "9" * 24), "--threads"),

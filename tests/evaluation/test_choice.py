@@ -87,9 +87,9 @@ def test_questions_are_read_from_lines(tmp_path):
     path = tmp_path / "questions.jsonl"
     path.write_text(json.dumps({"context": "Two and two make", "choices": [" four.", " five."], "answer": 1}) + "\n")
     assert load_questions(path) == [ChoiceQuestion(context="Two and two make", choices=(" four.", " five."), answer=1)]
-    for line in ("[]", "{}", "no"):
+    for line, what in (("[]", "a question"), ("{}", "a question"), ("no", "JSON")):
         path.write_text(f'{{"context": "a", "choices": ["b", "c"], "answer": 0}}\n{line}\n')
-        with pytest.raises(DataError, match=r"Line 2 of .*questions\.jsonl is not a question"):
+        with pytest.raises(DataError, match=rf"questions\.jsonl, line 2, is not {what}"):
             load_questions(path)
 
 

@@ -126,6 +126,7 @@ def read_numbers(text: str) -> list[int]:
         numbers = []
     if not numbers or min(numbers) < 1 or max(numbers) > MOST:
         raise ConfigError(
-            f"{shortened(text)!r} is not a list of whole numbers from 1 to {MOST:,}. Separate them by commas: 1,10,100."
+            f"{shortened(text)!r} is not a list of positive whole numbers up to {MOST:,}. "
+            "Separate them by commas: 1,10,100."
         )
     return numbers

@@ -204,7 +204,7 @@ def _check_address(url: str) -> None:
         url.encode()
     except (httpx.InvalidURL, ValueError) as error:
         raise PageFault("address", f"{url[:200]!r}: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.host:
+    if parts.scheme not in ("http", "https") or not parts.host or not 0 < (parts.port or 80) < 2**16:
         raise PageFault("address", f"{url[:200]} is not on the web")
 
 

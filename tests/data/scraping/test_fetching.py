@@ -6,7 +6,7 @@ import pytest
 
 from gemini_workshop.data.scraping import fetching
 from gemini_workshop.data.scraping.faults import PageFault
-from gemini_workshop.data.scraping.fetching import Fetcher, Manners, _retry_after_seconds
+from gemini_workshop.data.scraping.fetching import Fetcher, Manners, _check_address, _joined, _retry_after_seconds
 from gemini_workshop.errors import DataError
 from tests.data.scraping.conftest import page
 
@@ -187,3 +187,29 @@ def test_a_pause_is_asked_for_by_a_date(clock):
 def test_manners_that_cannot_work_are_an_error(name, value):
     with pytest.raises(DataError, match=f"{name}={value}"):
         Manners(**{name: value})
+
+
+@pytest.mark.parametrize("location", ["//host:port", "http://[::1", "http://\ud800/"])
+def test_a_redirect_to_what_is_no_address_is_a_fault_of_that_page_alone(location):
+    with pytest.raises(PageFault, match=r"https://example\.org/ redirects to") as caught:
+        _joined("https://example.org/", location)
+    assert caught.value.reason == "address"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mailto:a@example.org",
+        "http://xn--a/",
+        "http://xn--zz--9/",
+        "http://a..b/",
+        "http://\ud800/",
+        "http:///x",
+        "http://a:65536/",
+    ],
+)
+def test_what_is_no_address_on_the_web_is_a_fault_of_that_page_alone(url):
+    with pytest.raises(PageFault) as caught:
+        _check_address(url)
+    assert caught.value.reason == "address"
+    caught.value.detail.encode()
