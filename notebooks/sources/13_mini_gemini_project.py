@@ -765,7 +765,7 @@ through(gates.training_gate(losses, VOCAB_SIZE))
 # ### Exercise 13.6 · `score_answers` (10 minutes)
 #
 # An answer is right if it is the expected one, word for word; white space around it does not count. `NormalDist().inv_cdf`
-# gives more digits of $z$: below it lie 97.5 % of a normal distribution.
+# gives more digits of $z$: above it lies half of what 95 % leave over.
 
 
 # %%
