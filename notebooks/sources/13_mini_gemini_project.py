@@ -1093,7 +1093,7 @@ assert without_cache > 2 * with_cache
 # | **A minute is not enough.** Train your configuration for 2,000 steps (`train(model, steps=2000)`, then the cells of milestone 6) | 50 points | 70 points |
 # | **Half the size.** The same points with half of the parameters | 45 points | as many as the whole |
 # | **No global layer.** `layer_pattern=("local",)`: which line of the rubric falls, and which stays? | the needle falls at long texts only | say from which length, before you measure |
-# | **Collapse.** `balance_weight=0` and `z_weight=0`, three seeds | the busiest expert above 2.5 times the mean | a layer with a dead expert |
+# | **Collapse.** `balance_weight=0` and `z_weight=0`, three seeds | the busiest expert more than double the mean | a layer with a dead expert |
 # | **A task of your own.** A class with `example` and `__len__` (`data/tasks/films.py` is short) beside the four | better than chance with its whole interval | without loss for the others |
 # | **Another voice.** Say a digit into a file, and `gemini-workshop generate --checkpoint mini-gemini --audio FILE` | it answers with a digit | with the right one, three times of three |
 # | **The whole recipe.** `gemini-workshop train --preset mini-gemini --corpus tasks`, hours | within 5 points of the shipped model | more than it has |
