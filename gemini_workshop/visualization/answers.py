@@ -14,6 +14,7 @@ from gemini_workshop.data.media.wav import resample
 from gemini_workshop.data.tasks.example import Example
 from gemini_workshop.visualization.showing import describe
 from gemini_workshop.visualization.theme import BLUE, RED, ink
+from gemini_workshop.visualization.tokens import drawable
 
 FRAMES_SHOWN = 4
 GAP = 1  # pixels between the frames of a video
@@ -29,9 +30,9 @@ def asked_and_answered(answers: Sequence[tuple[Example, str]], name: str, column
         for axes, part in zip(cell.subplots(1, len(media), squeeze=False).flat, media, strict=True):
             _show(axes, part)
         question = " ".join(part.text for part in example.prompt if isinstance(part, TextPart))
-        cell.suptitle("\n".join(textwrap.wrap(question, 28)), size=9)
+        cell.suptitle("\n".join(textwrap.wrap(drawable(question), 28)), size=9)
         is_right = given == example.answer
-        said = given if is_right else f"{given} (right: {example.answer})"
+        said = drawable(given if is_right else f"{given} (right: {example.answer})")
         cell.supxlabel("\n".join(textwrap.wrap(said, 26)), size=11, weight="bold", color=ink(BLUE if is_right else RED))
     title = f"{name} answers {num_right} of {len(answers)} held-out examples, the first of each task"
     figure.suptitle(title, x=0.01, ha="left", weight="bold")

@@ -1,7 +1,7 @@
 """Figures of the project in lesson 13: where a model's parameters are, and how far the milestones have been reached."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ from gemini_workshop.visualization.theme import BLUE, COLORS, GREEN, GREY, HIDDE
 KINDS = {"embedding": BLUE, "attention": GREEN, "dense and shared": PURPLE, "media": GREY}
 
 
+@runtime_checkable
 class Milestone(Protocol):
     """What a gate says."""
 

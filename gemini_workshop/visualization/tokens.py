@@ -44,7 +44,8 @@ def tokenized(rows: Mapping[str, Sequence[bytes]], title: str) -> Figure:
         axes.text(-0.1, top + LINE / 2, f"{name}\n{len(places)} tokens", ha="right", va="center", fontsize=9)
         for i, (x, line, text) in enumerate(places):
             box = {"boxstyle": "square,pad=0.12", "facecolor": TINTS[i % len(TINTS)], "edgecolor": "none"}
-            axes.text(x, top + LINE * (line + 0.5), text, va="center", family="DejaVu Sans Mono", fontsize=9, bbox=box)
+            y = top + LINE * (line + 0.5)
+            axes.text(x, y, text, va="center", family="DejaVu Sans Mono", fontsize=9, bbox=box, parse_math=False)
         top += LINE * (num_lines[name] + 0.6)
     axes.set(xlim=(-NAME_WIDTH, TEXT_WIDTH), ylim=(top, -0.1), title=title)
     axes.axis("off")
@@ -63,6 +64,17 @@ def written(token: bytes) -> str:
     if "�" in text or not all(ord(character) in _drawable() for character in text):
         return token.hex(" ").upper()
     return text
+
+
+def drawable(text: str) -> str:
+    r"""A text as a figure can show it: with the escape of what the font cannot draw, and dollars that begin no formula.
+
+    Example:
+        >>> print(drawable("5 $ \x10"))
+        5 \$ \x10
+    """
+    escaped = (c if ord(c) in _drawable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped).replace("$", r"\$")
 
 
 @cache

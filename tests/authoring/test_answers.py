@@ -8,7 +8,7 @@ import torch
 from gemini_workshop.authoring import answers
 from gemini_workshop.checkpoint import save_model
 from gemini_workshop.config import load_config
-from gemini_workshop.data.media.documents import AudioPart, TextPart
+from gemini_workshop.data.media.documents import AudioPart, ImagePart, TextPart
 from gemini_workshop.data.media.reading import read_image
 from gemini_workshop.data.tasks import find_task
 from gemini_workshop.data.tasks.example import Example
@@ -36,4 +36,12 @@ def test_the_title_counts_what_is_right():
     figure = asked_and_answered([(example, "yes"), (example, "no")], "model")
     assert figure.get_suptitle() == "model answers 1 of 2 held-out examples, the first of each task"
     assert [cell.get_supxlabel() for cell in figure.subfigs][:2] == ["yes", "no (right: yes)"]
+    plt.close("all")
+
+
+def test_any_answer_of_a_model_can_be_drawn(tmp_path):
+    example = Example(task="t", prompt=(TextPart(text="$x$?"), ImagePart(image=torch.rand(1, 8, 8))), answer="yes")
+    figure = asked_and_answered([(example, "\x10 $_$ \U0001f600")], "model")
+    figure.savefig(tmp_path / "a.png")  # a warning of a missing glyph, or a formula that cannot be read, is an error
+    assert figure.subfigs[0].get_supxlabel() == "\\x10 \\$_\\$ \\U0001f600\n(right: yes)"
     plt.close("all")

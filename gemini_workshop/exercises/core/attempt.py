@@ -4,8 +4,8 @@ import copy
 import io
 import os
 import sys
-import threading
 from collections.abc import Callable
+from threading import Thread, current_thread
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -49,7 +49,7 @@ class Attempt:
     Every call gets copies of its arguments; what the first call prints is kept and the rest is dropped.
     """
 
-    given_up: ClassVar[WeakSet[threading.Thread]] = WeakSet()  # their attempts may not go on
+    given_up: ClassVar[WeakSet[Thread]] = WeakSet()  # their attempts may not go on
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -64,8 +64,7 @@ class Attempt:
             UnfitAnswer: it cannot be judged as it is.
             CrashedError: it raised anything else.
         """
-        if threading.current_thread() in self.given_up:
-            raise Stopped
+        self._stop_if_given_up()
         copies = copy.deepcopy(args)
         result = self._run(copies)
         changed = (i for i, (now, before) in enumerate(zip(copies, args, strict=True)) if not same(now, before))
@@ -79,6 +78,7 @@ class Attempt:
                 sys.stdout = sys.stderr = output
                 return self.function(*args)
             finally:
+                self._stop_if_given_up()
                 put_back()
                 if os.getpid() != here:
                     os._exit(0)  # a process that the learner's code has started does not go on with the check
@@ -97,6 +97,11 @@ class Attempt:
             if sentence := missing_forward(error):
                 raise UnfitAnswer(sentence) from None
             raise CrashedError(describe_crash(error), error) from None
+
+    def _stop_if_given_up(self) -> None:
+        """A call that comes back long after its check must not put anything back: the kernel has moved on."""
+        if current_thread() in self.given_up:
+            raise Stopped
 
 
 def _is_meta(argument: Any) -> bool:

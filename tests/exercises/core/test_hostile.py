@@ -4,6 +4,7 @@ import builtins
 import copy
 import ctypes
 import inspect
+import io
 import math
 import os
 import random
@@ -335,7 +336,7 @@ def loops_and_catches_all(x):
 
 
 def sleeps(x):
-    time.sleep(6)
+    time.sleep(3)
 
 
 @pytest.mark.parametrize("answer", [loops, loops_and_catches_all, sleeps])
@@ -349,6 +350,18 @@ def test_what_does_not_come_back_is_told_with_its_line_and_printing_goes_on(answ
     print("alive")
     assert capsys.readouterr().out == "alive\n"
     assert judge(EXERCISE, lambda x: x + x).outcome == Outcome.PASSED
+
+
+def test_what_comes_back_long_after_its_check_leaves_the_streams_alone(monkeypatch):
+    monkeypatch.setattr(isolation.sys, "platform", "win32")
+    before = threading.enumerate()
+    assert judge(EXERCISE, lambda x: time.sleep(1.6), limit_seconds=0.2).outcome == Outcome.ERROR
+    (late,) = (thread for thread in threading.enumerate() if thread not in before)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+    streams = sys.stdout, sys.stderr
+    late.join()
+    assert (sys.stdout, sys.stderr) == streams
 
 
 def test_what_holds_on_to_python_itself_is_killed():
