@@ -154,6 +154,12 @@ def error_of(section: type, values: dict) -> str:
         (TrainingConfig, TRAINING, {"decay_fraction": 0}, "decay_fraction=0.0 is outside (0, 1]."),
         (TrainingConfig, TRAINING, {"loss_chunk_tokens": 0}, "loss_chunk_tokens=0 is not positive."),
         (TrainingConfig, TRAINING, {"z_loss_weight": -1}, "z_loss_weight=-1.0 is negative. Choose 0 or more."),
+        (
+            TrainingConfig,
+            TRAINING,
+            {"length_power": 1.5},
+            "length_power=1.5 is outside [0, 1]. Choose 1 to count tokens",
+        ),
         (GenerationConfig, {}, {"max_new_tokens": 0}, "max_new_tokens=0 is not positive."),
         (GenerationConfig, {}, {"temperature": -0.1}, "temperature=-0.1 is negative. Choose 0 or more."),
         (GenerationConfig, {}, {"top_k": 0}, "top_k=0 is not positive."),

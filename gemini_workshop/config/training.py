@@ -40,6 +40,10 @@ class TrainingConfig(Section):
     clip_norm: float = option("Largest norm of the whole gradient; beyond it the gradient is scaled down.", default=1.0)
     ema_decay: float | None = option("Keep a running mean of the weights with this memory; null: none.", default=None)
 
+    length_power: float = option(
+        "A document's part in the loss grows with its number of targets to this power: 1 counts tokens, 0 documents.",
+        default=1.0,
+    )
     label_smoothing: float = option("Share of the target's probability that is spread over all tokens.", default=0.0)
     z_loss_weight: float = option("Weight of the square of logsumexp, which keeps logits small.", default=0.0)
     loss_chunk_tokens: int | None = option("Tokens whose logits are held at a time; null: all.", default=None)
@@ -110,6 +114,11 @@ class TrainingConfig(Section):
             0 < self.decay_fraction <= 1,
             f"decay_fraction={self.decay_fraction} is outside (0, 1].",
             "Choose for example 0.4.",
+        )
+        self._need(
+            0 <= self.length_power <= 1,
+            f"length_power={self.length_power} is outside [0, 1].",
+            "Choose 1 to count tokens, or 0.5 where some documents are much longer than others.",
         )
         for name in ("weight_decay", "z_loss_weight"):
             value = getattr(self, name)

@@ -146,6 +146,24 @@ def chunked_token_losses(
     return torch.cat([checkpoint(losses, *part, use_reentrant=False) for part in parts])
 
 
+def target_weights(
+    targets: Int[Tensor, "B T"], segment_ids: Int[Tensor, "B T"], length_power: float
+) -> Float[Tensor, "B T"]:
+    """What each target counts, so that a document of n targets counts ``n ** length_power`` in all; 0 if it is ignored.
+
+    With 1, a story of two hundred words is a hundred times as important as an answer of two. With 0.5, ten times.
+
+    Source: Chen et al. 2024, arXiv:2412.05271 ("square averaging" is the power 0.5).
+
+    Example:
+        >>> target_weights(torch.tensor([[7, 8, 9, 5, 5]]), torch.tensor([[1, 1, 1, 1, 2]]), 0.5)
+        tensor([[0.5000, 0.5000, 0.5000, 0.5000, 1.0000]])
+    """
+    counted = (targets != IGNORE_INDEX).float()
+    lengths = counted.new_zeros(len(targets), int(segment_ids.max()) + 1).scatter_add(1, segment_ids, counted)
+    return counted * lengths.clamp(min=1).pow(length_power - 1).gather(1, segment_ids)
+
+
 def count_targets(targets: Int[Tensor, "*B"], ignore_index: int = IGNORE_INDEX) -> Int[Tensor, ""]:
     """How many targets count.
 

@@ -20,7 +20,7 @@ from gemini_workshop.models.moe import auxiliary_loss, expert_loads, recorded_ro
 from gemini_workshop.models.multimodal.stream import Media
 from gemini_workshop.models.routing import Routing
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.training.losses import chunked_token_losses, count_targets, token_losses
+from gemini_workshop.training.losses import chunked_token_losses, count_targets, target_weights, token_losses
 from gemini_workshop.training.parallel.processes import ALONE, Processes
 from gemini_workshop.training.precision import matrix_products_in
 
@@ -52,7 +52,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.config, self.processes = model, config, processes
 
-    def count_targets(self, batch: Any) -> Int[Tensor, ""]:
+    def count_targets(self, batch: Any) -> Tensor:
         """Over how many things the mean is taken: here, the targets that are not to be ignored."""
         return count_targets(batch.targets)
 
@@ -80,15 +80,30 @@ class Objective(nn.Module):
 class NextTokenPrediction(Objective):
     """What each next token costs: the objective of pretraining, and of instruction tuning with masked targets."""
 
+    def count_targets(self, batch: Batch) -> Tensor:
+        """How many targets are to be predicted; in training, what they count together."""
+        weights = self._weights(batch)
+        return count_targets(batch.targets) if weights is None else weights.sum()
+
     def forward(self, batch: Batch) -> Losses:
         """The sum of what all targets cost; smoothing and z-loss are added in training only."""
         with matrix_products_in(self.config.precision, self.model):
             hidden, routings = self.hidden_states(batch.inputs, batch.segment_ids, batch.media)
-            targets = batch.targets
+            targets, weights = batch.targets, self._weights(batch)
             if batch.media is not None:  # most places of such rows have no target, and the head is a large matrix
-                hidden, targets = (x[targets != IGNORE_INDEX].unsqueeze(0) for x in (hidden, targets))
-            total = self._token_losses(hidden, targets).sum()
+                is_target = targets != IGNORE_INDEX
+                hidden, targets = hidden[is_target].unsqueeze(0), targets[is_target].unsqueeze(0)
+                weights = None if weights is None else weights[is_target].unsqueeze(0)
+            losses = self._token_losses(hidden, targets)
+            total = (losses if weights is None else losses.flatten() * weights.flatten()).sum()
         return self.with_routing(total, routings)
+
+    def _weights(self, batch: Batch) -> Float[Tensor, "B T"] | None:
+        """What each target counts; None if all count alike."""
+        power = self.config.length_power
+        if power == 1 or not self.training or batch.segment_ids is None:
+            return None
+        return target_weights(batch.targets, batch.segment_ids, power)
 
     def _token_losses(self, hidden: Float[Tensor, "B T D"], targets: Int[Tensor, "B T"]) -> Tensor:
         config, chunk = self.config, self.config.loss_chunk_tokens

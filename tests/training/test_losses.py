@@ -4,12 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gemini_workshop.data.batches.batch import IGNORE_INDEX
 from gemini_workshop.training import losses
 from gemini_workshop.training.losses import (
     chunked_token_losses,
     count_targets,
     cross_entropy,
     shift_targets,
+    target_weights,
     token_losses,
 )
 
@@ -94,6 +96,18 @@ def test_parts_of_a_batch_sum_up_to_the_mean_over_its_tokens():
     torch.testing.assert_close(sum(parts), cross_entropy(LOGITS, targets))
     mean_of_means = sum(cross_entropy(LOGITS[i], targets[i]) for i in range(2)) / 2
     assert abs(mean_of_means - cross_entropy(LOGITS, targets)) > 0.01
+
+
+@pytest.mark.parametrize(("power", "story", "answer"), [(1.0, 16.0, 4.0), (0.5, 4.0, 2.0), (0.0, 1.0, 1.0)])
+def test_a_document_counts_by_its_length_to_a_power(power, story, answer):
+    targets = torch.full((2, 25), 7)
+    segments = torch.ones(2, 25, dtype=torch.long)
+    segments[0, 20:] = 2
+    targets[0, [0, 1, 2, 3, 20]] = targets[1, 16:] = IGNORE_INDEX  # of what is given and of padding
+    weights = target_weights(targets, segments, power)
+    totals = [weights[0, :20].sum(), weights[0, 20:].sum(), weights[1].sum()]
+    torch.testing.assert_close(torch.stack(totals), torch.tensor([story, answer, story]))
+    assert weights[targets == IGNORE_INDEX].sum() == 0
 
 
 def test_no_target_at_all_costs_nothing():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gemini_workshop.config import MoEConfig
-from gemini_workshop.data.batches.batch import Batch
+from gemini_workshop.data.batches.batch import IGNORE_INDEX, Batch
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.training.evaluate import evaluate
 from gemini_workshop.training.loop import fit
@@ -108,6 +108,22 @@ def test_the_mean_is_over_what_the_objective_counts(model, training):
     pairs = PairSource().batch(0)
     each = [state.objective(part).total.item() for part in pairs.split(4)]
     assert add_up_gradients(state, pairs).total.item() == pytest.approx(sum(each) / 4, rel=1e-5)
+
+
+def test_documents_count_by_the_root_of_their_length_in_training_alone(model, training):
+    """One of nine tokens counts three times as much as one of a single token, in parts of a batch as in the whole."""
+    targets = torch.full((2, 9), IGNORE_INDEX)
+    targets[0], targets[1, 4] = torch.arange(9), 5
+    batch = Batch(torch.arange(18).view(2, 9) % 7, targets, torch.ones(2, 9, dtype=torch.long))
+    logits = model(batch.inputs, segment_ids=batch.segment_ids).log_softmax(dim=-1)
+    story, answer = -logits[0, torch.arange(9), torch.arange(9)].mean(), -logits[1, 4, 5]
+    for parts in (1, 2):
+        state = TrainingState.begin(
+            NextTokenPrediction(model, replace(training, length_power=0.5, batch_size=2, accumulation_steps=parts))
+        )
+        found = add_up_gradients(state, batch).total
+        assert found.item() == pytest.approx((3 * story + 1 * answer).item() / 4, rel=1e-5)
+    assert evaluate(state.objective, [batch]) == pytest.approx((9 * story + answer).item() / 10, rel=1e-5)
 
 
 def test_the_experts_loads_are_those_of_the_whole_batch(training):
