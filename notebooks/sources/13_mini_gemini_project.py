@@ -929,7 +929,7 @@ def story_bits(model, tokenizer, number=20):
     nats, num_tokens, num_bytes = 0.0, 0, 0
     for i in range(number):
         story = TASKS["stories"].example(i, "heldout")
-        ids = torch.tensor([document_of(story, encoder)[0].ids[:1024]])
+        ids = torch.tensor([document_of(story, encoder).ids[:1024]])
         loss = cross_entropy(model(ids[:, :-1]), ids[:, 1:]).item()
         nats, num_tokens = nats + loss * (ids.shape[1] - 1), num_tokens + ids.shape[1] - 1
         num_bytes += len(story.answer.encode())

@@ -28,6 +28,7 @@ class Draw:
         self.split = split
         self.is_training = split == "train"
         self.random = random.Random(f"{task} {split} {index} {seed if self.is_training else 0}")
+        self.more: list[tuple[str, str]] = []
 
     @functools.cached_property
     def generator(self) -> torch.Generator:
@@ -37,6 +38,12 @@ class Draw:
     def phrase(self, phrases: Sequence[str]) -> str:
         """One of them in training; the first in a held-out example, so that all of those ask alike."""
         return self.random.choice(phrases) if self.is_training else phrases[0]
+
+    def ask_more(self, *questions: tuple[Sequence[str], str]) -> None:
+        """In training, ask these too, each in one of its phrases, in any order: the media are encoded only once."""
+        if self.is_training:
+            self.more += [(self.phrase(phrases), answer) for phrases, answer in questions]
+            self.random.shuffle(self.more)
 
     def is_likely(self, probability: float) -> bool:
         """True with a probability."""
@@ -66,8 +73,9 @@ class DrawnTask(ABC):
     def example(self, index: int, split: Split, seed: int = 0) -> Example:
         """The example of that index. Raises as :meth:`Task.example`."""
         self._check(index, split)
-        prompt, answer = self.drawn(Draw(self.name, index, split, seed))
-        return Example(task=self.name, prompt=tuple(prompt), answer=answer)
+        draw = Draw(self.name, index, split, seed)
+        prompt, answer = self.drawn(draw)
+        return Example(task=self.name, prompt=tuple(prompt), answer=answer, more=tuple(draw.more))
 
     @abstractmethod
     def drawn(self, draw: Draw) -> tuple[Sequence[Part], str]:

@@ -16,11 +16,13 @@ class Example:
         task: the name of the task that it belongs to.
         prompt: what is given, in reading order.
         answer: what is to be predicted, without white space around it.
+        more: further questions about the same media with their answers; in training only.
     """
 
     task: str
     prompt: tuple[Part, ...]
     answer: str
+    more: tuple[tuple[str, str], ...] = ()
 
 
 @runtime_checkable

@@ -16,6 +16,8 @@ from gemini_workshop.data.tasks.words import WORDS
 WHICH = ("Which digit is it?", "Which digit do you see?", "Which digit moves?")
 WHERE = ("How does the digit move?", "What does the digit do?", "In which direction does it go?")
 ORDER = ("Which digits do you see, in order?", "Which digit is first, and which then?", "Name the two digits in order.")
+FIRST = ("Which digit is first?", "Which digit do you see at the beginning?")
+LAST = ("Which digit is last?", "Which digit do you see at the end?")
 STILL = "stays where it is"
 
 
@@ -34,15 +36,18 @@ class Films(DrawnTask):
 def _moving(kind: str, draw: Draw) -> tuple[Sequence[Part], str]:
     digit, motion = draw.random.randrange(10), draw.random.choice(list(MOTIONS))
     frames = _shots(digit, motion, NUM_FRAMES, draw)
-    if kind == "which":
-        return (_video(frames), TextPart(text=draw.phrase(WHICH))), WORDS[digit]
-    return (_video(frames), TextPart(text=draw.phrase(WHERE))), motion
+    asked, other = (WHICH, WORDS[digit]), (WHERE, motion)
+    if kind == "where":
+        asked, other = other, asked
+    draw.ask_more(other)
+    return (_video(frames), TextPart(text=draw.phrase(asked[0]))), asked[1]
 
 
 def _order(draw: Draw) -> tuple[Sequence[Part], str]:
     first, then = draw.random.sample(range(10), 2)
     halves = [_shots(digit, STILL, NUM_FRAMES // 2, draw) for digit in (first, then)]
     question = TextPart(text=draw.phrase(ORDER))
+    draw.ask_more((FIRST, WORDS[first]), (LAST, WORDS[then]))
     return (_video(torch.cat(halves)), question), f"{WORDS[first]} then {WORDS[then]}"
 
 

@@ -88,8 +88,17 @@ class Needle(DrawnTask):
             length, depth = self.cell(draw.index)
         sentences = _haystack(length - self.spared, self.count, draw, self.corpora)
         sentences.insert(round(depth * len(sentences)), FACT.format(who=who, number=number))
+        if draw.is_training:
+            self._hide_another(who, sentences, draw)
         question = draw.phrase(WHICH_NUMBER).format(who=who)
         return (TextPart(text=f"{' '.join(sentences)}\n\n{question}"),), str(number)
+
+    def _hide_another(self, but_not: str, sentences: list[str], draw: Draw) -> None:
+        """Somebody else's number too, and ask for it: whose number it is must be read."""
+        who, number = _fact(draw)
+        if who != but_not:
+            sentences.insert(draw.random.randint(0, len(sentences)), FACT.format(who=who, number=number))
+            draw.ask_more(([phrase.format(who=who) for phrase in WHICH_NUMBER], str(number)))
 
 
 @functools.cache

@@ -9,7 +9,10 @@ import torch
 from gemini_workshop.data.media.audio import load_audio
 from gemini_workshop.data.media.dial_tones import KEYS, PAUSE_SECONDS, TONE_SECONDS
 from gemini_workshop.data.media.images import load_images
+from gemini_workshop.data.media.video import MOTIONS
 from gemini_workshop.data.tasks import find_task, images
+from gemini_workshop.data.tasks.films import FIRST, LAST, WHERE, WHICH
+from gemini_workshop.data.tasks.pairs import AGREE, HEARD, SEEN, TOGETHER
 from gemini_workshop.data.tasks.stories import Needle
 from tests.data.media.test_audio import COLUMNS_HZ, ROWS_HZ
 from tests.data.media.test_video import DIRECTIONS, steps
@@ -215,3 +218,38 @@ def test_numbers_of_all_lengths_are_frequent():
     lengths = Counter(len(number) for question in questions for number in re.findall(r"\d+", question))
     assert lengths.keys() == {1, 2, 3}
     assert min(lengths.values()) > 200
+
+
+def test_further_questions_about_an_image_and_a_voice_are_about_the_same_two():
+    many = examples(find_task("image-sound"), "train", NUM)
+    assert {len(each.more) for each in many} == {3}
+    for each in many:
+        answers = dict(each.more) | {each.prompt[-1].text: each.answer}
+        [seen] = [WORDS.index(a) for q, a in answers.items() if q in SEEN]
+        [heard] = [WORDS.index(a) for q, a in answers.items() if q in HEARD]
+        assert [a for q, a in answers.items() if q in TOGETHER] == [WORDS[seen + heard]]
+        assert [a for q, a in answers.items() if q in AGREE] == [("no", "yes")[seen == heard]]
+
+
+def test_further_questions_about_a_film_are_about_the_same_film():
+    for each in examples(find_task("films"), "train", NUM):
+        if " then " in each.answer:
+            assert {a for q, a in each.more if q in FIRST} == {each.answer.split()[0]}
+            assert {a for q, a in each.more if q in LAST} == {each.answer.split()[-1]}
+        else:
+            [(question, answer)] = each.more
+            assert (answer in MOTIONS, answer in WORDS) == (question in WHERE, question in WHICH)
+
+
+def test_of_two_hidden_numbers_each_is_asked_for():
+    for each in examples(find_task("needle"), "train", NUM):
+        text = text_of(each)
+        hidden = dict(re.findall(r"The secret number of the (\w+ \w+) is (\d+)\.", text))
+        for question, answer in [(text.split("\n\n")[-1], each.answer), *each.more]:
+            [who] = [who for who in hidden if f"the {who}" in question]
+            assert hidden[who] == answer
+
+
+def test_of_what_is_held_out_one_thing_is_asked():
+    for name in "image-sound", "films", "needle":
+        assert not any(each.more for each in examples(find_task(name), "heldout", 20))

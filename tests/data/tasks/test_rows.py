@@ -1,5 +1,7 @@
 """Rows of tasks, with two tasks made for these tests: one asks for the number of an image, one is a story."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -31,6 +33,11 @@ class Numbers:
         return Example(
             task=self.name, prompt=(ImagePart(image=image), TextPart(text="number?")), answer=str(index % 100)
         )
+
+
+class Twice(Numbers):
+    def example(self, index, split, seed=0):
+        return dataclasses.replace(super().example(index, split, seed), more=(("and twice?", "two"),))
 
 
 class Long(Numbers):
@@ -73,6 +80,20 @@ def test_only_the_answer_to_a_question_is_predicted():
         assert inputs[0] == END
         assert inputs[-len(predicted)] == IDS["<|turn_end|>"]
         assert TOKENIZER.decode(inputs).endswith(f"number?<|turn_end|>{answer}")
+
+
+def test_of_two_questions_about_one_image_both_answers_are_predicted():
+    row = rows(tasks={"numbers": Twice()}, weights={"numbers": 1.0}, num_rows=1)[0]
+    inputs, targets = next(documents(row))
+    places = [i for i, target in enumerate(targets) if target != IGNORE_INDEX]
+    first = places[: places[1:].index(next(i for i, j in zip(places[1:], places, strict=False) if i > j + 1)) + 1]
+    then = places[len(first) :]
+    assert first == list(range(first[0], first[-1] + 1)), "the second question is not predicted"
+    assert targets[first[-1]] == targets[then[-1]] == END
+    assert TOKENIZER.decode([targets[i] for i in then[:-1]]) == "two"
+    asked = inputs[first[-1] + 1 : then[0] + 1]
+    assert TOKENIZER.decode(asked) == "<|endoftext|>and twice?<|turn_end|>"
+    assert inputs.count(IDS[IMAGE]) == 4, "the image is there once"
 
 
 def test_all_of_a_story_is_predicted_and_a_long_one_is_cut():

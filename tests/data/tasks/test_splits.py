@@ -24,7 +24,7 @@ IMAGE_TASKS = [
 
 
 CORPORA = [name for name in HERE if name in {"digits", "mnist", "fashion-mnist"}]
-NOT_HELD_OUT = {(a, b) for a in range(10) for b in range(10) if not splits.is_pair_held_out(a, b)}
+ALL = {(a, b) for a in range(10) for b in range(10)}
 
 
 def bytes_of(images):
@@ -145,7 +145,7 @@ def test_pairs_of_numbers_are_in_one_split_alone():
     assert all(len(pair) == 2 for pair in train | heldout)
     assert train & heldout == set()
     small = {pair for pair in train if pair[1] < 10}
-    assert small == {(a, b) for a, b in NOT_HELD_OUT if a < b}, "none is left out that need not be"
+    assert small == {(a, b) for a, b in ALL if a < b}, "pairs of single digits are all in training"
 
 
 @pytest.fixture
@@ -161,23 +161,23 @@ def shown(monkeypatch):
     return noted
 
 
-def test_training_compares_all_digits_save_the_heldout_pairs(shown):
+def test_training_compares_all_digits(shown):
     task = find_task("compare-images")
     compared = set()
     for i in range(3000):
         if task.example(i, "train").answer in ("first", "second"):
             compared.add(tuple(shown[-2:]))
-    assert compared == {(a, b) for a, b in NOT_HELD_OUT if a != b}
+    assert compared == {(a, b) for a, b in ALL if a != b}
 
 
-def test_training_adds_all_digits_save_the_heldout_pairs(shown):
+def test_training_adds_all_digits(shown):
     task = find_task("image-sound")
     added = set()
     for i in range(3000):
         answer = task.example(i, "train").answer
         if answer not in ("yes", "no"):
             added.add((shown[-1], WORDS.index(answer) - shown[-1]))
-    assert added == NOT_HELD_OUT
+    assert added == ALL
 
 
 def test_hidden_facts_are_in_one_split_alone():
@@ -188,8 +188,8 @@ def test_hidden_facts_are_in_one_split_alone():
             re.findall(r"The secret number of the (\w+ \w+) is (\d+)\.", text_of(each))
             for each in examples(task, split, num_examples)
         ]
-        assert all(len(each) == 1 for each in found)
-        return {each[0] for each in found}
+        assert {len(each) for each in found} == ({1, 2} if split == "train" else {1})
+        return {fact for each in found for fact in each}
 
     assert facts("train", 2000) & facts("heldout", len(task)) == set()
 
@@ -210,4 +210,4 @@ def test_the_stories_around_a_needle_are_of_its_split():
         for example in examples(task, split, 100):
             hay = text_of(example).split("\n\n")[0]
             found = set(re.split(r"(?<=[.!?])\s+", hay))
-            assert len(found - sentences) <= 2, found - sentences
+            assert len(found - sentences) <= (3 if split == "train" else 2), found - sentences
