@@ -9,6 +9,7 @@ from gemini_workshop.config import load_config, override
 from gemini_workshop.data.batches.batch import Batch
 from gemini_workshop.data.batches.rows import LAYOUTS
 from gemini_workshop.data.tasks import find_task, splits, task_names
+from gemini_workshop.data.tasks.emoji import emoji, icons
 from gemini_workshop.data.tasks.images import images_of
 from tests.clone import TOP
 from tests.data.tasks.kit import ALWAYS, HERE, needs_mirror
@@ -32,6 +33,12 @@ def test_every_layout_of_rows_is_in_the_table_and_can_be_set():
     assert re.findall(r"^\| `(\w+)` \| [^|]+\| \d+ MiB \|$", PAGE, re.M) == list(LAYOUTS)
     for name in LAYOUTS:
         assert override(load_config("tiny"), [f"rows={name}"]).training.rows == name
+
+
+@needs_mirror
+def test_the_page_says_how_many_drawings_have_names_of_one_word():
+    names = [{name for split in ("train", "heldout") for name, _ in drawings(split)} for drawings in (emoji, icons)]
+    assert "{} emoji and {} icons".format(*map(len, names)) in TASKS
 
 
 def rows_of_tasks():

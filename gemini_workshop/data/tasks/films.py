@@ -10,7 +10,7 @@ import torch
 from gemini_workshop.data.media.documents import Part, TextPart, VideoPart
 from gemini_workshop.data.media.video import FRAMES_PER_SECOND, MOTIONS, NUM_FRAMES, move_digit
 from gemini_workshop.data.tasks.drawn import Draw, DrawnTask
-from gemini_workshop.data.tasks.images import small_digits
+from gemini_workshop.data.tasks.images import images_of
 from gemini_workshop.data.tasks.words import WORDS
 
 WHICH = ("Which digit is it?", "Which digit do you see?", "Which digit moves?")
@@ -52,7 +52,7 @@ def _order(draw: Draw) -> tuple[Sequence[Part], str]:
 
 
 def _shots(digit: int, motion: str, num_frames: int, draw: Draw) -> torch.Tensor:
-    image = small_digits(draw.split).some(digit, draw).image
+    image = images_of("digits", draw.split).some(digit, draw).image
     return move_digit(image, motion, draw.generator, num_frames)
 
 

@@ -1,4 +1,8 @@
-"""An image and a voice, or two images, of digits: do they agree, which is greater, what is the sum?"""
+"""An image and a voice, or two images, of digits: do they agree, which is greater, what is the sum?
+
+An answer says first what is seen and heard, and then what follows from it: "three seen, four heard: seven". A model
+that has to say the sum at once has to find both digits and add them before its first word.
+"""
 
 from collections.abc import Sequence
 
@@ -19,8 +23,6 @@ TOGETHER = (
     "How much are the image and the audio together?",
     "Add what you see and what you hear.",
 )
-SEEN = ("Which digit do you see?", "What does the image show?")
-HEARD = ("Which digit do you hear?", "What does the voice say?")
 SAME = ("Is it the same digit?", "Do both images show the same digit?", "Are these two digits equal?")
 WHICH = ("Which digit is greater, the first or the second?", "Which one is greater?", "First or second: which is more?")
 
@@ -45,10 +47,11 @@ class ImageSound(DrawnTask):
         media: list[Part] = [images_of(self.corpora[0], draw.split).some(seen, draw), self._audio(heard, draw)]
         if draw.is_training and draw.is_likely(0.5):
             media.reverse()
-        asked, other = (TOGETHER, WORDS[seen + heard]), (AGREE, YES_OR_NO[seen == heard])
+        both = f"{WORDS[seen]} seen, {WORDS[heard]} heard"
+        asked, other = (TOGETHER, f"{both}: {WORDS[seen + heard]}"), (AGREE, f"{both}: {YES_OR_NO[seen == heard]}")
         if not is_sum:
             asked, other = other, asked
-        draw.ask_more(other, (SEEN, WORDS[seen]), (HEARD, WORDS[heard]))
+        draw.ask_more(other)
         return (*media, TextPart(text=draw.phrase(asked[0]))), asked[1]
 
     def _audio(self, digit: int, draw: Draw) -> AudioPart:
@@ -71,7 +74,8 @@ class CompareImages(DrawnTask):
         images = images_of(self.corpora[0], draw.split)
         question = TextPart(text=draw.phrase(WHICH if asks_greater else SAME))
         answer = ("second", "first")[digits[0] > digits[1]] if asks_greater else YES_OR_NO[digits[0] == digits[1]]
-        return (*(images.some(digit, draw) for digit in digits), question), answer
+        both = ", ".join(WORDS[digit] for digit in digits)
+        return (*(images.some(digit, draw) for digit in digits), question), f"{both}: {answer}"
 
 
 def equal_or_not(draw: Draw) -> tuple[int, int]:

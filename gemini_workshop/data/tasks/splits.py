@@ -5,7 +5,7 @@ emoji                  by hash: for a third of the names, one of the styles in w
 icons                  by hash: half of those whose name emoji have, too
 voices                 one speaker
 keys that are dialled  by hash: a tenth of all sequences of three keys or more
-pairs of numbers       by hash: a tenth of those with more than one digit, in either order, for sums and differences
+pairs of numbers       by hash: a tenth of those with more than one digit, in either order, in arithmetic
 hidden facts           by hash: a tenth
 stories                by hash of the text, as the training of text models has it
 """
@@ -44,7 +44,7 @@ def are_keys_held_out(keys: str) -> bool:
 
 
 def is_pair_held_out(first: int, second: int) -> bool:
-    """Whether these two numbers are never added or subtracted in training. There are too few pairs of single digits."""
+    """Whether these two numbers are together in no training example; of single digits there are too few pairs."""
     low, high = sorted((first, second))
     return high > 9 and hash_fraction(f"pair {low} {high}") < HELDOUT_FRACTION
 

@@ -76,14 +76,13 @@ def test_heldout_images_are_the_end_of_digits_and_the_test_split_of_the_others(c
 
 @pytest.mark.usefixtures("unchanged")
 def test_films_show_the_digits_of_their_split():
-    whole = load_images("digits").images
-    sides = {"train": keys_of(whole[:1500]), "heldout": keys_of(whole[1500:])}
-    for split, own in sides.items():
+    for split in ("train", "heldout"):
+        own = bytes_of(pools.images_of("digits", split).images)
         for example in examples(find_task("films"), split, 100):
             for frame in next(tensors_of(example))[[0, -1]]:
-                windows = frame[0].unfold(0, 8, 1).unfold(1, 8, 1).reshape(-1, 1, 8, 8)
+                windows = frame[0].unfold(0, 16, 1).unfold(1, 16, 1).reshape(-1, 1, 16, 16)
                 brightest = windows.flatten(1).sum(dim=1)
-                assert keys_of(windows[brightest == brightest.max()]) & own
+                assert keys_of(windows[brightest > brightest.max() - 1e-3]) & own
 
 
 @needs_mirror
@@ -165,7 +164,7 @@ def test_training_compares_all_digits(shown):
     task = find_task("compare-images")
     compared = set()
     for i in range(3000):
-        if task.example(i, "train").answer in ("first", "second"):
+        if task.example(i, "train").answer.endswith(("first", "second")):
             compared.add(tuple(shown[-2:]))
     assert compared == {(a, b) for a, b in ALL if a != b}
 
@@ -174,7 +173,7 @@ def test_training_adds_all_digits(shown):
     task = find_task("image-sound")
     added = set()
     for i in range(3000):
-        answer = task.example(i, "train").answer
+        answer = task.example(i, "train").answer.split(": ")[-1]
         if answer not in ("yes", "no"):
             added.add((shown[-1], WORDS.index(answer) - shown[-1]))
     assert added == ALL
