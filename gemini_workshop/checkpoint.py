@@ -28,6 +28,7 @@ from gemini_workshop.errors import CheckpointError, WorkshopError, unknown_name
 from gemini_workshop.files import sha256_of, whole_folder
 from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.families import load_huggingface
+from gemini_workshop.models.lora import has_lora, merge_lora
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.reading import read_json, read_text
 
@@ -73,7 +74,16 @@ def load_pretrained(
 
 
 def find_checkpoint(name_or_path: str | Path) -> Checkpoint:
-    """The checkpoint that :func:`load_pretrained` takes, as plain data."""
+    """The checkpoint that :func:`load_pretrained` takes, as plain data; what LoRA has learned is in its matrices."""
+    found = _found(name_or_path)
+    if not has_lora(found.weights):
+        return found
+    training = found.config.training
+    config = replace(found.config, training=replace(training, lora_rank=None))
+    return replace(found, config=config, weights=merge_lora(found.weights, training.lora_alpha))
+
+
+def _found(name_or_path: str | Path) -> Checkpoint:
     path = Path(name_or_path)
     for place in (SHIPPED / path.name, path) if str(name_or_path) == path.name else (path,):
         if (place / "config.json").exists() and not (place / SUMS).exists():

@@ -32,6 +32,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "generation": "from a model to text",
         "training": "from a text to a model",
         "exchange": "files for other programs",
+        "finetuning": "from a model to one that follows instructions",
     },
     {"evaluation": "how good a model is, and what its heads and neurons do"},
     {"exercises": "checks, hints, quizzes, progress", "visualization": "figures and widgets"},

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import torch
 
+from gemini_workshop.authoring.chat_card import chat_card
 from gemini_workshop.authoring.task_card import task_card
 from gemini_workshop.checkpoint import Checkpoint, find_checkpoint, load_pretrained, restore_weights, save_model
 from gemini_workshop.data.batches.text import Text
+from gemini_workshop.data.conversations.folder import Conversations
 from gemini_workshop.data.corpora import corpus_files, find_corpus
 from gemini_workshop.data.tasks.mixture import TaskMixture
 from gemini_workshop.evaluation.floors import bits_per_byte, entropy_floors
@@ -44,6 +46,8 @@ def publish(run: Path, folder: Path, command: str) -> None:
     text = text_of(run)
     if isinstance(text, TaskMixture):
         card = task_card(checkpoint, folder, text, command)
+    elif isinstance(text, Conversations):
+        card = chat_card(checkpoint, folder, text, source, command)
     else:
         card = model_card(checkpoint, folder, text, source, command)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8", newline="\n")

@@ -18,6 +18,7 @@ from gemini_workshop.cli import (
     doctor,
     evaluate,
     export,
+    finetune,
     generate,
     lab,
     lesson,
@@ -81,6 +82,7 @@ app.command()(lab.lab)
 app.add_typer(lesson.app, name="lesson")
 app.command()(progress.progress)
 app.command()(train.train)
+app.add_typer(finetune.app, name="finetune")
 app.add_typer(evaluate.app, name="evaluate")
 app.command(cls=GroupedHelp)(generate.generate)
 app.command(cls=GroupedHelp)(chat.chat)

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from gemini_workshop.data.batches.text import Text
+    from gemini_workshop.data.conversations.folder import Conversations
     from gemini_workshop.data.tasks.mixture import TaskMixture
     from gemini_workshop.training.endings import Outcome
     from gemini_workshop.training.run import Run
@@ -212,9 +213,13 @@ def echo_start(run: "Run", floors: dict[str, float], peak_flops: float) -> None:
         typer.echo("Baselines (nats per token): " + ", ".join(f"{name} {nats:.2f}" for name, nats in floors.items()))
 
 
-def about_text(text: "Text | TaskMixture", planned: int) -> list[str]:
+def about_text(text: "Text | TaskMixture | Conversations", planned: int) -> list[str]:
     """What is trained on, and how often it is read."""
     from gemini_workshop.data.batches.text import Text
+    from gemini_workshop.data.conversations.folder import Conversations
+
+    if isinstance(text, Conversations):
+        return [f"{len(text.train):,} conversations to train on, {len(text.validation):,} for validation"]
 
     if isinstance(text, Text):
         num_tokens = text.train.num_tokens

@@ -48,6 +48,12 @@ class TrainingConfig(Section):
     z_loss_weight: float = option("Weight of the square of logsumexp, which keeps logits small.", default=0.0)
     loss_chunk_tokens: int | None = option("Tokens whose logits are held at a time; null: all.", default=None)
 
+    lora_rank: int | None = option(
+        "Freeze the model and train an update of this rank beside each matrix of its blocks; null: train all of it.",
+        default=None,
+    )
+    lora_alpha: float = option("LoRA: the updates are multiplied by lora_alpha / lora_rank.", default=16.0)
+
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
         "Number format of the matrix products; auto measures which is fastest when a run starts.", default="fp32"
     )
@@ -75,7 +81,8 @@ class TrainingConfig(Section):
         self._need_positive("steps", "batch_size", "learning_rate", "clip_norm", "eval_every_steps")
         self._need_positive("eval_batches", "checkpoint_every_steps", "keep_checkpoints")
         self._need_positive("accumulation_steps", "muon_learning_rate", "galore_rank", "galore_every_steps")
-        for name in ("row_tokens", "loss_chunk_tokens", "patience_evals"):
+        self._need_positive("lora_alpha")
+        for name in ("row_tokens", "loss_chunk_tokens", "patience_evals", "lora_rank"):
             if getattr(self, name) is not None:
                 self._need_positive(name)
         self._need(

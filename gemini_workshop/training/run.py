@@ -22,14 +22,16 @@ from pathlib import Path
 import torch
 
 from gemini_workshop.checkpoint import Checkpoint, checkpoint_paths, load_newest, restore_weights
-from gemini_workshop.config import WorkshopConfig, to_yaml
+from gemini_workshop.config import TrainingConfig, WorkshopConfig, to_yaml
 from gemini_workshop.data.batches.source import BatchSource
 from gemini_workshop.data.batches.text import Text, open_text
+from gemini_workshop.data.conversations.folder import CONVERSATIONS_FILE, Conversations
 from gemini_workshop.data.tasks.mixture import MIXTURE_FILE, TaskMixture, open_mixture
 from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import CheckpointError, DataError, TrainingError, WorkshopError
 from gemini_workshop.files import sha256_of
 from gemini_workshop.kernels.accelerate import accelerate
+from gemini_workshop.models.lora import add_lora, has_lora
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.reading import read_json
 from gemini_workshop.training.endings import Outcome
@@ -56,7 +58,7 @@ class Run:
 
     folder: Path
     config: WorkshopConfig
-    text: Text | TaskMixture
+    text: Text | TaskMixture | Conversations
     source: BatchSource
     state: TrainingState
     measured: MeasuredPrecision | None = None
@@ -154,7 +156,7 @@ def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE)
     return run
 
 
-def text_of(folder: Path) -> Text | TaskMixture:
+def text_of(folder: Path) -> Text | TaskMixture | Conversations:
     """The text, or the tasks, that a run is trained on."""
     return _reopen(folder / read_source(folder)["shards"])
 
@@ -180,14 +182,18 @@ def read_source(folder: Path) -> dict[str, str]:
 
 def _open(
     corpus: str, size: str, folder: Path, config: WorkshopConfig, tokenizer: Tokenizer | None
-) -> Text | TaskMixture:
+) -> Text | TaskMixture | Conversations:
+    if (Path(corpus) / CONVERSATIONS_FILE).exists():
+        return Conversations.open(corpus)
     kind, _, names = corpus.partition(":")
     if kind == TASKS:
         return open_mixture(folder, config, tokenizer, names.split(",") if names else ())
     return open_text(corpus, size, folder, config, tokenizer)
 
 
-def _reopen(folder: Path) -> Text | TaskMixture:
+def _reopen(folder: Path) -> Text | TaskMixture | Conversations:
+    if (folder / CONVERSATIONS_FILE).exists():
+        return Conversations.open(folder)
     return TaskMixture.open(folder) if (folder / MIXTURE_FILE).exists() else Text.open(folder)
 
 
@@ -212,7 +218,7 @@ def train_run(run: Run, callbacks: Sequence[Callback] = (), minutes: float | Non
 def _prepared(
     folder: Path,
     config: WorkshopConfig,
-    text: Text | TaskMixture,
+    text: Text | TaskMixture | Conversations,
     device: torch.device,
     processes: Processes,
     checkpoint: Checkpoint | None = None,
@@ -224,8 +230,13 @@ def _prepared(
     """
     source = text.source(config)
     model = Transformer(config.model, torch.Generator().manual_seed(config.training.seed)).to(device)
+    is_adapted = checkpoint is not None and has_lora(checkpoint.weights)  # by the run that is resumed
+    if is_adapted:
+        _add_lora(model, config.training)
     if checkpoint is not None:
         restore_weights(model, checkpoint)
+    if config.training.lora_rank is not None and not is_adapted:
+        _add_lora(model, config.training)
     accelerate(model)
     measured = _measured_precision(model, source, config, processes) if config.training.precision == "auto" else None
     if measured is not None:
@@ -233,6 +244,11 @@ def _prepared(
     state = TrainingState.begin(NextTokenPrediction(model, config.training, processes))
     torch.manual_seed(config.training.seed)  # whatever the process did before, the run draws the same numbers
     return Run(folder=folder, config=config, text=text, source=source, state=state, measured=measured)
+
+
+def _add_lora(model: Transformer, config: TrainingConfig) -> None:
+    if config.lora_rank is not None:
+        add_lora(model, config.lora_rank, config.lora_alpha, torch.Generator().manual_seed(config.seed))
 
 
 def _measured_precision(

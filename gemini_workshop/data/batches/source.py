@@ -84,26 +84,26 @@ class TokenSource:
         """The rows to measure on."""
         return self.layout(self.validation_text)
 
-    def row_numbers(self, step: int) -> Int[np.ndarray, " B"]:
-        """Which rows a step reads. Each is read once before any is read again.
-
-        A batch may hold the end of one epoch and the start of the next: of 5 rows in batches of 2, step 2 reads place 4
-        of epoch 0 and place 0 of epoch 1. The order of an epoch takes eight bytes per row of memory, and two are kept.
-        """
-        num_rows = len(self.train_rows)
-        read_so_far = step * self.batch_size  # rows, in all epochs
-        epochs, places = np.divmod(np.arange(read_so_far, read_so_far + self.batch_size), num_rows)
-        return np.concatenate(
-            [epoch_order(num_rows, epoch, self.seed)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
-        )
-
     def batch(self, step: int) -> Batch:
         """The batch of a step, counting from 0; always the same one."""
-        return self.train_rows.batch(self.row_numbers(step).tolist())
+        return self.train_rows.batch(rows_of_step(step, len(self.train_rows), self.batch_size, self.seed).tolist())
 
     def validation(self, max_batches: int | None = None) -> Iterator[Batch]:
         """The text to measure on, in its order, or ``max_batches`` of rows spread evenly over it."""
         return self.validation_rows.in_order(self.batch_size, max_batches)
+
+
+def rows_of_step(step: int, num_rows: int, batch_size: int, seed: int) -> Int[np.ndarray, " B"]:
+    """Which rows a step reads. Each is read once before any is read again.
+
+    A batch may hold the end of one epoch and the start of the next: of 5 rows in batches of 2, step 2 reads place 4
+    of epoch 0 and place 0 of epoch 1. The order of an epoch takes eight bytes per row of memory, and two are kept.
+    """
+    read_so_far = step * batch_size  # rows, in all epochs
+    epochs, places = np.divmod(np.arange(read_so_far, read_so_far + batch_size), num_rows)
+    return np.concatenate(
+        [epoch_order(num_rows, epoch, seed)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
+    )
 
 
 @functools.lru_cache(maxsize=2)

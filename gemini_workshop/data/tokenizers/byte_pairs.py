@@ -123,6 +123,23 @@ class BPETokenizer:
             normalization=normalization,
         )
 
+    def with_special_tokens(self, names: Sequence[str]) -> "BPETokenizer":
+        """The same vocabulary with further special tokens, whose ids follow all others.
+
+        Raises:
+            DataError: it has one of them already, or one is empty.
+        """
+        if known := [name for name in names if name in self.special_tokens]:
+            raise DataError(f"The vocabulary has {', '.join(known)} already. Name tokens that it lacks.")
+        ids = range(self.vocab_size, self.vocab_size + len(names))
+        return BPETokenizer(
+            getattr(self, "merges", None),
+            tokens=self.tokens,
+            pattern=self.pattern,
+            special_tokens=self.special_tokens | dict(zip(names, ids, strict=True)),
+            normalization=self.normalization,
+        )
+
     @cached_property
     def merges(self) -> dict[Pair, int]:
         """The id of each merged pair, in the order learned. From tokens alone, they are worked out when asked for."""

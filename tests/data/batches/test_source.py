@@ -8,7 +8,7 @@ import torch
 
 from gemini_workshop.data.batches.batch import IGNORE_INDEX, Batch
 from gemini_workshop.data.batches.rows import LAYOUTS, DocumentRows, WindowRows
-from gemini_workshop.data.batches.source import TokenSource, epoch_order
+from gemini_workshop.data.batches.source import TokenSource, epoch_order, rows_of_step
 from gemini_workshop.data.batches.stream import TokenArray
 from gemini_workshop.errors import DataError
 from tests.data.batches import sharded
@@ -96,7 +96,11 @@ def test_each_epoch_reads_every_row_once_and_batches_span_epochs(shards, kind):
     source = of_shards(shards, kind, batch_size=7)
     num_rows = len(source.train_rows)
     assert num_rows % 7
-    flat = [number for step in range(num_rows) for number in source.row_numbers(step).tolist()]
+    flat = [
+        number
+        for step in range(num_rows)
+        for number in rows_of_step(step, num_rows, source.batch_size, source.seed).tolist()
+    ]
     epochs = [flat[i : i + num_rows] for i in range(0, len(flat), num_rows)]
     assert len({tuple(epoch) for epoch in epochs}) == 7
     assert all(sorted(epoch) == list(range(num_rows)) for epoch in epochs)

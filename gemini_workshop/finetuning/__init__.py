@@ -1,0 +1,1 @@
+"""After pretraining: a model that continues texts becomes one that follows instructions."""
