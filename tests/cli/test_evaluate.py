@@ -3,10 +3,11 @@
 import json
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from gemini_workshop.cli.evaluate.programs import kind_of
+from gemini_workshop.cli.evaluate.programs import kind_of, missing_protection
 from gemini_workshop.cli.main import app
 from gemini_workshop.data import corpora
 from gemini_workshop.data.batches.sharding import write_shards
@@ -154,6 +155,20 @@ def test_programs_are_written_and_judged(command, checkpoint, tmp_path, monkeypa
     assert result.scores == {"pass@1": 0.0, "pass@2": 0.0}
     assert result.details["passed"] == {"x": 0}
     assert "pass@1  100.0%" in command("code", "--reference")
+
+
+@pytest.mark.parametrize(
+    ("is_isolated", "is_filtered", "warning"),
+    [
+        (True, True, ""),
+        (True, False, r"No filter of system calls.*\[sandbox\]"),
+        (False, False, "are not isolated here"),
+    ],
+    ids=["all", "no filter", "no jail"],
+)
+def test_the_user_hears_which_protection_is_missing(is_isolated, is_filtered, warning):
+    said = missing_protection(SimpleNamespace(is_isolated=is_isolated, is_filtered=is_filtered))
+    assert re.fullmatch(f".*{warning}.*" if warning else "", said)
 
 
 def test_what_cannot_be_estimated_or_isolated_is_refused_before_anything_is_written(command, checkpoint, monkeypatch):

@@ -11,6 +11,7 @@ from gemini_workshop.cli.evaluate.common import Checkpoint, Device, Measurement,
 if TYPE_CHECKING:
     from gemini_workshop.config import GenerationConfig
     from gemini_workshop.evaluation.passk import Problem, ProblemResult
+    from gemini_workshop.evaluation.sandbox.running import Sandbox
 
 Programs = list[tuple["Problem", list[str]]]
 
@@ -56,11 +57,11 @@ def code(
     from gemini_workshop.config import GenerationConfig
     from gemini_workshop.evaluation.passk import judge_programs, load_problems, mean_pass_at_k
     from gemini_workshop.evaluation.results import Result, text_facts
-    from gemini_workshop.evaluation.sandbox.running import Limits, Sandbox
+    from gemini_workshop.evaluation.sandbox.running import Limits
     from gemini_workshop.visualization.evaluation import pass_at_k_curves
 
     ks = _estimable(k, 1 if reference else samples)
-    Sandbox(may_be_unsafe=unsafe).close()  # refuse at once where nothing can be run
+    _try_the_sandbox(unsafe)
     tasks = load_problems(problems, size)
     if reference:
         model, programs = {"name": "reference solutions"}, [(task, [task.reference_program]) for task in tasks]
@@ -83,6 +84,27 @@ def code(
         _shown(f"{model['name']}: {len(tasks)} problems of {problems}", scores, outcomes),
         lambda: pass_at_k_curves({model["name"]: scores}),
     )
+
+
+def _try_the_sandbox(unsafe: bool) -> None:
+    """Refuse at once where nothing can be run; say what protection is missing."""
+    from gemini_workshop.evaluation.sandbox.running import Sandbox
+
+    with Sandbox(may_be_unsafe=unsafe) as sandbox:
+        if warning := missing_protection(sandbox):
+            typer.echo(warning, err=True)
+
+
+def missing_protection(sandbox: "Sandbox") -> str:
+    """A sentence about what does not protect this machine; empty if everything does."""
+    if not sandbox.is_isolated:
+        return "Programs are not isolated here: they can reach the network and your files."
+    if not sandbox.is_filtered:
+        return (
+            "No filter of system calls (seccomp): namespaces and limits alone isolate programs. "
+            'To add it: pip install -e ".[sandbox]", and libseccomp from your system.'
+        )
+    return ""
 
 
 def _written(

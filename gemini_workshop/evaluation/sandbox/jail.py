@@ -2,9 +2,11 @@
 
 With ``isolate`` (Linux), in this order:
 
-    namespaces      no network, no other processes, file systems and semaphores of its own
-    a new root      Python and the system's libraries to read; one folder in memory to write, small, gone afterwards
-    a user          for root: one that owns nothing, so that limits bind; else oneself; no capabilities
+    namespaces      no network, no other processes, file systems and semaphores of its own, no shared memory
+    a new root      Python's and the system's libraries to read, without installed packages; one folder in memory to
+                    write, small, gone afterwards
+    a user          for root: one that owns nothing, so that limits bind; else oneself; no capabilities; no keys
+    a filter        of system calls, where the caller could compile one
     limits          processor time, memory, file size, open files, processes, no core dumps
     two processes   one that only waits, and the program: when either ends, the kernel ends the others of the namespace
 
@@ -12,7 +14,9 @@ Without it there are only the limits, an empty folder to begin in, and for root 
 network and whatever the user may read, change or stop.
 """
 
+import contextlib
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -32,9 +36,16 @@ READ_ONLY, NO_SETUID, NO_DEVICES, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 4096, 1638
 DETACH = 2
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
 DIE_WITH_PARENT, ADOPT_ORPHANS, NO_NEW_PRIVILEGES = 1, 36, 38
+SECCOMP, BY_FILTER, INSTRUCTION_BYTES = 22, 2, 8
+KEYCTL = {"x86_64": 250, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}  # 219 on newer kinds
+JOIN_SESSION_KEYRING = 1
 CAPABILITY_VERSION_3 = 0x20080522
 STAGE = "/proc"  # every Linux has it, and whatever lies below it is not needed any more
-VISIBLE = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
+VISIBLE = (
+    *("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/share/zoneinfo", "/lib", "/lib64", "/lib32", "/bin"),
+    *("/nix/store", "/gnu/store", "/etc/ld.so.cache"),
+)
+HIDDEN = ("python*/site-packages", "python*/dist-packages")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 BOX = "/box"
 
@@ -83,12 +94,15 @@ def isolate(limits: dict[str, Any]) -> int:
     Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this goes first
     if first := os.fork():
         _wait_and_end(first)
+    _share_no_memory()
     _build_root(user, group, limits)
     if is_root:
         _become(user)
     die_with_parent()  # after the change of user, which forgets it
     _call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     _call("capset", (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+    _leave_keys()
+    _filter_calls(bytes.fromhex(limits["filter"]))
     return 1 if is_root else 2
 
 
@@ -126,8 +140,42 @@ def set_limits(limits: dict[str, Any], num_others: int) -> None:
             resource.setrlimit(getattr(resource, name), (value, value))
 
 
+def _share_no_memory() -> None:
+    """Allow no segment of shared memory in this namespace: what no process maps would escape the limits."""
+    for name in ("shmall", "shmmni"):
+        with contextlib.suppress(OSError):  # not for every user, on older kernels
+            Path("/proc/sys/kernel", name).write_text("0")
+
+
+def _leave_keys() -> None:
+    """Join a new session keyring: the caller's holds the caller's secrets."""
+    try:
+        _call("syscall", KEYCTL.get(os.uname().machine, 219), JOIN_SESSION_KEYRING, None)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):  # no keyrings here, or none that a program may touch
+            raise
+
+
+def _filter_calls(program: bytes) -> None:
+    """Load a filter of system calls, for good."""
+    if program:
+
+        class Program(ctypes.Structure):
+            _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+        _call("prctl", SECCOMP, BY_FILTER, ctypes.byref(Program(len(program) // INSTRUCTION_BYTES, program)))
+
+
+def limit_memory(most: int) -> None:
+    """Limit the address space of this process, where the system can."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
 def _build_root(user: int, group: int, limits: dict[str, Any]) -> None:
-    """A root that shows Python, the system's libraries and an empty folder.
+    """A root that shows Python, the system's libraries and an empty folder; no package that somebody installed.
 
     It lies one level below the top of its file system, as with chroot: the kernel then refuses user namespaces, which
     would give a program capabilities.
@@ -137,8 +185,11 @@ def _build_root(user: int, group: int, limits: dict[str, Any]) -> None:
     _mount_memory(STAGE, "size=1m,mode=755")
     root = Path(STAGE, "root")
     root.mkdir()
-    for name in (*VISIBLE, sys.base_prefix, *DEVICES):
+    pythons = [str(Path(sys.base_prefix, name)) for name in ("bin", "lib", "lib64")]
+    for name in (*VISIBLE, *pythons, *DEVICES):
         _show(Path(name), root)
+    for packages in (found for name in (*VISIBLE, *pythons) for kind in HIDDEN for found in _below(root, name, kind)):
+        _mount_memory(str(packages), "size=4k,mode=555")
     box = root / BOX.lstrip("/")
     box.mkdir()
     attributes = (ctypes.c_uint64 * 4)(READ_ONLY | NO_SETUID, 0, 0, 0)
@@ -166,6 +217,10 @@ def _show(path: Path, root: Path) -> None:
     else:
         place.touch()
     _call("mount", str(path).encode(), str(place).encode(), None, BIND | RECURSIVE, None)
+
+
+def _below(root: Path, folder: str, pattern: str) -> list[Path]:
+    return [found for found in Path(root, folder.lstrip("/")).glob(pattern) if not found.is_symlink()]
 
 
 def _mount_memory(place: str, options: str) -> None:

@@ -6,8 +6,10 @@ pass it has to answer rightly. Comparing happens here, with Python's own ``==`` 
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, BinaryIO
 
 from .inside import from_json, to_json
@@ -41,6 +43,7 @@ class Program:
         self.output_bytes = output_bytes
         self.output = b""
         self.has_flooded = False
+        self.remotes: dict[int, Remote] = {}
         self.reader = threading.Thread(target=self._read_output, daemon=True)
         self.reader.start()
 
@@ -62,13 +65,16 @@ class Program:
             raise Ended(self._ending())
         try:
             reply = json.loads(line)
-            value = from_json(reply["value"], lambda place: Remote(self, place)) if "value" in reply else None
+            value = from_json(reply["value"], self._remote) if "value" in reply else None
             error = reply.get("error")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Ended("sent an answer that cannot be read") from None
         if error is not None:
             raise ProgramError(str(error))
         return value
+
+    def _remote(self, place: int) -> "Remote":
+        return self.remotes.setdefault(place, Remote(self, place))
 
     def _ending(self) -> str:
         _, status = os.waitpid(self.process, 0)
@@ -91,7 +97,8 @@ class Program:
 class Remote:
     """Something of the program that is not a plain value: a function, an object of its own class, an iterator.
 
-    Equal to nothing but itself: the program's own ``==`` is never asked.
+    Two of them are equal if the program says so, as in Python. A value of the tests is equal to none of them: of that,
+    the program's own ``==`` is never asked.
     """
 
     def __init__(self, program: Program, place: int) -> None:
@@ -107,6 +114,14 @@ class Remote:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._program.ask("set", self._content, name, _sent(value))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Remote):
+            return False
+        return self._program.ask("equal", self._content, object.__getattribute__(other, "_content")) is True
+
+    def __hash__(self) -> int:
+        return int(self._program.ask("hash", self._content))
 
     def __iter__(self) -> Any:
         return iter(self._program.ask("list", self._content))
@@ -129,7 +144,9 @@ def judge(program: Program, task: dict[str, Any]) -> tuple[str, str]:
     Returns:
         The verdict: passed, failed or not isolated, and the reason.
     """
-    space: dict[str, Any] = {"__name__": "tests"}
+    module = ModuleType("tests")
+    sys.modules["tests"] = module
+    space = vars(module)
     try:
         program.wait_until_ready()
         program.ask("run", task["program"])

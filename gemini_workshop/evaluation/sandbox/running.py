@@ -15,8 +15,10 @@ from typing import Any
 import psutil
 
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.evaluation.sandbox.filters import compiled_filter
 
 MIB = 2**20
+ENDED = "the server of the sandbox ended"
 START = "import sys; sys.path.insert(0, {folder!r}); from sandbox.server import main; main()"
 
 
@@ -31,7 +33,7 @@ class Limits:
     Args:
         seconds: by the clock, its tests included.
         cpu_seconds: of each of its processes.
-        memory_bytes: address space of each of its processes.
+        memory_bytes: address space of each of its processes, and on Linux memory in use by all of them together.
         processes: that it may have at a time, threads included.
         file_bytes: of each file.
         open_files: at a time, in each process.
@@ -67,7 +69,9 @@ class ProgramOutcome:
 class Sandbox:
     """Runs programs one after another, each in its own jail. Use it in a ``with``.
 
-    It ends with the thread that made it, and serves one thread at a time.
+    It ends with the thread that made it, and serves one thread at a time. ``is_isolated`` says whether programs are in
+    a jail, ``is_filtered`` whether a filter refuses the system calls that they do not need (it takes the extra
+    ``sandbox`` and libseccomp).
 
     Args:
         may_be_unsafe: run programs with limits only, if they cannot be isolated here.
@@ -81,6 +85,7 @@ class Sandbox:
         self._folder = tempfile.TemporaryDirectory()
         os.chmod(self._folder.name, 0o711)
         self.is_isolated = sys.platform == "linux"
+        self._filter = compiled_filter() if self.is_isolated else b""
         reason = f"{sys.platform} has no namespaces"
         if self.is_isolated:
             reason = self._try_to_start()
@@ -94,6 +99,11 @@ class Sandbox:
                 "user namespaces; in a container, the permission for them. Run elsewhere, or pass --unsafe, which lets "
                 "programs reach your files and the network (not on Windows)."
             )
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a filter of system calls is loaded in each jail."""
+        return self.is_isolated and bool(self._filter)
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -132,6 +142,7 @@ class Sandbox:
         bounds = {
             **asdict(self.limits),
             "isolate": self.is_isolated,
+            "filter": self._filter.hex(),
             "folder": self._folder.name,
             "processes_now": 0 if self.is_isolated else _processes_of_this_user(),
         }
@@ -150,17 +161,31 @@ class Sandbox:
             self._server.communicate()
         return "" if verdict == "passed" else reason
 
-    def _verdict(self, task: dict[str, Any]) -> list[str]:
-        tasks, verdicts = self._server.stdin, self._server.stdout
+    def _verdict(self, task: dict[str, Any]) -> tuple[str, str]:
+        """The judge's line, then the server's, which ends the answer."""
+        tasks, lines = self._server.stdin, self._server.stdout
         assert tasks is not None
-        assert verdicts is not None
+        assert lines is not None
         try:
             tasks.write(json.dumps(task).encode() + b"\n")
             tasks.flush()
-            line = verdicts.readline()
         except BrokenPipeError:
-            line = b""
-        return json.loads(line) if line else ["not isolated", "the server of the sandbox ended"]
+            return "not isolated", ENDED
+        verdict, reason = "failed", ""
+        for line in lines:
+            kind, text = json.loads(line)
+            if kind == "end":
+                return (
+                    verdict,
+                    reason if verdict != "failed" else reason or text or "the tests ended before their verdict",
+                )
+            verdict, reason = kind, _on_one_line(text)
+        return "not isolated", ENDED
+
+
+def _on_one_line(text: str) -> str:
+    """A text that a terminal prints as it is: whatever would move its cursor or end the line is spelled out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _processes_of_this_user() -> int:

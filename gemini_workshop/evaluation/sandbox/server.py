@@ -1,14 +1,16 @@
-"""One bare Python that judges one program after another, each in processes of its own.
+"""One bare Python that lets one program after another be judged, each in processes of its own.
 
     python -I -S -c "... from sandbox.server import main; main()" LIMITS
 
-Each line on standard input is a task, each line on standard output a verdict. The server itself reads no task: it forks
-a judge, which does. So the jail, a child of that judge made before the judge reads, has never seen a test.
+Each line on standard input is a task. The server reads none of them and no verdict: it forks a judge, which reads the
+task and writes its verdict to standard output itself. Then the server adds a line that says how the judge ended. So the
+jail, a child of the judge made before the judge reads, has no ancestor that ever saw a test or a verdict.
 """
 
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -19,6 +21,10 @@ from typing import Any
 from . import inside, jail, judge
 
 ORPHANS_SECONDS = 5.0
+WATCH_SECONDS = 0.05
+JUDGE_BYTES = 2**29
+NO_TASK = 3
+HELD = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
 
 
 def main() -> None:
@@ -29,33 +35,74 @@ def main() -> None:
         jail.adopt_orphans()
     while True:
         select.select([0], [], [])
-        verdict = judged(limits)
-        if not verdict:
+        if not serve(limits):
             return
-        os.write(1, verdict)
 
 
-def judged(limits: dict[str, Any]) -> bytes:
-    """The verdict on the next task, as a line; nothing if there are no more tasks."""
-    verdicts, mine = os.pipe()
+def serve(limits: dict[str, Any]) -> bool:
+    """Let the next task be judged; return whether there was one."""
+    alive, mine = os.pipe()
     child = os.fork()
     if child == 0:
         os.setsid()  # so that it can be killed with all that come of it
-        os.write(mine, _verdict(limits))
-        os._exit(0)
+        os._exit(_judge(limits))
     os.close(mine)
-    is_done, _, _ = select.select([verdicts], [], [], limits["seconds"])
-    verdict = os.read(verdicts, 65536) if is_done else _line("failed", f"not done within {limits['seconds']:g} seconds")
-    os.close(verdicts)
+    objection = _watch(child, alive, limits)
+    os.close(alive)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
     _end_orphans()
-    return b"" if verdict == b"\n" else verdict or _line("failed", "the tests ended before their verdict")
+    if status == NO_TASK << 8:
+        return False
+    os.write(1, _line("end", objection))
+    return True
 
 
-def _verdict(limits: dict[str, Any]) -> bytes:
-    """What the judge, in this process, says about the next task."""
+def _watch(child: int, alive: int, limits: dict[str, Any]) -> str:
+    """Wait until the judge ends, and with it its end of a pipe; return why it must end sooner, or an empty text."""
+    until = time.monotonic() + limits["seconds"]
+    while (left := until - time.monotonic()) > 0:
+        ended, _, _ = select.select([alive], [], [], min(left, WATCH_SECONDS))
+        if ended:
+            return ""
+        if memory_in_use(child) > limits["memory_bytes"]:
+            return f"used more than {limits['memory_bytes'] / 2**20:g} MiB in all its processes"
+    return f"not done within {limits['seconds']:g} seconds"
+
+
+def memory_in_use(process: int) -> int:
+    """Bytes that the descendants of a process hold together, files in memory included (Linux; elsewhere 0).
+
+    Memory that processes share counts in each.
+    """
+    kib, files = 0, {}
+    for number in _descendants(process):
+        with contextlib.suppress(OSError):  # it has just ended
+            kib += sum(map(int, HELD.findall(Path(f"/proc/{number}/status").read_text())))
+            for file in Path(f"/proc/{number}/fd").iterdir():
+                if os.readlink(file).startswith("/memfd:"):
+                    files[file.stat().st_ino] = file.stat().st_blocks * 512
+    return 1024 * kib + sum(files.values())
+
+
+def _descendants(process: int) -> list[int]:
+    found = _children(process)
+    for number in found:  # grows as we go
+        found += _children(number)
+    return found
+
+
+def _children(process: int) -> list[int]:
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    try:
+        return [int(child) for each in lists for child in each.read_text().split()]
+    except OSError:
+        return []
+
+
+def _judge(limits: dict[str, Any]) -> int:
+    """Judge the next task in this process, and write the verdict to standard output; the exit code."""
 
     def run() -> None:
         try:
@@ -70,16 +117,20 @@ def _verdict(limits: dict[str, Any]) -> bytes:
     try:
         program = judge.Program(run, limits["output_bytes"])
     except (OSError, RuntimeError) as error:
-        return _line("not isolated", str(error))
-    line = b""
-    while not line.endswith(b"\n"):
+        os.write(1, _line("not isolated", str(error)))
+        return 0
+    task = b""
+    while not task.endswith(b"\n"):
         part = os.read(0, 2**20)
         if not part:
-            return b"\n"
-        line += part
+            return NO_TASK
+        task += part
+    verdicts = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     os.dup2(1, 2)
-    return _line(*judge.judge(program, json.loads(line)))
+    jail.limit_memory(JUDGE_BYTES)
+    os.write(verdicts, _line(*judge.judge(program, json.loads(task))))
+    return 0
 
 
 def _end_orphans() -> None:
@@ -96,4 +147,5 @@ def _end_orphans() -> None:
 
 
 def _line(verdict: str, reason: str) -> bytes:
+    """Short enough (4,096 bytes) to be written whole, whatever happens."""
     return json.dumps([verdict, reason[: judge.REASON_CHARACTERS]]).encode() + b"\n"

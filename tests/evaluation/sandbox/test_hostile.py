@@ -7,6 +7,7 @@ None runs where programs cannot be isolated. The cap on processes is proved on s
 """
 
 import os
+import re
 import socket
 import time
 from dataclasses import replace
@@ -238,6 +239,9 @@ def test_its_folder_is_gone_with_it(reason):
     assert not Path("/box").exists()
 
 
+NO_NETWORK = re.compile("Network is unreachable|refused|Address family not supported")
+
+
 def test_a_socket(reason):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
@@ -247,7 +251,7 @@ def solve():
     socket.create_connection(("127.0.0.1", {server.getsockname()[1]}), timeout=1).sendall(b"hello")
     return "done"
 """
-        assert "OSError: [Errno 101] Network is unreachable" in reason(program) or "refused" in reason(program)
+        assert NO_NETWORK.search(reason(program))
         with pytest.raises(TimeoutError):
             server.accept()
 
@@ -256,7 +260,7 @@ def test_the_network_beyond_this_machine(reason):
     program = (
         "import socket\ndef solve():\n    socket.create_connection(('192.0.2.1', 80), timeout=1)\n    return 'done'"
     )
-    assert "Network is unreachable" in reason(program)
+    assert NO_NETWORK.search(reason(program))
 
 
 def test_reading_the_environment(monkeypatch):

@@ -210,3 +210,125 @@ def test_a_program_that_could_not_be_jailed_is_no_wrong_one():
         sandbox._server.wait()
         with pytest.raises(SandboxError, match=r"No jail could be built.*fewer workers"):
             sandbox.run("def f(): return 1", "assert f() == 1", names=["f"])
+
+
+# --- Values compare as Python compares them ---
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("range(0, 6, 2)", "range(0, 5, 2)"),
+        ("bytearray(b'ab')", "b'ab'"),
+        ("Decimal('1.50')", "Decimal('1.5')"),
+        ("Fraction(2, 4)", "0.5"),
+        ("deque([1, 2], maxlen=3)", "deque([1, 2])"),
+        ("Counter('aab')", "Counter({'a': 2, 'b': 1, 'c': 0})"),
+        ("OrderedDict(a=1, b=2)", "{'b': 2, 'a': 1}"),
+        ("defaultdict(int, a=1)", "{'a': 1}"),
+        ("date(2024, 2, 29)", "date(2024, 2, 29)"),
+        ("datetime(2024, 2, 29, 1, 2, 3, 4)", "datetime(2024, 2, 29, 1, 2, 3, 4)"),
+        ("timedelta(days=1, seconds=2)", "timedelta(seconds=86402)"),
+        ("time(1, 2, 3)", "time(1, 2, 3)"),
+        ("{'a': 1}.keys()", "{'a'}"),
+        ("{'a': 1}.items()", "{('a', 1)}"),
+        ("...", "Ellipsis"),
+        ("NotImplemented", "NotImplemented"),
+        ("namedtuple('P', 'x y')(1, 2)", "(1, 2)"),
+        ("slice(1, 2)", "slice(1, 2, None)"),
+        ("True", "1"),
+        ("-0.0", "0"),
+    ],
+)  # fmt: skip
+def test_values_of_the_standard_library_equal_what_they_equal_in_python(sandbox, returned, expected):
+    imports = """
+from collections import *
+from datetime import *
+from decimal import Decimal
+from fractions import Fraction
+"""
+    program = f"{imports}\ndef f(): return {returned}\ndef echo(x): return x"
+    tests = f"assert f() == {expected}\nassert [f()] == [{expected}]\nassert echo(f()) == {expected}"
+    outcome = sandbox.run(program, tests, names=["f", "echo"], preamble=imports)
+    assert outcome.passed, outcome.reason
+
+
+def test_the_kind_travels_with_the_value(sandbox):
+    imports = "from collections import *\nfrom decimal import Decimal\n"
+    program = (
+        imports + "def f(): return [OrderedDict(a=1, b=2), Decimal(1), namedtuple('P', 'x y')(3, 4), deque([5], 1)]"
+    )
+    tests = """
+ordered, decimal, point, queue = f()
+assert ordered != OrderedDict(b=2, a=1)
+assert type(decimal) is Decimal
+assert (point.x, point.y, point._fields) == (3, 4, ("x", "y"))
+assert queue.maxlen == 1
+"""
+    outcome = sandbox.run(program, tests, names=["f"], preamble=imports)
+    assert outcome.passed, outcome.reason
+
+
+def test_two_objects_of_the_program_compare_as_the_program_says_and_never_with_anything_else(sandbox):
+    program = """
+from dataclasses import dataclass
+from enum import Enum
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: int
+class Color(Enum):
+    RED = 1
+    BLUE = 2
+class Any:
+    def __eq__(self, other): return True
+    __hash__ = object.__hash__
+class Plain: pass
+one = Plain()
+def same(): return one
+def new(kind, *values): return kind(*values)
+"""
+    tests = """
+assert Point(1, 2) == Point(1, 2) != Point(2, 1)
+assert [Point(1, 2)] == [Point(x=1, y=2)]
+assert len({Point(1, 2), Point(1, 2), Point(3, 4)}) == 2
+assert Color.RED == Color.RED != Color.BLUE
+assert same() is same() and same() == same()
+assert Plain() != Plain()
+assert Any() != 1 and 1 != Any() and not Any() == "x" and [Any()] != [1]
+assert new(Point, 1, 2) == Point(1, 2)
+"""
+    outcome = sandbox.run(program, tests, names=["Point", "Color", "Any", "Plain", "same", "new"])
+    assert outcome.passed, outcome.reason
+
+
+def test_a_program_finds_its_own_module(sandbox):
+    program = """
+import inspect, pickle, sys, typing
+from dataclasses import dataclass
+@dataclass
+class Node:
+    value: int
+    next: 'Node | None' = None
+def itself(): return sys.modules[__name__].itself is itself and __import__(__name__) is sys.modules[__name__]
+def pickled(): return pickle.loads(pickle.dumps(Node(1))).value
+def hints(): return typing.get_type_hints(Node)['next'] == (Node | None)
+def source(): return inspect.getsource(itself).startswith("def itself")
+"""
+    tests = "assert itself()\nassert pickled() == 1\nassert hints()\nassert source()"
+    outcome = sandbox.run(program, tests, names=["itself", "pickled", "hints", "source"])
+    assert outcome.passed, outcome.reason
+
+
+def test_the_tests_find_their_own_module(sandbox):
+    preamble = """
+import pickle, sys
+from dataclasses import dataclass
+@dataclass
+class Case:
+    value: int
+    next: 'Case' = None
+"""
+    tests = "assert pickle.loads(pickle.dumps(Case(f()))) == Case(3)\nassert sys.modules[__name__].Case is Case"
+    outcome = sandbox.run("def f(): return 3", tests, names=["f"], preamble=preamble)
+    assert outcome.passed, outcome.reason
