@@ -2,7 +2,7 @@
 PYTHON ?= python
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup format quick check test lesson notebooks cov docs engines clean
+.PHONY: help setup format quick check test lesson notebooks cov mutants fuzz docs engines clean
 
 help:  ## show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/'
@@ -39,6 +39,12 @@ notebooks:  ## build starters and solutions from notebooks/sources
 
 cov:  ## the unit tests with coverage: a table, and htmlcov/index.html
 	$(PYTHON) -m pytest tests -n 2 --dist loadscope --cov=gemini_workshop --cov-report=term:skip-covered --cov-report=html
+
+mutants:  ## break the package at random, and see whether tests notice: make mutants N=50 ONLY="cli data" SEED=7
+	$(PYTHON) tests/mutants.py --count $(or $(N),20) $(addprefix --only ,$(ONLY)) $(addprefix --seed ,$(SEED))
+
+fuzz:  ## give every reader of files many damaged ones, others each time: make fuzz N=1000
+	FUZZ_EXAMPLES=$(or $(N),1000) $(PYTHON) -m pytest -q -n 0 --timeout 3600 tests/edges/test_fuzzed_files.py
 
 engines:  ## the same text in our engine, in transformers and in llama.cpp (extra: engines)
 	$(PYTHON) -m gemini_workshop.benchmarks.engines

@@ -18,6 +18,7 @@ import io
 import math
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ CLOTHES_CAPTIONS = [
     *("a T-shirt", "trousers", "a pullover", "a dress", "a coat"),
     *("a sandal", "a shirt", "a sneaker", "a bag", "an ankle boot"),
 ]
+MOST_AXES = 32
 IDX_BYTES_MARK = 8
 IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 50_000_000
@@ -84,14 +86,18 @@ def read_idx(path: str | Path) -> UInt8[np.ndarray, "..."]:
     """The array that an idx file holds, packed (``.gz``) or not.
 
     Raises:
-        DataError: it is not an idx file of bytes, or its length is not what its header states.
+        DataError: it cannot be read, is not an idx file of bytes, or its length is not what its header states.
     """
     path = Path(path)
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if len(content) < 4 or content[:3] != bytes([0, 0, IDX_BYTES_MARK]):
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}. It is damaged: fetch it again.") from None
+    if len(content) < 4 or content[:3] != bytes([0, 0, IDX_BYTES_MARK]) or not 1 <= content[3] <= MOST_AXES:
         raise DataError(
-            f"{path} begins with {content[:4].hex(' ')}, not with 00 00 08 as an idx file of bytes does. "
-            "Was another file saved under its name?"
+            f"{path} begins with {content[:4].hex(' ')}, not with 00 00 08 and the number of axes, as "
+            "an idx file of bytes does. Was another file saved under its name?"
         )
     num_axes = content[3]
     header_bytes = 4 + 4 * num_axes

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gemini_workshop.errors import DataError
+from gemini_workshop.reading import shortened
 
 FIELDS = ("problem", "solution", "title", "url", "sha256")
 WRITTEN = "written"
@@ -35,16 +36,16 @@ def record_fault(record: Mapping[str, Any]) -> str | None:
         "solution='' is empty"
     """
     if set(record) != set(FIELDS):
-        return f"the fields are {', '.join(record)}, not {', '.join(FIELDS)}"
+        return f"the fields are {shortened(', '.join(record))}, not {', '.join(FIELDS)}"
     for name in FIELDS:
         if not isinstance(record[name], str):
-            return f"{name}={record[name]!r} is not a text"
+            return f"{name}={shortened(repr(record[name]))} is not a text"
         if not record[name].strip() and name != "title":
             return f"{name}={record[name]!r} is empty"
     if not record["url"].startswith(("http://", "https://")):
-        return f"url={record['url']!r} is not a web address"
+        return f"url={shortened(repr(record['url']))} is not a web address"
     if record["sha256"] != _sum(record["problem"], record["solution"]):
-        return f"sha256={record['sha256']!r} is not the sum of problem and solution"
+        return f"sha256={shortened(repr(record['sha256']), 80)} is not the sum of problem and solution"
     return None
 
 
@@ -158,14 +159,14 @@ def _cut_torn_line(path: Path) -> int:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         yield from file
 
 
 def _parse(line: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of too many digits, a nest without end
         return None
 
 
