@@ -396,3 +396,89 @@ def test_dense_layers_have_no_experts():
         *(False, True, True, True, False, True)
     ]
     assert not any(layer.has_experts for layer in layers())
+
+
+DEFAULTS = {
+    GenerationConfig: {
+        "max_new_tokens": 200,
+        "temperature": 0.8,
+        "top_p": 0.95,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "seed": 0,
+    },
+    TrainingConfig: {
+        "accumulation_steps": 1,
+        "muon_learning_rate": 0.02,
+        "warmup_steps": 100,
+        "decay_fraction": 0.4,
+        "final_rate_fraction": 0.1,
+        "weight_decay": 0.1,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "momentum": 0.95,
+        "galore_rank": 32,
+        "galore_every_steps": 200,
+        "clip_norm": 1.0,
+        "length_power": 1.0,
+        "label_smoothing": 0.0,
+        "z_loss_weight": 0.0,
+        "lora_alpha": 16.0,
+        "compile": False,
+        "recompute_blocks": False,
+        "deterministic": False,
+        "expert_parallel": False,
+        "eval_every_steps": 100,
+        "eval_batches": 20,
+        "checkpoint_every_steps": 100,
+        "keep_checkpoints": 2,
+        "validation_fraction": 0.05,
+        "seed": 0,
+    },
+    ModelConfig: {
+        "embedding_scale": 1.0,
+        "layer_scale": False,
+        "value_norm": False,
+        "attention_sinks": False,
+        "qkv_bias": False,
+        "output_bias": False,
+        "global_values_are_keys": False,
+        "shared_kv_layers": 0,
+        "gated": True,
+        "feed_forward_bias": False,
+    },
+    MoEConfig: {
+        "shared_experts": 0,
+        "renormalize": True,
+        "routed_scale": 1.0,
+        "selection_bias": False,
+        "num_groups": 1,
+        "kept_groups": 1,
+        "router_bias": False,
+        "router_norm": False,
+        "per_expert_scale": False,
+        "expert_bias": False,
+        "beside_dense": False,
+        "balance_weight": 0.01,
+        "z_weight": 0.001,
+        "bias_rate": 0.001,
+    },
+    RotaryConfig: {
+        "fraction": 1.0,
+        "factor": 1.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "slow_turns": 1.0,
+        "fast_turns": 32.0,
+        "round_range": True,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", DEFAULTS, ids=lambda kind: kind.__name__)
+def test_the_defaults_are_those_on_which_presets_and_saved_configurations_rely(kind):
+    numbers = {each.name: each.default for each in dataclasses.fields(kind) if isinstance(each.default, int | float)}
+    assert {name: (value, type(value)) for name, value in numbers.items()} == {
+        name: (value, type(value)) for name, value in DEFAULTS[kind].items()
+    }

@@ -77,3 +77,14 @@ def test_everything_in_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, 
         (folder / "deep" / "file").write_text("content")
     assert {("deep", False), ("file", False)} < set(flushed)
     assert flushed[-1] == (tmp_path.name, True)
+
+
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(files.os, "fsync", lambda file: flushed.append(files.os.fstat(file).st_size))
+    with files.opened_atomically(tmp_path / "a") as file:
+        file.write(b"twelve bytes")
+    assert flushed[0] == 12
+    before = len(flushed)
+    files.flush(tmp_path / "a")
+    assert flushed[before:] == [12]

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -129,3 +130,12 @@ def test_every_reference_solution_passes(name, count):
     ]
     assert failed == []
     assert len(problems) == count
+
+
+@pytest.mark.parametrize(("is_continued", "program"), [(True, "def f():\n    return 1\n"), (False, "    return 1\n")])
+def test_a_reference_program_begins_with_the_prompt_where_programs_continue_it(is_continued, program):
+    problem = replace(
+        humaneval_problem(HUMANEVAL), prompt="def f():\n", reference="    return 1\n", is_continued=is_continued
+    )
+    assert problem.reference_program == program
+    assert problem.program("    return 1\n") == program

@@ -57,8 +57,19 @@ def theirs(head_dim: int, rope_type: str, **parameters):
                 "truncate": False,
             },
         ),
+        *(
+            (
+                replace(YARN, original_tokens=tokens),
+                "yarn",
+                {"factor": 4.0, "original_max_position_embeddings": tokens, "beta_slow": 2.0, "beta_fast": 9.0},
+            )
+            for tokens in (10, 40, 10**8)
+        ),
     ],
-    ids=["linear", "llama3", "yarn", "yarn, range not rounded"],
+    ids=[
+        *("linear", "llama3", "yarn", "yarn, range not rounded"),
+        *("yarn, all pairs slow", "yarn, borders cut below", "yarn, borders cut above"),
+    ],
 )
 def test_scalings_equal_those_of_transformers(head_dim, rope, their_type, parameters):
     frequencies, magnitude = theirs(head_dim, their_type, **parameters)

@@ -142,3 +142,7 @@ def test_a_signature_of_the_wrong_length_is_an_error():
 def test_an_index_without_bands_is_an_error():
     with pytest.raises(DataError, match="num_bands=0"):
         NearDuplicateIndex(num_bands=0)
+
+
+def test_half_a_letter_counts_as_a_question_mark():
+    assert np.array_equal(MinHash().signature("one \ud800 two"), MinHash().signature("one ? two"))

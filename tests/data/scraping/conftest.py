@@ -52,6 +52,9 @@ class Site(BaseHTTPRequestHandler):
     def page(self):
         self.send(page(self.path.rpartition("/")[2]))
 
+    def shouting(self):
+        self.send(page("one"), content_type="TEXT/HTML; Charset=UTF-8")
+
     def same(self):
         self.send(page("same"))
 

@@ -50,6 +50,11 @@ def test_a_name_without_meaning_is_a_fault_and_no_crash():
         public_address("a" * 80 + ".example", 80)
 
 
+def test_no_connection_is_kept():
+    """A kept one could serve another name of the same address, its certificate unchecked."""
+    assert PublicTransport()._inner._pool._max_keepalive_connections == 0
+
+
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
     """A name may lead elsewhere a moment later; the second look-up would not be checked."""
     import httpx

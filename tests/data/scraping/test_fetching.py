@@ -23,6 +23,21 @@ def test_a_page_arrives_with_its_charset(site, manners):
     assert (answer.content.decode(), answer.charset, answer.url) == (page("one"), "utf-8", f"{site.url}/page/one")
 
 
+def test_a_content_type_counts_in_any_case(site, manners):
+    with Fetcher(manners) as fetcher:
+        assert fetcher.fetch(f"{site.url}/shouting").content.decode() == page("one")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(site, manners, monkeypatch):
+    """It would look names up for us, and lead to places that must not be visited."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Fetcher(manners) as fetcher:
+        assert fetcher.fetch(f"{site.url}/page/one").content.decode() == page("one")
+
+
 @pytest.mark.parametrize(
     ("path", "reason", "num_asked"),
     [

@@ -16,6 +16,13 @@ def same_time(monkeypatch):
     monkeypatch.setattr(records.os, "fsync", lambda _: None)
 
 
+def test_every_line_is_on_the_disk_before_the_next_page(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(records.os, "fsync", lambda file: flushed.append(records.os.fstat(file).st_size))
+    lengths = [records._append(tmp_path / "a.jsonl", {"number": number}) for number in (1, 22)]
+    assert flushed == [lengths[0], sum(lengths)]
+
+
 def gather(path):
     """Page 2 is a fault; the others are written."""
     harvest = Harvest(path, SETTINGS)

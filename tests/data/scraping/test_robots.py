@@ -42,6 +42,12 @@ def test_a_site_whose_rules_cannot_be_had_allows_nothing(site, robots):
     assert len(site.asked) == 2  # as often as manners allow, and not again for the next page
 
 
+def test_a_site_that_is_too_busy_for_its_rules_allows_nothing(site, robots):
+    site.robots = (429, "later")
+    with pytest.raises(PageFault, match=r"robots: .* cannot be had: status 429"):
+        robots.check(f"{site.url}/page/one")
+
+
 def test_nonsense_for_rules_forbids_nothing(site, robots):
     site.robots = (200, "<html>\x00 Disallow\n:::\n")
     robots.check(f"{site.url}/page/one")

@@ -95,6 +95,13 @@ def test_an_array_holds_the_same_ids_in_the_smallest_type(bpe):
     assert bpe.encode_array("").tolist() == []
 
 
+@pytest.mark.parametrize(("last_id", "kind"), [(65_535, np.uint16), (65_536, np.uint32)])
+def test_the_smallest_type_holds_the_last_id(bpe, last_id, kind):
+    tokenizer = BPETokenizer(bpe.merges, special_tokens={END_OF_TEXT: last_id})
+    assert tokenizer.encode_array(TEXT).dtype == kind
+    assert np.iinfo(kind).max >= last_id
+
+
 def test_a_piece_remembered_is_encoded_as_at_first(bpe, monkeypatch):
     first = bpe.encode(TEXT)
     assert bpe.encode(TEXT) == first

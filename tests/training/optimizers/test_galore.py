@@ -30,7 +30,10 @@ def test_each_matrix_of_a_stack_has_its_own_projection():
 def test_full_rank_is_adamw():
     generator = torch.Generator().manual_seed(0)
     weights = [torch.ones(6, 9, dtype=torch.float64).requires_grad_() for _ in range(2)]
-    optimizers = [GaLore([weights[0]], lr=0.1, rank=6), AdamW([weights[1]], lr=0.1)]
+    optimizers = [
+        GaLore([weights[0]], lr=0.1, rank=6, weight_decay=0.3),
+        AdamW([weights[1]], lr=0.1, weight_decay=0.3),
+    ]
     for gradient in gradients(6, generator):
         for weight, optimizer in zip(weights, optimizers, strict=True):
             weight.grad = gradient.clone()
@@ -72,3 +75,15 @@ def test_it_remembers_less_than_adamw():
 
     assert remembered(GaLore, rank=8) == 1 + 2 * 8 * 256 + 64 * 8
     assert remembered(GaLore, rank=8) < remembered(AdamW) / 6
+
+
+def test_the_first_step_in_few_directions_by_hand():
+    """Decay, then a quarter of AdamW's step in the projected space, where the averages cancel: the gradient's signs."""
+    generator = torch.Generator().manual_seed(0)
+    gradient = gradients(1, generator)[0]
+    weight = torch.ones(6, 9, dtype=torch.float64).requires_grad_()
+    weight.grad = gradient.clone()
+    GaLore([weight], lr=0.1, rank=1, weight_decay=0.3, eps=0.0).step()
+    column = projection(gradient, 1)
+    expected = (1 - 0.1 * 0.3) - 0.1 * 0.25 * column @ (column.T @ gradient).sign()
+    torch.testing.assert_close(weight.detach(), expected)

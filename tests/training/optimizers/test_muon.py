@@ -193,6 +193,12 @@ def test_every_parameter_is_in_exactly_one_group(with_experts, training):
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.1, 0.0]
 
 
+def test_the_matrices_learn_at_their_own_rate_and_the_rest_at_the_common_one(with_experts, training):
+    optimizer = muon_optimizer(with_experts, replace(training, learning_rate=0.004, muon_learning_rate=0.02))
+    rates = [0.004 * group.get("lr_factor", 1.0) for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.02, 0.004, 0.004])
+
+
 def trained(model: Transformer, optimizer: torch.optim.Optimizer, steps: int) -> None:
     token_ids = torch.arange(3 * 7).view(3, 7) * 5 % model.config.vocab_size
     for _ in range(steps):
