@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,20 +54,20 @@ class ModuleExercise(Exercise):
     reference: type[nn.Module]
 
     def as_function(self, answer: type[nn.Module]) -> Callable[..., Any]:  # noqa: D102 (as in Exercise)
-        def build_and_call(build: Build, *args: Any) -> Any:
-            if build.starts_as_it_is:
-                return answer(**build.arguments)(*args)
-            if answer.__init__ is self.reference.__init__:
-                return self._with_other_methods(answer, build)(*args)
-            module, weights, results = answer(**build.arguments), drawn_weights(self.reference, build), []
-            for pairs in (possible := list(pairings(module, weights))):
-                fill(pairs, weights)
-                results.append(module(*args))
-                if len(possible) == 1 or same(results[-1], self.oracle(build, *args)):
-                    return results[-1]
-            return results[0]
+        return partial(self._build_and_call, answer)
 
-        return build_and_call
+    def _build_and_call(self, answer: type[nn.Module], build: Build, *args: Any) -> Any:
+        if build.starts_as_it_is:
+            return answer(**build.arguments)(*args)
+        if answer.__init__ is self.reference.__init__:
+            return self._with_other_methods(answer, build)(*args)
+        module, weights, results = answer(**build.arguments), drawn_weights(self.reference, build), []
+        for pairs in (possible := list(pairings(module, weights))):
+            fill(pairs, weights)
+            results.append(module(*args))
+            if len(possible) == 1 or same(results[-1], self.oracle(build, *args)):
+                return results[-1]
+        return results[0]
 
     def _with_other_methods(self, answer: type[nn.Module], build: Build) -> nn.Module:
         """The reference with its weights, as an object of a class that differs in its methods: nothing to build."""

@@ -12,6 +12,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -78,20 +79,20 @@ def _places(function: ast.FunctionDef) -> list[tuple[ast.AST, Setter]]:
 def _inside(node: ast.AST, parent: Any, key: Any) -> Iterator[tuple[ast.AST, Setter]]:
     if isinstance(node, ast.Raise | ast.FunctionDef):
         return
-
-    def put(other: ast.AST) -> None:
-        if isinstance(parent, list):
-            parent[key] = other
-        else:
-            setattr(parent, key, other)
-
-    yield node, put
+    yield node, partial(_put, parent, key)
     for name, value in ast.iter_fields(node):
         if isinstance(value, ast.AST):
             yield from _inside(value, node, name)
         for i, child in enumerate(value) if isinstance(value, list) else ():
             if isinstance(child, ast.AST):
                 yield from _inside(child, value, i)
+
+
+def _put(parent: Any, key: Any, other: ast.AST) -> None:
+    if isinstance(parent, list):
+        parent[key] = other
+    else:
+        setattr(parent, key, other)
 
 
 def _arguments(function: ast.FunctionDef) -> list[ast.arg]:

@@ -6,6 +6,7 @@ true type before anything asks it a question, and text is cut short and freed of
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,11 @@ def plain(value: Any, allow_meta: bool = False, depth: int = 0) -> Any:
         return value
     if depth > DEEPEST:
         raise UnfitAnswer("It returned lists within lists without end. A result holds numbers or tensors.")
-
-    def inner(each: Any) -> Any:
-        return plain(each, allow_meta, depth + 1)
-
     if is_a(value, Tensor):
         return _plain_tensor(value, allow_meta)
     for kind, convert in _CONVERSIONS.items():
         if is_a(value, kind):
-            return convert(value, inner)
+            return convert(value, partial(plain, allow_meta=allow_meta, depth=depth + 1))
     return _foreign(value)
 
 

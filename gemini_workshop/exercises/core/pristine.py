@@ -157,32 +157,35 @@ def pristine_world() -> Iterator[None]:
 
 def _settings() -> list[Setting]:
     """What a check leaves as it found it."""
-
-    def streams() -> tuple[Any, ...]:
-        return sys.stdin, sys.stdout, sys.stderr, sys.displayhook, sys.excepthook
-
-    def write_streams(value: tuple[Any, ...]) -> None:
-        sys.stdin, sys.stdout, sys.stderr, sys.displayhook, sys.excepthook = value
-
-    def write_environment(value: dict[str, str]) -> None:
-        if value != dict(os.environ):
-            os.environ.clear()
-            os.environ.update(value)
-
-    def write_filters(value: list[Any]) -> None:
-        warnings.filters[:] = value  # type: ignore[index]
-
     ways: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
         *((read, _if_changed(read, write)) for read, write, _ in _NEEDED),
-        (streams, write_streams),
+        (_streams, _write_streams),
         (_folder, os.chdir),
-        (lambda: dict(os.environ), write_environment),
-        (lambda: list(warnings.filters), write_filters),
+        (lambda: dict(os.environ), _write_environment),
+        (lambda: list(warnings.filters), _write_filters),
         (torch.get_rng_state, torch.set_rng_state),
         (np.random.get_state, np.random.set_state),
         (random.getstate, random.setstate),
     )
     return [(read, write, read()) for read, write in ways]
+
+
+def _streams() -> tuple[Any, ...]:
+    return sys.stdin, sys.stdout, sys.stderr, sys.displayhook, sys.excepthook
+
+
+def _write_streams(value: tuple[Any, ...]) -> None:
+    sys.stdin, sys.stdout, sys.stderr, sys.displayhook, sys.excepthook = value
+
+
+def _write_environment(value: dict[str, str]) -> None:
+    if value != dict(os.environ):
+        os.environ.clear()
+        os.environ.update(value)
+
+
+def _write_filters(value: list[Any]) -> None:
+    warnings.filters[:] = value  # type: ignore[index]
 
 
 def _if_changed(read: Callable[[], Any], write: Callable[[Any], Any]) -> Callable[[Any], Any]:

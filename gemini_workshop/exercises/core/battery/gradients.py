@@ -117,13 +117,14 @@ def _compare(exercise: Exercise, answer: Any, case: Arguments, needed: dict[str,
 
 
 def _watched(traced: Traced, watch: Watch) -> dict[str, Tensor] | None:
-    def call() -> Any:
-        with watch:
-            result = traced.call()
-        put_back()
-        return result
+    return _taken(Traced(lambda: _under(watch, traced.call), traced.leaves))
 
-    return _taken(Traced(call, traced.leaves))
+
+def _under(watch: Watch, call: Callable[[], Any]) -> Any:
+    with watch:
+        result = call()
+    put_back()
+    return result
 
 
 def _quietly(work: Callable[[], Any]) -> Any:
@@ -173,15 +174,15 @@ def _difference(name: str, found: Tensor, needed: Tensor, watch: Watch) -> str |
 
 def _graph_left(exercise: Exercise, answer: Any, case: Arguments) -> str | None:
     """Whether the result still hangs on a graph where the reference's does not."""
-
-    def collects(function: Any) -> bool:
-        result = exercise.as_function(function)(*case)
-        put_back()
-        return any(tensor.requires_grad for tensor in tensors_in(result))
-
-    if _quietly(lambda: collects(answer)) and not collects(exercise.reference):
+    if _quietly(lambda: _collects(exercise, answer, case)) and not _collects(exercise, exercise.reference, case):
         return (
             "The result still collects gradients: it cannot be drawn or turned into NumPy, and keeps the whole "
             "computation in memory. Leave `create_graph` and `nn.Parameter` off, or detach what you return."
         )
     return None
+
+
+def _collects(exercise: Exercise, function: Any, case: Arguments) -> bool:
+    result = exercise.as_function(function)(*case)
+    put_back()
+    return any(tensor.requires_grad for tensor in tensors_in(result))

@@ -30,20 +30,9 @@ def kind_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tup
 
 
 def _called(exercise: Exercise, answer: Any, call: Call) -> str | None:
-    def of(function: Any) -> tuple[str, bool]:
-        """The kind of the result, and whether it is on the other device."""
-        with OtherDevice():
-            result = call.of(function)
-        put_back()
-        return (
-            (dtype_name(result.dtype), is_there(result))
-            if isinstance(result, Tensor)
-            else (type(result).__name__, False)
-        )
-
-    words, (needed, belongs_there) = _words(call), of(exercise.reference)
+    words, (needed, belongs_there) = _words(call), _kind_and_place(call, exercise.reference)
     try:
-        kind, there = Attempt(lambda: of(answer))()
+        kind, there = Attempt(lambda: _kind_and_place(call, answer))()
     except CrashedError as crash:
         return f"{words} it fails: `{_reason(crash)}` Make new tensors with `device=` and `dtype=`."
     if there != belongs_there:
@@ -52,6 +41,16 @@ def _called(exercise: Exercise, answer: Any, call: Call) -> str | None:
             "`device=`."
         )
     return f"{words} the result is {kind}; {needed} is needed. Make it with `dtype=`." if kind != needed else None
+
+
+def _kind_and_place(call: Call, function: Any) -> tuple[str, bool]:
+    """The kind of the result, and whether it is on the other device."""
+    with OtherDevice():
+        result = call.of(function)
+    put_back()
+    return (
+        (dtype_name(result.dtype), is_there(result)) if isinstance(result, Tensor) else (type(result).__name__, False)
+    )
 
 
 def _words(call: Call) -> str:

@@ -6,6 +6,7 @@ answer's do not, something on the way was float32.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,14 +54,15 @@ _CAUSE = "Is there a `.float()` or a `dtype=torch.float32`? New tensors take the
 
 
 def _in_float64(exercise: Exercise, function: Any, watch: Watch | None = None) -> Call:
-    def call(case: Arguments) -> list[Tensor]:
-        torch.set_default_dtype(torch.float64)
-        with watch or Watch():
-            result = exercise.in_dtype(function, case, torch.float64)()
-        put_back()
-        return [tensor.detach() for tensor in tensors_in(result)]
+    return partial(_call_in_float64, exercise, function, watch or Watch())
 
-    return call
+
+def _call_in_float64(exercise: Exercise, function: Any, watch: Watch, case: Arguments) -> list[Tensor]:
+    torch.set_default_dtype(torch.float64)
+    with watch:
+        result = exercise.in_dtype(function, case, torch.float64)()
+    put_back()
+    return [tensor.detach() for tensor in tensors_in(result)]
 
 
 def _other_kind(found: list[Tensor]) -> str | None:
@@ -90,12 +92,12 @@ def _touched(case: Arguments, i: int) -> Arguments | None:
     if not any(tensor.is_floating_point() for tensor in tensors_in(case[i])):
         return None
     generator = torch.Generator().manual_seed(7)
+    return (*case[:i], mapped(case[i], lambda tensor: _slightly_more(tensor, generator)), *case[i + 1 :])
 
-    def change(tensor: Tensor) -> Tensor:
-        by = TINY * torch.rand(tensor.shape, generator=generator).double() + TINY
-        return tensor.double() * (1 + by) if tensor.is_floating_point() else tensor
 
-    return (*case[:i], mapped(case[i], change), *case[i + 1 :])
+def _slightly_more(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    by = TINY * torch.rand(tensor.shape, generator=generator).double() + TINY
+    return tensor.double() * (1 + by) if tensor.is_floating_point() else tensor
 
 
 def _stands_still(found: list[Tensor], found_before: list[Tensor], needed: list[Tensor], before: list[Tensor]) -> bool:

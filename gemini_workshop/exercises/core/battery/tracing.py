@@ -19,19 +19,20 @@ class Traced:
 def traced_arguments(arguments: tuple[Any, ...], names: list[str]) -> tuple[tuple[Any, ...], dict[str, Tensor]]:
     """Copies of the arguments that collect gradients, and the floating-point tensors in them by name."""
     leaves: dict[str, Tensor] = {}
-
-    def copied(value: Any, name: str) -> Any:
-        if isinstance(value, Tensor):
-            copy = value.detach().clone()
-            if copy.is_floating_point():
-                leaves[name] = copy.requires_grad_()
-            return copy
-        if isinstance(value, tuple | list):
-            return type(value)(copied(each, f"{name}[{i}]") for i, each in enumerate(value))
-        return value
-
-    copies = tuple(copied(value, name) for value, name in zip(arguments, names, strict=False))
+    copies = tuple(_traced_copy(value, name, leaves) for value, name in zip(arguments, names, strict=False))
     return copies, leaves
+
+
+def _traced_copy(value: Any, name: str, leaves: dict[str, Tensor]) -> Any:
+    """A copy that collects gradients; the tensors in it are added to the leaves."""
+    if isinstance(value, Tensor):
+        copy = value.detach().clone()
+        if copy.is_floating_point():
+            leaves[name] = copy.requires_grad_()
+        return copy
+    if isinstance(value, tuple | list):
+        return type(value)(_traced_copy(each, f"{name}[{i}]", leaves) for i, each in enumerate(value))
+    return value
 
 
 def tensors_in(result: Any) -> Iterator[Tensor]:
