@@ -30,9 +30,11 @@ from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.families import load_huggingface
 from gemini_workshop.models.lora import has_lora, merge_lora
 from gemini_workshop.models.transformer import Transformer
-from gemini_workshop.reading import read_json, read_text
+from gemini_workshop.reading import read_json, read_text, shortened
 
 SUMS = "SHA256SUMS"
+SUM_LINE = re.compile("[0-9a-f]{64}  .+")
+NEEDED = ("model.safetensors", "config.yaml", "tokenizer.json")
 STEP = re.compile("step-[0-9]{6,18}")  # not a copy of one: "step-000120 (1)"
 SHIPPED = Path(__file__).parent / "checkpoints"
 
@@ -213,13 +215,17 @@ def check_sums(folder: Path) -> None:
         CheckpointError: one is missing or differs, or there is no list.
     """
     try:
-        lines = read_text(folder / SUMS, "a checkpoint").splitlines()
+        lines = read_text(folder / SUMS, "a checkpoint", is_ours=True).splitlines()
+        if strange := [line for line in lines if not SUM_LINE.fullmatch(line)]:
+            raise ValueError(f"{SUMS} has the line {shortened(strange[0])!r}, which is not a sum and a name")
         sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
         if foreign := [name for name in sums if Path(name).name != name or not (folder / name).is_file()]:
             raise ValueError(f"{SUMS} names {', '.join(foreign)}, which is not a file in it")
         damaged = [name for name, digest in sums.items() if sha256_of(folder / name) != digest]
     except (OSError, ValueError) as error:
         raise CheckpointError(f"The checkpoint {folder} is damaged: {error}.") from error
-    if damaged or "model.safetensors" not in sums:
-        names = ", ".join(damaged) or SUMS
+    if damaged:
+        names = ", ".join(damaged)
         raise CheckpointError(f"The checkpoint {folder} is damaged: the sha256 of {names} differs from {SUMS}.")
+    if unlisted := [name for name in NEEDED if name not in sums]:
+        raise CheckpointError(f"The checkpoint {folder} is damaged: {SUMS} has no line for {', '.join(unlisted)}.")

@@ -4,6 +4,7 @@ A mark in front of a text says which of Unicode's encodings it is in (UTF-8, UTF
 it is UTF-8. Lines of JSON end at the line end and nowhere else: U+2028 and its like are text.
 """
 
+import errno
 import json
 import os
 import stat
@@ -18,21 +19,34 @@ SHOWN, SHOWN_OF_PATH = 60, 250  # characters of a value, or of a path, that an e
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-def read_text(path: str | Path, what: str = "a text file") -> str:
+def read_text(path: str | Path, what: str = "a text file", *, is_ours: bool = False) -> str:
     """The text of a file; line ends become line feeds, as ``open`` reads them.
 
     Args:
         what: is needed, for the errors.
+        is_ours: a program of ours wrote it, so it is an ordinary file: at a pipe in its place one would wait for ever.
 
     Raises:
         DataError: there is no such file, it cannot be read, is very large, or is not text.
     """
     try:
+        if is_ours:
+            check_ordinary(path)
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, error, what) from None
     return decode_text(content, str(path))
+
+
+def check_ordinary(path: str | Path) -> None:
+    """Refuse pipes, devices and folders.
+
+    Raises:
+        OSError: there is one, or nothing.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "It is not an ordinary file", str(path))
 
 
 def unreadable(path: str | Path, error: Exception, what: str = "a text file") -> DataError:
@@ -90,12 +104,12 @@ def start_of(path: Path, num_bytes: int = 1024) -> bytes:
 
 
 def read_json(path: str | Path, what: str = "a JSON file") -> Any:
-    """The content of a JSON file.
+    """The content of a JSON file that a program wrote.
 
     Raises:
         DataError: it cannot be read, or is not JSON.
     """
-    return parse_json(read_text(path, what), str(path))
+    return parse_json(read_text(path, what, is_ours=True), str(path))
 
 
 def parse_json(text: str, name: str) -> Any:

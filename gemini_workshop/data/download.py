@@ -77,6 +77,13 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
             f"{url} broke off after {part.stat().st_size:,} of {num_expected:,} bytes. Run it again to resume."
         )
     found = sha256_of(part)
+    if sha256 is None and num_expected is None:
+        part.unlink()
+        part.with_suffix(".version").unlink(missing_ok=True)
+        raise DataError(
+            f"{url} could not be fetched: neither its sum nor its length is known, so a part of it would pass for the "
+            "whole. Download it by hand, and give its path."
+        )
     if sha256 is None:
         if not part.stat().st_size:
             part.unlink()
@@ -115,10 +122,18 @@ def _fetch(url: str, part: Path) -> int | None:
             num_present = 0
             part.unlink(missing_ok=True)  # before the mark of its successor is written: the two belong together
             _keep_version(response.headers, part.with_suffix(".version"))
-        stated = response.headers.get("Content-Length")
-        num_expected = None if stated is None else num_present + int(stated)
+        num_expected = _whole_length(response.headers, num_present)
         _append(response, part, num_present, num_expected)
-    return num_expected
+    return part.stat().st_size if response.chunked else num_expected  # the last chunk says that it is the last
+
+
+def _whole_length(headers: Message, num_present: int) -> int | None:
+    """How long the whole file is, by what a server says of it or of the part that it sends."""
+    whole = re.fullmatch(r"bytes [0-9]{1,18}-[0-9]{1,18}/([0-9]{1,18})", headers.get("Content-Range", ""))
+    stated = headers.get("Content-Length", "")
+    if whole:
+        return int(whole[1])
+    return num_present + int(stated) if re.fullmatch("[0-9]{1,18}", stated) else None
 
 
 def _first_byte(headers: Message) -> int | None:

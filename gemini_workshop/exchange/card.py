@@ -1,9 +1,8 @@
 """The README.md of an exported model: what it is, how to use it, under which licences; with the header of the hub."""
 
-import json
-
 from gemini_workshop.checkpoint import SHIPPED, Checkpoint
 from gemini_workshop.data.corpora import corpus_names, find_corpus
+from gemini_workshop.reading import read_json
 
 USE = """\
 ## Use
@@ -55,8 +54,9 @@ def _corpora(checkpoint: Checkpoint) -> list[str]:
     """What a run was trained on, by its run.json; nothing for other checkpoints."""
     for folder in checkpoint.path.resolve().parents[:2]:
         if (folder / "run.json").exists():
-            source = json.loads((folder / "run.json").read_text("utf-8"))
-            return list(dict.fromkeys(source["corpus"].split("+")))
+            source = read_json(folder / "run.json")
+            corpus = source.get("corpus") if isinstance(source, dict) else None
+            return list(dict.fromkeys(corpus.split("+"))) if isinstance(corpus, str) else []
     return []
 
 

@@ -10,6 +10,7 @@ from gemini_workshop.exchange.card import model_card
 from gemini_workshop.models.families import save_huggingface
 from gemini_workshop.models.families.files import write_json
 from gemini_workshop.models.transformer import Transformer
+from gemini_workshop.reading import without_halves
 
 
 def export_huggingface(
@@ -35,6 +36,6 @@ def export_huggingface(
     family = save_huggingface(model.to(dtype), folder, family, extra_values=ids)
     write_huggingface_tokenizer(checkpoint.tokenizer, folder, checkpoint.config.model.context_tokens)
     write_json(folder / "generation_config.json", ids | {"do_sample": False})  # the same text everywhere
-    card = model_card(checkpoint, folder.name, model.num_parameters())
+    card = model_card(checkpoint, without_halves(folder.name), model.num_parameters())
     (folder / "README.md").write_text(card, "utf-8", newline="\n")
     return family

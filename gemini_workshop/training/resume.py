@@ -27,6 +27,7 @@ from gemini_workshop.config import WorkshopConfig
 from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import CheckpointError
 from gemini_workshop.files import whole_folder
+from gemini_workshop.reading import read_json
 from gemini_workshop.training.parallel.distributed import local_optimizer
 from gemini_workshop.training.parallel.shards import gathered, sharded_like
 from gemini_workshop.training.state import TrainingState
@@ -64,7 +65,7 @@ def save_checkpoint(
             content = {"step": state.step, "metrics": metrics, "training": state.state_dict()}
             (writing / "state.json").write_text(json.dumps(content, indent=1), "utf-8")
             write_model(writing, weights, config, tokenizer)
-    _remove_all_but(keep, folder, state.step)
+    remove_all_but(keep, folder, state.step)
     return target
 
 
@@ -147,7 +148,7 @@ def best_checkpoint(folder: Path) -> Path | None:
     return None if best is None or measured[best] == math.inf else best
 
 
-def _remove_all_but(keep: int, folder: Path, step: int) -> None:
+def remove_all_but(keep: int, folder: Path, step: int) -> None:
     """Remove old checkpoints, and those of later steps: the run was resumed before them because they are damaged."""
     for path in checkpoint_paths(folder):
         if step_of(path) > step:
@@ -161,7 +162,7 @@ def _remove_all_but(keep: int, folder: Path, step: int) -> None:
 def _measured_nats(path: Path) -> float:
     """The validation loss right at a checkpoint; infinite if it was not measured there, or cannot be read."""
     try:
-        metrics = json.loads((path / "state.json").read_text("utf-8"))["metrics"]
-        return metrics["validation_nats"] if metrics["validation_step"] == step_of(path) else math.inf
-    except (OSError, ValueError, KeyError):
+        metrics = read_json(path / "state.json")["metrics"]
+        return float(metrics["validation_nats"]) if metrics["validation_step"] == step_of(path) else math.inf
+    except (ValueError, KeyError, TypeError):
         return math.inf

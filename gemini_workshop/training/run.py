@@ -41,7 +41,7 @@ from gemini_workshop.training.objective import NextTokenPrediction
 from gemini_workshop.training.parallel.distributed import check_batch_size
 from gemini_workshop.training.parallel.processes import ALONE, Processes, from_first
 from gemini_workshop.training.precision import MeasuredPrecision, measure_precision
-from gemini_workshop.training.resume import restore_training, save_checkpoint
+from gemini_workshop.training.resume import remove_all_but, restore_training, save_checkpoint
 from gemini_workshop.training.state import TrainingState
 from gemini_workshop.training.watching.callbacks import Callback
 
@@ -153,6 +153,8 @@ def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE)
             f"{run.source.sha256[:8]}..., not {expected[:8]}.... Restore the old text, or start a new run."
         )
     restore_training(run.state, checkpoint)
+    if processes.is_first:  # a kill may have come before this was done
+        remove_all_but(run.config.training.keep_checkpoints, folder / "checkpoints", run.state.step)
     return run
 
 

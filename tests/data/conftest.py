@@ -32,7 +32,8 @@ class Shelf(BaseHTTPRequestHandler):
         if asked_range and server.lies_about_ranges:
             start = 0
         self.send_response(206 if asked_range else 200)
-        self.send_header("Content-Length", str(len(server.content) - start))
+        if server.says_length:
+            self.send_header("Content-Length", str(len(server.content) - start))
         self.send_header(header, mark)
         if asked_range:
             self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
@@ -57,6 +58,7 @@ def server(monkeypatch):
         running.asked, running.version = [], ("ETag", '"1"')
         running.missing, running.knows_ranges, running.breaks_at = False, True, None
         running.status, running.lies_about_ranges = None, False
+        running.says_length = True
         running.pauses_at, running.goes_on = None, threading.Event()
         running.url = f"http://127.0.0.1:{running.server_port}/file.bin"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})

@@ -169,3 +169,12 @@ def test_an_empty_answer_is_no_file_whose_sum_is_to_be_noted(server, tmp_path):
     with pytest.raises(DataError, match="the server sent 0 bytes"):
         download(server.url, tmp_path / "file.bin")
     assert visible(tmp_path) == []
+
+
+def test_a_file_of_which_neither_sum_nor_length_is_known_is_refused(server, tmp_path):
+    server.says_length = False
+    with pytest.raises(DataError, match="neither its sum nor its length is known"):
+        download(server.url, tmp_path / "file.bin")
+    assert visible(tmp_path) == []
+    download(server.url, tmp_path / "file.bin", sha256(server.content))
+    assert (tmp_path / "file.bin").read_bytes() == server.content

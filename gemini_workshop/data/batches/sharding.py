@@ -28,6 +28,7 @@ from gemini_workshop.data.batches.shards import (
     TOKENIZER_FILE,
     ShardHeader,
     TokenShards,
+    check_content,
     read_header,
     shard_content,
     shard_path,
@@ -164,6 +165,7 @@ class _Job:
         if self.path.exists():
             header = read_header(self.path)
             if (header.text_sha256, header.tokenizer_sha256) == (text_sum, self.tokenizer_sum):
+                check_content(self.path, header)
                 return header
         ids = [_encode(document, tokenizer) for document in self.documents]
         ends = np.cumsum([len(some) for some in ids], dtype=np.int64)
@@ -177,7 +179,7 @@ class _Job:
             tokenizer_sha256=self.tokenizer_sum,
         )
         write_atomically(self.path, shard_content(header, np.concatenate(ids), ends))
-        return header
+        return read_header(self.path)  # with the sum of its content
 
 
 def _encode(document: str, tokenizer: Tokenizer) -> np.ndarray:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from jaxtyping import Int, Integer
 from gemini_workshop.data.tokenizers import Tokenizer, load_tokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.files import sha256_of
+from gemini_workshop.reading import check_ordinary, read_json
 
 HEADER_BYTES = 512
 INDEX_FILE = "index.json"
@@ -39,6 +40,7 @@ class ShardHeader:
         num_bytes: of the text in UTF-8.
         text_sha256: of the documents, see :func:`~gemini_workshop.data.batches.sharding.text_sha256`.
         tokenizer_sha256: of the file that its ``save`` writes.
+        content_sha256: of all that follows the header; empty in shards of earlier versions, which nothing checks.
     """
 
     version: int = 1
@@ -49,6 +51,15 @@ class ShardHeader:
     vocab_size: int
     end_of_text_id: int
     tokenizer_sha256: str
+    content_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        counts = (self.num_tokens, self.num_documents, self.num_bytes, self.end_of_text_id, self.vocab_size)
+        sums = (self.text_sha256, self.tokenizer_sha256, self.content_sha256)
+        if self.version != 1 or not all(type(count) is int and 0 <= count < 2**48 for count in counts):
+            raise ValueError("not counts that a shard can have")
+        if not all(isinstance(value, str) for value in sums):
+            raise ValueError("not sums")
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -85,9 +96,26 @@ def shard_content(
     header: ShardHeader, token_ids: Integer[np.ndarray, " N"], document_ends: Int[np.ndarray, " M"]
 ) -> bytes:
     """The bytes of the file."""
-    first_line = json.dumps(asdict(header)).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n"
     tokens = token_ids.astype(header.dtype).tobytes()
-    return first_line + tokens.ljust(header.ends_at - HEADER_BYTES, b"\0") + document_ends.astype("<i8").tobytes()
+    content = tokens.ljust(header.ends_at - HEADER_BYTES, b"\0") + document_ends.astype("<i8").tobytes()
+    header = replace(header, content_sha256=hashlib.sha256(content).hexdigest())
+    return json.dumps(asdict(header)).encode("ascii").ljust(HEADER_BYTES - 1) + b"\n" + content
+
+
+def check_content(path: Path, header: ShardHeader) -> None:
+    """Compare the ids of a shard with the sum in its header.
+
+    Raises:
+        DataError: they were changed since they were written.
+    """
+    with path.open("rb") as file:
+        file.seek(HEADER_BYTES)
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if header.content_sha256 not in ("", found):
+        raise DataError(
+            f"{path} is damaged: the sha256 of its ids is {found[:8]}..., not {header.content_sha256[:8]}.... "
+            "Delete it, and write the shards again."
+        )
 
 
 def read_header(path: Path) -> ShardHeader:
@@ -97,11 +125,12 @@ def read_header(path: Path) -> ShardHeader:
         DataError: the file is missing, not a shard, or not as long as its header says.
     """
     try:
+        check_ordinary(path)
         with path.open("rb") as file:
             header = ShardHeader(**json.loads(file.read(HEADER_BYTES)))
     except OSError as error:
         raise DataError(f"The shard {path} cannot be read: {error.strerror}. Write the shards again.") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise DataError(f"{path} has no header of a shard. Delete it, and write the shards again.") from None
     if (found := path.stat().st_size) != header.file_bytes:
         raise DataError(
@@ -203,6 +232,7 @@ class TokenShards:
             path, header = shard_path(self.folder, number), self.headers[number]
             if read_header(path) != header:
                 raise DataError(f"{path} is not the shard that {INDEX_FILE} lists. Write the shards again.")
+            check_content(path, header)
             ids = np.memmap(path, header.dtype, "r", HEADER_BYTES, header.num_tokens)
             self._maps[number] = ids, np.memmap(path, "<i8", "r", header.ends_at, header.num_documents)
         return self._maps[number]
@@ -218,14 +248,19 @@ def read_index(folder: Path) -> list[ShardHeader]:
         DataError: the folder has no index, or a damaged one.
     """
     try:
-        return [ShardHeader(**header) for header in json.loads((folder / INDEX_FILE).read_text("utf-8"))["shards"]]
+        if not (folder / INDEX_FILE).exists():
+            raise FileNotFoundError
+        headers = [ShardHeader(**header) for header in read_json(folder / INDEX_FILE)["shards"]]
     except FileNotFoundError:
         raise DataError(
             f"{folder} holds no complete shards: there is no {INDEX_FILE}. "
             "Write or complete them: gemini-workshop data tokenize CORPUS --out FOLDER."
         ) from None
     except (ValueError, TypeError, KeyError):
-        raise DataError(f"{folder / INDEX_FILE} is damaged. Delete it, and write the shards again.") from None
+        headers = []
+    if not headers:
+        raise DataError(f"{folder / INDEX_FILE} is damaged. Delete it, and write the shards again.")
+    return headers
 
 
 def tokenizer_mismatch(folder: Path, tokenizer: Tokenizer) -> DataError | None:

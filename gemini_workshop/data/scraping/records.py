@@ -7,6 +7,7 @@ A page is appended first, and logged with the length that the file then has. Aft
 last length logged is cut off: that page is fetched again. So nothing is lost and nothing is there twice.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -140,11 +141,21 @@ class Harvest:
 
 
 def _append(path: Path, entry: Mapping[str, Any]) -> int:
-    """Add one line by one write, and see it on the disk; return its bytes."""
+    """Add one line, and see it on the disk; return its bytes. On a full disk, no part of the line stays.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     line = json.dumps(dict(entry), ensure_ascii=False).encode("utf-8", errors="replace") + b"\n"
     with path.open("ab", buffering=0) as file:
-        file.write(line)
-        os.fsync(file.fileno())
+        length = os.fstat(file.fileno()).st_size
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(length)
+            raise
     return len(line)
 
 

@@ -22,6 +22,7 @@ from gemini_workshop.data.tasks.stages import Stage, overall, stages_of
 from gemini_workshop.data.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.files import write_atomically
+from gemini_workshop.reading import read_json
 
 MIXTURE_FILE = "mixture.json"
 NUM_VALIDATION_ROWS = 64
@@ -83,8 +84,8 @@ class TaskMixture:
         """
         path = Path(folder) / MIXTURE_FILE
         try:
-            stages = tuple(Stage(**stage) for stage in json.loads(path.read_text("utf-8"))["stages"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            stages = tuple(Stage(**stage) for stage in read_json(path)["stages"])
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} cannot be read: {error}. Start the run again with --corpus tasks.") from None
         return cls(folder=Path(folder), tokenizer=load_tokenizer(Path(folder) / "tokenizer.json"), stages=stages)
 

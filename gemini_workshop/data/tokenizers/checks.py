@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gemini_workshop import reading
 from gemini_workshop.errors import DataError, unknown_name
 from gemini_workshop.files import write_atomically
+from gemini_workshop.reading import check_ordinary
 
 END_OF_TEXT = "<|endoftext|>"  # also what a text begins with: in training, the end of another comes before it
 PADDING = "<|padding|>"  # fills the shorter rows of a batch; no text contains it, so no model writes it
@@ -75,12 +77,13 @@ def read_json(path: str | Path) -> Any:
         DataError: the file is missing, or it is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        check_ordinary(path)
+        return reading.read_json(path)
     except OSError as error:
         raise DataError(
             f"No tokenizer could be read from {path}: {error.strerror}. Give the file that save wrote."
         ) from None
-    except ValueError as error:
+    except DataError as error:
         raise damaged(path, f"it is not JSON ({error})") from None
 
 

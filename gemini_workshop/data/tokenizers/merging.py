@@ -4,8 +4,10 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 
 from gemini_workshop.data.tokenizers.bpe import NUM_BYTES, Pair
+from gemini_workshop.errors import DataError
 
 BYTES_IN_ORDER = bytes(range(NUM_BYTES))
+MOST_TOKEN_BYTES = 2**20
 
 
 def merge_word(word: bytes, ranks: Mapping[bytes, int]) -> list[int]:
@@ -72,12 +74,17 @@ class Memory(dict[bytes, bytes]):
 def tokens_of(merges: Mapping[Pair, int], byte_order: bytes = BYTES_IN_ORDER) -> list[bytes]:
     r"""The bytes of each id.
 
+    Raises:
+        DataError: a token would be longer than any that is learned, as when every merge doubles the one before it.
+
     Example:
         >>> tokens_of({(108, 111): 256, (256, 119): 257})[254:]
         [b'\xfe', b'\xff', b'lo', b'low']
     """
     tokens = [bytes([byte]) for byte in byte_order]
     for left, right in merges:
+        if len(tokens[left]) + len(tokens[right]) > MOST_TOKEN_BYTES:
+            raise DataError(f"The merge of {left} and {right} makes a token of more than {MOST_TOKEN_BYTES} bytes.")
         tokens.append(tokens[left] + tokens[right])
     return tokens
 

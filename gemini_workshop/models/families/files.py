@@ -11,7 +11,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from gemini_workshop.errors import CheckpointError
+from gemini_workshop import reading
+from gemini_workshop.errors import CheckpointError, DataError
+from gemini_workshop.reading import shortened
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 DECODER = "model.language_model."  # before the names of the decoder's tensors in a multimodal model
@@ -20,9 +22,12 @@ DECODER = "model.language_model."  # before the names of the decoder's tensors i
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; a file that is missing or damaged is an error that names it."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}. Give a folder that transformers wrote.") from None
+        values = reading.read_json(path, "a file that transformers wrote")
+    except DataError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error} Give a folder that transformers wrote.") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} holds {shortened(repr(values))}, not an object. Give a folder of transformers.")
+    return values
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

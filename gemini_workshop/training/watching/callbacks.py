@@ -7,6 +7,7 @@ The loop calls each hook with facts and expects nothing back; a callback that is
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -93,7 +94,7 @@ class History(Callback):
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The entries that :class:`History` wrote; a line that is none, as a kill may leave one, is left out."""
     entries = []
-    for line in path.read_text("utf-8", "replace").split("\n") if path.exists() else []:
+    for line in path.read_text("utf-8", "replace").split("\n") if path.is_file() else []:
         with suppress(ValueError, RecursionError):
             entry = json.loads(line)
             if isinstance(entry, dict) and isinstance(entry.get("step"), int):
@@ -135,6 +136,14 @@ class Samples(Callback):
         self, write: Callable[[], str], path: Path, show: Callable[[str], object], *, is_first: bool = True
     ) -> None:
         self.write, self.path, self.show, self.is_first = write, path, show, is_first
+
+    def started(self, first_step: int, steps: int) -> None:
+        """Forget the samples of steps that a resumed run takes again."""
+        if self.is_first and self.path.is_file():
+            samples = re.split(r"^(?=step [0-9]{1,18}, validation )", self.path.read_text("utf-8"), flags=re.MULTILINE)
+            steps_of = {sample: re.match(r"step ([0-9]{1,18}), ", sample) for sample in samples}
+            kept = [sample for sample, found in steps_of.items() if found is None or int(found[1]) <= first_step]
+            write_atomically(self.path, "".join(kept).encode())
 
     def stepped(self, step: int, metrics: StepMetrics) -> None:
         """Write, keep and show one sample at each measurement."""
