@@ -10,11 +10,11 @@ import regex
 EMAIL, PHONE = "<EMAIL>", "<PHONE>"
 
 # A name, "@" (or " [at] "), a domain with a dot in it and letters behind the last dot. Left alone: icon@2x.png, and
-# git@host.org:path, which is the address of a repository.
+# git@host.org:path, which is the address of a repository, and package@v1.0.json, a version.
 EMAIL_PATTERN = regex.compile(
     r"""
     (?<![\w.+%-])
-    (?>[\w.+%-]+ (?:@|\s?[\[(]\s?at\s?[\])]\s?) (?:[\w-]+ (?:\.|\s?[\[(]\s?dot\s?[\])]\s?))+ \p{L}{2,}+)
+    (?>[\w.+%-]+ (?:@(?!v?\d+\.\d)|\s?[\[(]\s?at\s?[\])]\s?) (?:[\w-]+ (?:\.|\s?[\[(]\s?dot\s?[\])]\s?))+ \p{L}{2,}+)
     (?<!\.(?:png|jpe?g|gif|svg|webp)) (?![\w-]|:[\w/~])
     """,
     flags=regex.VERBOSE | regex.IGNORECASE,
@@ -24,6 +24,13 @@ _NOT_INSIDE = r"(?<![\w.,:/$€£¥#=+-])(?<![$€£¥]\ )"  # not in the middle
 _NOT_BEFORE = r"(?![\w€£¥%]|[.,:/-]\d|\ ?[€£¥%])"
 _GAP = r"[\ .\-/\N{NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}]?"
 _DATE = r"\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d|(?:19|20)\d\d[./-]"
+
+_YEAR = r"(?:19|20)\d\d"
+# 2.718281828, 1000000, 1234567 rows, and years in a row
+_COUNT = (
+    rf"\d\.\d+(?![\d.\-\ ]*\d)|\d+0{{5,}}(?!\d)|\d+\ (?:of|times|people|rows|lines|words|bytes|items|characters)\b"
+    rf"|{_YEAR}(?:[\ ,/\-]{{1,2}}{_YEAR})+(?!\d)"
+)
 
 PHONE_PATTERN = regex.compile(
     rf"""
@@ -41,7 +48,7 @@ PHONE_PATTERN = regex.compile(
 LABELLED_PATTERN = regex.compile(
     rf"\b(?P<label>(?:tele)?(?:phone|fon|fax)|tel|t[ée]l|mobile|mobil|cell|call|whatsapp|text)\b(?P<gap>[^\w\n]{{0,3}}"
     rf"(?:(?:me|us|him|her|number|no)\b[^\w\n]{{0,3}}){{0,2}})"
-    rf"(?<![$€£¥])(?!{_DATE})\+?\(?\d(?:[\ .\-/()]{{0,2}}\d){{6,14}}{_NOT_BEFORE}",
+    rf"(?<![$€£¥])(?!{_DATE}|{_COUNT})\+?\(?\d(?:[\ .\-/()]{{0,2}}\d){{6,14}}{_NOT_BEFORE}",
     flags=regex.IGNORECASE,
 )
 

@@ -25,6 +25,8 @@ NO_EMAILS = [
     "meet at noon. Bring cake",
     "a@b",
     "x = a @ b.T",
+    "pkg@v1.0.json",
+    "pkg@2.10.beta",
 ]
 PHONES = [
     "+44 20 7946 0958",
@@ -50,6 +52,10 @@ PHONES = [
 ]
 LABELLED = ["call 555-0143", "Tel.: 5550143", "phone number: 2025550143", "Text me: 555 0143", "Fax 90 18 20 00"]
 NO_PHONES = [
+    "cell 1000000 of the sheet",
+    "text 2.718281828",
+    "call 2000 2001 2002 2003",
+    "text 1234567 words",
     "2024-01-31",
     "31.12.2024",
     "12/31/2024",

@@ -63,6 +63,38 @@ def test_code_keeps_its_indentation():
     assert problem_of(f"<p>Code:</p><pre><code>{code}</code></pre><p>end</p>") == f"Code:\n\n{code}\n\nend"
 
 
+def test_the_lines_of_code_are_kept_all():
+    assert problem_of("<pre>a\n\n\nb</pre>c") == "a\n\n\nb\nc"
+
+
+@pytest.mark.parametrize("table", [
+    "<tr><td>1</td><td>2</td></tr><tr><td>3</td><td>4</td></tr>",
+    "<thead><tr><th>1<th>2</thead>\n <tbody><tr>\n<td>3</td> <td>4</td></tr></tbody>",
+])  # fmt: skip
+def test_cells_are_parted_by_tabs_and_rows_by_line_ends(table):
+    assert [
+        [cell.strip() for cell in line.split("\t")] for line in problem_of(f"<table>{table}</table>").split("\n")
+    ] == [
+        ["1", "2"],
+        ["3", "4"],
+    ]
+
+
+@pytest.mark.parametrize(("html", "text"), [
+    ("10<sup>6</sup> m<sup>-1</sup>", "10^6 m^-1"),
+    ("(a+b)<sup>n+1</sup>", "(a+b)^n+1"),
+    ("the 1<sup>st</sup> of May<sup>[1]</sup>", "the 1st of May[1]"),
+    ("H<sub>2</sub>O", "H2O"),
+])  # fmt: skip
+def test_an_exponent_is_not_joined_to_its_base(html, text):
+    assert problem_of(html) == text
+
+
+@pytest.mark.parametrize("tag", ["div", "span", "pre", "b"])
+def test_elements_nested_deep_are_read_in_a_time_like_their_number(tag):
+    assert problem_of(f"<{tag}>a" * 3000).count("a") == 3000
+
+
 def test_scripts_styles_and_comments_are_no_text():
     assert problem_of("a<script>b</script><style>c</style><!-- d --><noscript>e</noscript>") == "a"
 
@@ -100,6 +132,22 @@ def test_the_encoding_is_found_whatever_the_header_says(content, charset):
 
 def test_seven_bit_encodings_are_not_taken_for_utf_8():
     assert decode_page("東京".encode("iso2022_jp"), "iso-2022-jp") == "東京"
+
+
+@pytest.mark.parametrize(("text", "label", "encoding"), [
+    ("<p>喆是一个字。陶喆唱歌。", "gb2312", "gb18030"),
+    ("陶喆", "x-gbk", "gb18030"),
+    ("“ş”", "iso-8859-9", "cp1254"),
+    ("กขค", "TIS-620", "cp874"),
+    ("שלום", "iso-8859-8-i", "iso8859-8"),
+    ("똠방", "ks_c_5601-1987", "cp949"),
+    ("①", "shift_jis", "cp932"),
+    ("+ADw-script+AD4-", "utf-7", "ascii"),
+    ("\\u0041", "unicode_escape", "ascii"),
+    ("xn--a", "punycode", "ascii"),
+])  # fmt: skip
+def test_labels_mean_what_browsers_take_them_for(text, label, encoding):
+    assert decode_page(text.encode(encoding), label) == text
 
 
 def test_without_any_name_statistics_decide():
