@@ -39,13 +39,14 @@ DEV = names(PROJECT["project"]["optional-dependencies"]["dev"])
 SCRAPING = names(PROJECT["project"]["optional-dependencies"]["scraping"])
 CONSTRAINED = names(PROJECT["project"]["optional-dependencies"]["constrained"])
 GGUF = names(PROJECT["project"]["optional-dependencies"]["gguf"])
+ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
 ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
 MAY_NEED = {
     "authoring": DEV,
     "benchmarks": DEV | ENGINES,
     "data": SCRAPING,
     "generation": CONSTRAINED,
-    "exchange": GGUF,
+    "exchange": GGUF | ONNX,
 }
 
 
