@@ -67,7 +67,14 @@ def test_the_python_about_media_runs(capsys):
 
 
 def test_the_limits_of_media_are_those_of_the_readers():
-    limits = [images.MAX_PIXELS, wav.MIN_RATE, wav.MAX_RATE, reading.MAX_FRAMES, reading.MAX_FRAME_PIXELS]
+    limits = [
+        images.MAX_PIXELS,
+        wav.MIN_RATE,
+        wav.MAX_RATE,
+        wav.MAX_SECONDS,
+        reading.MAX_FRAMES,
+        reading.MAX_FRAME_PIXELS,
+    ]
     for limit in (*limits, reading.MAX_BYTES):
         assert f" {limit:,} " in MEDIA
     formats = re.search(r"\| image \| (.*?) \|", MEDIA)

@@ -35,7 +35,7 @@ from gemini_workshop.errors import DataError
 
 T = TypeVar("T")
 MAX_FRAMES = 8
-MAX_FRAME_PIXELS = 16_000_000
+MAX_FRAME_PIXELS = 4_000_000  # eight of them take half a gigabyte
 MAX_BYTES = 2**27
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 AUDIO_SUFFIXES = {".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aiff"}

@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from gemini_workshop.errors import DataError
 
 LOBES = 32  # of the filter's sinc on either side: more of them, a steeper filter
 MIN_RATE, MAX_RATE = 1000, 768_000  # samples per second of a file
+MAX_SECONDS, MAX_NUMBERS = 300, 2**25  # of a file: 5 minutes, in two channels of 48,000 samples a second and more
+MAX_FACTOR = 10_000  # of resampling: rates without a common divisor would need a filter of gigabytes
 UNKNOWN_LENGTH = 2**32 - 1  # of a file that was written while it was recorded
 
 
@@ -29,7 +32,7 @@ def read_wav(path: str | Path) -> tuple[Float[Tensor, " samples"], int]:
     Whole numbers of any width and floating-point numbers are read; floats louder than 1 are divided by the loudest.
 
     Raises:
-        DataError: it is not such a file, it is empty or cut off, or its sample rate cannot be right.
+        DataError: it is not such a file, it is empty, cut off or too long, or its sample rate cannot be right.
     """
     return decode_wav(Path(path).read_bytes(), str(path))
 
@@ -49,6 +52,11 @@ def decode_wav(content: bytes, name: str = "The content") -> tuple[Float[Tensor,
         raise DataError(
             f"{name} has {len(numbers):,} samples at {rate:,} a second. It needs at least one, and a rate from "
             f"{MIN_RATE:,} to {MAX_RATE:,}: record or convert it again."
+        )
+    if len(numbers) > MAX_SECONDS * rate or numbers.size > MAX_NUMBERS:
+        raise DataError(
+            f"{name} has {len(numbers) / rate:,.0f} s of audio, {numbers.size:,} numbers. Up to {MAX_SECONDS} s and "
+            f"{MAX_NUMBERS:,} numbers are read: cut out a piece, or lower its sample rate."
         )
     samples = _to_unit_range(numbers, name).reshape(len(numbers), -1).mean(axis=1)
     return torch.from_numpy(samples.astype(np.float32)), rate
@@ -75,7 +83,7 @@ def encode_wav(samples: Float[Tensor, " samples"], sample_rate: int) -> bytes:
 
 
 def resample(samples: Float[Tensor, " samples"], from_rate: int, to_rate: int) -> Float[Tensor, " resampled"]:
-    """The same audio at another number of samples per second.
+    """The same audio at another number of samples per second, or one that is within a thousandth of it.
 
     Frequencies that the lower rate cannot hold are filtered out; within a few percent of that limit tones are weakened.
 
@@ -86,8 +94,7 @@ def resample(samples: Float[Tensor, " samples"], from_rate: int, to_rate: int) -
         raise DataError(f"Sample rates {from_rate} and {to_rate} are given. Both must be at least 1.")
     if from_rate == to_rate or not len(samples):
         return samples
-    divisor = math.gcd(from_rate, to_rate)
-    up, down = to_rate // divisor, from_rate // divisor
+    up, down = Fraction(to_rate, from_rate).limit_denominator(MAX_FACTOR).as_integer_ratio()
     taps = firwin(2 * LOBES * max(up, down) + 1, 1 / max(up, down), window="hann")
     return torch.from_numpy(resample_poly(samples.numpy(), up, down, window=taps))
 

@@ -2,6 +2,7 @@ import io
 import math
 import wave
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,3 +111,22 @@ def test_the_same_rate_changes_nothing():
 def test_a_rate_must_be_positive():
     with pytest.raises(DataError, match="Sample rates 8000 and 0 are given"):
         resample(torch.zeros(5), 8000, 0)
+
+
+@pytest.mark.parametrize(("seconds", "rate", "channels"), [(301, 1000, 1), (2, 768_000, 22)])
+def test_audio_that_is_too_long_is_refused_before_it_becomes_floats(seconds, rate, channels):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((channels, 1, rate, 0, "NONE", ""))
+        sound.writeframes(bytes(seconds * rate * channels))
+    with pytest.raises(DataError, match=rf"talk.wav has {seconds} s of audio, {seconds * rate * channels:,} numbers"):
+        decode_wav(file.getvalue(), "talk.wav")
+
+
+def test_a_rate_without_a_common_divisor_needs_no_filter_of_gigabytes(monkeypatch):
+    taps = []
+    firwin = "gemini_workshop.data.media.wav.firwin"
+    monkeypatch.setattr(firwin, lambda number, *cutoff, **kind: taps.append(number) or np.ones(1))
+    resampled = resample(torch.zeros(767_999), 767_999, 8000)
+    assert taps[0] <= 2 * 32 * 10_000 + 1
+    assert len(resampled) == 8000
