@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from scipy.stats import binomtest
-
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.data.batches.batch import stack_media
 from gemini_workshop.data.media.encoding import MediaEncoder
@@ -46,9 +44,8 @@ class Ability:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy on ever more such examples lies, with a confidence of 95 % (Wilson's interval)."""
-        found = binomtest(self.num_right, self.num_asked).proportion_ci(CONFIDENCE, method="wilson")
-        return float(found.low), float(found.high)
+        """Where the accuracy on ever more such examples lies, with a confidence of 95 %."""
+        return wilson_interval(self.num_right, self.num_asked)
 
 
 def score_answers(given: Sequence[str], expected: Sequence[str]) -> tuple[float, float, float]:
@@ -56,18 +53,28 @@ def score_answers(given: Sequence[str], expected: Sequence[str]) -> tuple[float,
 
     An answer is right if it is the expected one, word for word; white space around it does not count.
 
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-
     Example:
         >>> [round(number, 2) for number in score_answers(["two ", "four"], ["two", "three"])]
         [0.5, 0.09, 0.91]
     """
-    n = len(expected)
-    p = sum(one.strip() == other for one, other in zip(given, expected, strict=True)) / n
+    num_right = sum(one.strip() == other for one, other in zip(given, expected, strict=True))
+    return num_right / len(expected), *wilson_interval(num_right, len(expected))
+
+
+def wilson_interval(num_right: int, num_asked: int) -> tuple[float, float]:
+    """Where the fraction of right answers to ever more questions lies, with a confidence of 95 %.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Example:
+        >>> [round(number, 2) for number in wilson_interval(4, 4)]
+        [0.51, 1.0]
+    """
+    n, p = num_asked, num_right / num_asked
     z2 = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) ** 2
     center = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
-    return p, center - half, center + half
+    return center - half, center + half
 
 
 def answer(

@@ -31,6 +31,7 @@ from gemini_workshop.tables import table
 MULTIPLES = (0.5, 1.0, 2.0, 4.0)  # of the training rows: lengths of texts with a needle
 NUM_ROWS, BATCH_SIZE = 64, 8  # that experts are counted over
 ANSWER_TOKENS = 12  # room for an answer, the marks around the question, and the spaces between sentences
+COLUMNS = ("measured", "95 % between", "must", "aim", "reached", "asked")
 CHANCE = 1 / 90  # of guessing a number of two digits
 
 
@@ -144,15 +145,17 @@ def ability_line(ability: Ability, name: str | None = None) -> Line:
 
 def report_table(title: str, lines: Sequence[Line]) -> str:
     """All lines as plain text."""
-    rows = [["", "measured", "95 % between", "must", "aim", "reached", "asked"]]
-    for line in lines:
-        write = line.form.format
-        goals = ["-"] * 3
-        if line.goal is not None:
-            goals = [_short(line.goal.must, line.form), _short(line.goal.aim, line.form), line.goal.reached(line.value)]
-        between = "-" if line.interval is None else " and ".join(map(write, line.interval))
-        rows.append([line.name, write(line.value), between, *goals, "-" if line.asked is None else f"{line.asked:,}"])
-    return table(rows, f"{title}\n")
+    return table([["", *COLUMNS], *map(cells, lines)], f"{title}\n")
+
+
+def cells(line: Line) -> list[str]:
+    """The name of a measurement, and what stands in each of the ``COLUMNS``."""
+    write = line.form.format
+    goals = ["-"] * 3
+    if line.goal is not None:
+        goals = [_short(line.goal.must, line.form), _short(line.goal.aim, line.form), line.goal.reached(line.value)]
+    between = "-" if line.interval is None else " and ".join(map(write, line.interval))
+    return [line.name, write(line.value), between, *goals, "-" if line.asked is None else f"{line.asked:,}"]
 
 
 def needle_task(row_tokens: int, context_tokens: int, tokenizer: Tokenizer, limit: int) -> Needle:

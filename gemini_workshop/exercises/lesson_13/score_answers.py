@@ -1,6 +1,8 @@
 """Exercise 13.6, ``score_answers``: its cases, and what learners get wrong."""
 
+import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import torch
@@ -64,6 +66,10 @@ def _wilson(p: float, n: int, z: float) -> tuple[float, float]:
     return center - half, center + half
 
 
+def _around(center: float, half: float) -> tuple[float, float]:
+    return center - half, center + half
+
+
 def _wald(p: float, n: int, z: float) -> tuple[float, float]:
     half = z * (p * (1 - p) / n) ** 0.5
     return p - half, p + half
@@ -90,6 +96,15 @@ def _score(
     return result(p, *interval(p, n, z), n)
 
 
+def _plain(given: Texts, expected: Texts) -> tuple[float, float, float]:
+    n = len(expected)
+    p = sum(one.strip() == other for one, other in zip(given, expected, strict=True)) / n
+    z = NormalDist().inv_cdf(0.975)
+    center = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return p, center - half, center + half
+
+
 SCORE_ANSWERS = Exercise(
     id="13.6",
     minutes=10,
@@ -99,6 +114,7 @@ SCORE_ANSWERS = Exercise(
     oracle=_oracle,
     cases=_cases,
     explain=_explain,
+    plain=_plain,
     battery=Battery(gradients=False),
     imports=("scipy.stats",),
     misconceptions={
@@ -138,6 +154,25 @@ SCORE_ANSWERS = Exercise(
             _score,
             interval=lambda p, n, z: tuple(
                 p + z * z / (2 * n) + sign * z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5 for sign in (-1, 1)
+            ),
+        ),
+        "n where n² belongs": Say(
+            "Under the root, z² is divided by 4n. It is divided by 4n²: the more questions, the less it matters."
+        ).to(
+            _score,
+            interval=lambda p, n, z: _around(
+                (p + z * z / (2 * n)) / (1 + z * z / n),
+                (p * (1 - p) / n + z * z / (4 * n)) ** 0.5 * z / (1 + z * z / n),
+            ),
+        ),
+        "times n": Say(
+            "The middle has z² / 2 times n. It is z² / (2n): without the parentheses, Python divides by 2 and then "
+            "multiplies by n."
+        ).to(
+            _score,
+            interval=lambda p, n, z: _around(
+                (p + z * z / 2 * n) / (1 + z * z / n),
+                (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5 * z / (1 + z * z / n),
             ),
         ),
         "z of one side": Say(
