@@ -10,6 +10,7 @@ from gemini_workshop.authoring import publish
 from gemini_workshop.authoring import task_card as cards
 from gemini_workshop.checkpoint import find_checkpoint, load_pretrained
 from gemini_workshop.cli.main import app
+from gemini_workshop.errors import CheckpointError
 from gemini_workshop.training import run as runs
 from tests.training import few_tasks
 
@@ -57,6 +58,27 @@ def test_its_abilities_are_measured_by_a_command(finished):
     assert result["details"]["arithmetic"]["asked"] == len(result["details"]["arithmetic"]["wrong"]) == 3
 
 
+def test_right_answers_are_measured_at_each_checkpoint(finished, tmp_path):
+    run, _ = finished
+    picture = tmp_path / "curve.png"
+    arguments = ["evaluate", "curve", str(run.folder), "--task", "digits", "--limit", "3", "--picture", str(picture)]
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["details"]["digits"]["tokens"] == [3 * 4 * 64, 6 * 4 * 64]
+    assert result["details"]["digits"]["asked"] == 3
+    assert picture.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("task", "message"), [("arithmetic", "None of these tasks has a must"), (None, "needs two")])
+def test_a_curve_needs_checkpoints_and_a_must(finished, tmp_path, task, message):
+    run, _ = finished
+    arguments = ["evaluate", "curve", str(run.folder if task else tmp_path), *(["--task", task] if task else [])]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, CheckpointError)
+    assert message in str(done.exception)
+
+
 def test_what_ships_carries_a_card_with_measured_answers(finished, tmp_path, monkeypatch):
     run, _ = finished
     monkeypatch.setattr(cards, "NUM_ASKED", 4)
@@ -71,6 +93,7 @@ def test_what_ships_carries_a_card_with_measured_answers(finished, tmp_path, mon
         "`gemini-workshop train --corpus tasks`",
         "6 steps of 4 rows of 64 tokens: 1,536 tokens",
         "| arithmetic | 0.0% | ",
+        "| 97% | 99% | neither | 4 |",
     ):
         assert words in card, words
     assert find_checkpoint(folder).config == few_tasks.CONFIG

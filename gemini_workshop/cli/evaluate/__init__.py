@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from gemini_workshop.cli.evaluate.abilities import abilities
 from gemini_workshop.cli.evaluate.choice import choice
 from gemini_workshop.cli.evaluate.compare import compare
+from gemini_workshop.cli.evaluate.curve import curve
 from gemini_workshop.cli.evaluate.instructions import instructions
 from gemini_workshop.cli.evaluate.needle import needle
 from gemini_workshop.cli.evaluate.perplexity import perplexity
@@ -39,6 +40,7 @@ app.command()(perplexity)
 app.command()(needle)
 app.command()(choice)
 app.command()(abilities)
+app.command()(curve)
 app.command()(instructions)
 app.command()(code)
 app.command()(compare)
