@@ -139,7 +139,7 @@ def worst_index(got: Tensor, expected: Tensor) -> tuple[int, ...]:
 def number(value: Any) -> str:
     """A number as a person would write it: four digits at most, True and False as they are."""
     value = value.item() if isinstance(value, Tensor) else value
-    return str(value) if isinstance(value, bool | int) else f"{value:.4g}"
+    return str(value) if isinstance(value, bool | int) else f"{value + 0.0:.4g}"  # -0.0 + 0.0 is 0.0
 
 
 def told_apart(got: Any, expected: Any) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import sysconfig
 import traceback
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 from torch import Tensor
 
@@ -41,10 +41,10 @@ def own_line(frame: FrameType, number: int) -> str:
     return f"Line {number}: `{shown(source, 200)}`" if source else f"Line {number} of your cell"
 
 
-def where_it_is(frame: FrameType | None) -> str:
-    """The innermost line of the learner's own that is running there; empty if there is none."""
+def where_it_is(frame: FrameType | None, begin: CodeType | None = None) -> str:
+    """The innermost line of the learner's own that is running there, called by ``begin``; empty if there is none."""
     while frame is not None and is_library(frame.f_code.co_filename):
-        frame = frame.f_back
+        frame = frame.f_back if frame.f_code is not begin else None
     return own_line(frame, frame.f_lineno) if frame is not None else ""
 
 

@@ -101,7 +101,8 @@ def _child(work: Work, seconds: float, writing: int) -> None:
     try:
         _settle_in()
         main = threading.get_ident()
-        late = threading.Timer(seconds, lambda: send(_LATE, where_it_is(sys._current_frames()[main]).encode()))
+        where = lambda: where_it_is(sys._current_frames()[main], _child.__code__)  # noqa: E731
+        late = threading.Timer(seconds, lambda: send(_LATE, where().encode()))
         late.daemon = True
         late.start()
         send(_RESULT, work())

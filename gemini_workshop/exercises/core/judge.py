@@ -28,6 +28,7 @@ from gemini_workshop.exercises.core.verdict import Outcome, Verdict
 
 LIMIT_SECONDS = 10.0
 LINE_CHARACTERS = 2000
+NOT_IN_THE_ANSWER = "No line of yours was running then. Is this computer busy with something else? Run the cell again."
 
 
 def judge(exercise: Exercise, answer: Any, limit_seconds: float | None = None, *, is_learners: bool = False) -> Verdict:
@@ -46,7 +47,7 @@ def judge(exercise: Exercise, answer: Any, limit_seconds: float | None = None, *
             return Verdict.from_json(isolated(lambda: work().to_json(), limit_seconds))
     except TimedOut as late:
         lines = [f"It did not come back within {limit_seconds:g} seconds. Is there a loop that never ends?"]
-        lines += [f"Then it was here: {late}"] if str(late) else []
+        lines += [f"Then it was here: {late}" if str(late) else NOT_IN_THE_ANSWER]
     except Died as death:
         lines = ["It ended the Python process that runs the check (not your notebook's).", str(death)]
     return _verdict(exercise, Outcome.ERROR, *lines)

@@ -204,12 +204,17 @@ EXPLANATIONS: dict[str, Say] = {
         "theirs from another with `dtype=x.dtype`."
     ),
     r"Boolean value of Tensor with more than one value": (
-        "`if`, `not`, `and` and Python's own `max` need one True or False and got a tensor of many. To see whether an "
-        "argument was given, ask `is not None`; `~mask` turns a mask round entry by entry."
+        "`if`, `not`, `and`, `or` and Python's own `max` need one True or False and got a tensor of many. To see "
+        "whether an argument was given, ask `is not None`; `~mask`, `a & b` and `a | b` work entry by entry. "
+        "Comparisons beside `&` and `|` need parentheses: `(a == b) & (c > 0)`."
     ),
     r"bool tensor|[Bb]itwise|operator\.invert|only implemented on integer": (
         "An operation meets a mask of True and False, or is one for masks alone. `~mask` turns a mask of bools round; "
         "arithmetic needs numbers."
+    ),
+    r"not implemented for '(?:Float|Double|Half|BFloat16)'": (
+        "Whole numbers are needed here, and fractions came. Were two results taken in another order than they are "
+        "returned in?"
     ),
     r"Sizes of tensors must match except in dimension (\d+)\. Expected size (\d+) but got size (\d+)": lambda d, a, b: (
         f"Tensors that are joined along axis {d} must agree in all others; here {a} and {b} meet."

@@ -168,4 +168,7 @@ def _given(exercise: Exercise, case: Arguments) -> str:
 def _brief(value: Any) -> str:
     if isinstance(value, Tensor):
         return str(tuple(value.shape)) if value.numel() > 6 else f"= {written(value.tolist())}"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # such as Media, of several tensors
+        parts = (f"{name} {_brief(part)}" for name, part in zip(value._fields, value, strict=True))
+        return f"= {type(value).__name__}({', '.join(parts)})"
     return f"= {getattr(value, '__name__', repr(value))}"

@@ -168,6 +168,10 @@ LOG_MEL_FRAMES = Exercise(
         "decimal logarithm": Say("This is the logarithm to base 10. The natural one is asked for.").to(
             _heard, logarithm=lambda bands, config: (bands + config.floor).log10()
         ),
+        "one plus": Say(
+            "`log1p` is the logarithm of 1 plus the number: beside that 1, faint sounds all look alike. Only the floor "
+            "is added."
+        ).to(_heard, logarithm=lambda bands, config: (bands + config.floor).log1p()),
         "decibels": Say("These are decibels. The natural logarithm of the bands is asked for.").to(
             _heard, logarithm=lambda bands, config: 20 * (bands + config.floor).log10()
         ),

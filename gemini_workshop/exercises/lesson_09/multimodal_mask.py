@@ -155,6 +155,10 @@ MULTIMODAL_MASK = Exercise(
             "With more keys than queries, the queries are taken for the first tokens. They are the last ones: what "
             "came before them is in the cache."
         ).to(_both, first=lambda S, T: 0),
+        "staircase from the first key": Say(
+            "With more keys than queries, the staircase begins at the first key. The queries are the last tokens: the "
+            "first of them sees all that is in the cache."
+        ).to(_both, causal=lambda t, s: s <= t - t[0]),
         "first row for all": Say("All rows have the mask of the first. Each text has its images in other places.").to(
             lambda image_ids, num_queries: _both(image_ids[:1].expand(image_ids.shape), num_queries)
         ),

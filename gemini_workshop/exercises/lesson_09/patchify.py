@@ -44,17 +44,15 @@ def _explain(function: Function, case: Arguments) -> str | None:
     images, p = case
     got, expected = function(*case), _oracle(*case)
     size = " x ".join(map(str, images.shape))
+    what = f"Images of {size}, patches of {p} {'pixel' if p == 1 else 'pixels'}"
     if got.shape != expected.shape:
-        return f"Images of {size}, patches of {p} pixels: shape {tuple(got.shape)}; {tuple(expected.shape)} is needed."
+        return f"{what}: shape {tuple(got.shape)}; {tuple(expected.shape)} is needed."
     found = first_wrong_row(torch.arange(expected.flatten(0, -2).shape[0]) % expected.shape[-2], got, expected)
     if found is None:
         return None
     number, row, needed = found
     begins = "is" if len(needed) <= SHOWN else "begins with"
-    return (
-        f"Images of {size}, patches of {p} pixels: patch {int(number)} {begins} {vector(row[:SHOWN])}; "
-        f"{vector(needed[:SHOWN])} is needed."
-    )
+    return f"{what}: patch {int(number)} {begins} {vector(row[:SHOWN])}; {vector(needed[:SHOWN])} is needed."
 
 
 def _cut(

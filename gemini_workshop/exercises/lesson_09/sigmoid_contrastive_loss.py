@@ -82,6 +82,11 @@ def _pairs(
     return total(cost(signs(cosines) * logits(cosines, scale, bias)))
 
 
+def _own_cosines(images: Tensor, captions: Tensor, scale: Number, bias: Number) -> Tensor:
+    cosines = F.cosine_similarity(images, captions)
+    return -F.logsigmoid(_signs(cosines) * _logits(cosines, scale, bias)).sum() / len(images)
+
+
 def _softmax(images: Tensor, captions: Tensor, scale: Number, bias: Number) -> Tensor:
     logits = _logits(_unit(images) @ _unit(captions).T, scale, bias)
     return F.cross_entropy(logits, torch.arange(len(images)))
@@ -114,6 +119,14 @@ SIGMOID_CONTRASTIVE_LOSS = Exercise(
         "normalized over the batch": Say(
             "Each channel is normalized over the batch. Each image, and each caption, should be a vector of length 1."
         ).to(_pairs, image=lambda x: F.normalize(x, dim=0), caption=lambda x: F.normalize(x, dim=0)),
+        "divided by one length": Say(
+            "All vectors are divided by one number, the length of the whole batch. Each image, and each caption, has a "
+            "length of its own: `dim=-1`."
+        ).to(_pairs, image=lambda x: x / x.norm(), caption=lambda x: x / x.norm()),
+        "own cosines for all": Say(
+            "There is one cosine for each image: that with its own caption. A table is needed, of every image with "
+            "every caption."
+        ).to(_own_cosines),
         "softmax": Say(
             "This is a softmax over the captions, as in CLIP: which caption is it? Asked is of each pair by itself: do "
             "these two belong together, yes or no?"

@@ -58,9 +58,10 @@ def _explain(function: Function, case: Arguments) -> str | None:
     got, needed = function(*case), _oracle(*case)
     _, targets, routings, balance, z = case
     count = int((targets != IGNORE_INDEX).sum())
+    layers = f"{len(routings)} layer{'s' if len(routings) > 1 else ''}"
     return (
-        f"{count} of {targets.numel()} places have a target, {len(routings)} layer(s) with experts, balance_weight="
-        f"{balance:g}, z_weight={z:g}: the loss is {float(got):.4f}; {float(needed):.4f} is needed."
+        f"{count} of {targets.numel()} places have a target, {layers} with experts, balance_weight={balance:g}, "
+        f"z_weight={z:g}: the loss is {float(got):.4f}; {float(needed):.4f} is needed."
     )
 
 
@@ -139,6 +140,10 @@ MIXTURE_LOSS = Exercise(
             "Each row is averaged by itself, and then the rows. A token in a row of few answers then counts more than "
             "one in a row of many: one mean over all targets is needed."
         ).to(_loss, answers=_row_by_row),
+        "targets shifted again": Say(
+            "The targets are moved one place. They are the next tokens already: place t of the logits belongs to place "
+            "t of the targets."
+        ).to(_loss, answers=lambda logits, targets: _answers(logits[:, :-1], targets[:, 1:])),
         "sum instead of mean": Say("The losses of the targets are added up. Their mean is needed.").to(
             _loss,
             answers=lambda logits, targets: F.cross_entropy(

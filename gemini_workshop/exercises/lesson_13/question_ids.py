@@ -88,6 +88,16 @@ def _question(
     return [*(marks[name] for name in before), *inside, *(marks[name] for name in after)]
 
 
+def _spelled(parts: Parts, encode: Encode, marks: Marks) -> list[int]:
+    def text(part: str | tuple[str, int]) -> str:
+        if isinstance(part, str):
+            return part
+        kind, places = part
+        return f"<|{kind}_start|>{f'<|{kind}|>' * places}<|{kind}_end|>"
+
+    return [marks["end_of_text"], *encode("".join(map(text, parts))), marks["turn_end"]]
+
+
 def _media_first(parts: Parts) -> Parts:
     return sorted(parts, key=lambda part: isinstance(part, str))
 
@@ -137,6 +147,17 @@ QUESTION_IDS = Exercise(
             "Audio gets the marks of images. The model projects a frame by another matrix than a patch; the mark says "
             "by which."
         ).to(_question, medium=lambda kind, places, marks: _medium("image", places, marks)),
+        "marks spelled out": Say(
+            "The marks are written as text and encoded with it. Then they are letters, and no place is held. A mark is "
+            "an id of its own, in `marks`."
+        ).to(_spelled),
+        "id times the number of places": Say(
+            "The id of the mark is multiplied by the number of places, which gives another token. A list with the id "
+            "in it is repeated: `[marks[kind]] * places`."
+        ).to(
+            _question,
+            medium=lambda kind, places, marks: [marks[f"{kind}_start"], marks[kind] * places, marks[f"{kind}_end"]],
+        ),
         "the start for every place": Say(
             "The start of a medium is in each of its places. Places have a mark of their own, `marks[kind]`."
         ).to(

@@ -145,6 +145,10 @@ SPARSE_FEED_FORWARD = Exercise(
             "The weights of the chosen experts do not sum to 1. The softmax was taken over all experts: divide by the "
             "sum of the chosen ones, as `top_k_routing` does."
         ).to(_sparse, weigh=lambda scores, experts: scores.softmax(-1).gather(-1, experts)),
+        "softmax twice": Say(
+            "The scores go through a softmax before `top_k_routing`, which takes one itself. Twice makes the weights "
+            "more alike than the router said."
+        ).to(_sparse, weigh=lambda scores, experts: _renormalized(scores.softmax(-1), experts)),
         "scores for weights": Say("The raw scores are the weights. A softmax makes probabilities of them first.").to(
             _sparse, weigh=lambda scores, experts: scores.gather(-1, experts)
         ),

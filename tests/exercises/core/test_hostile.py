@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -350,6 +351,12 @@ def test_what_does_not_come_back_is_told_with_its_line_and_printing_goes_on(answ
     print("alive")
     assert capsys.readouterr().out == "alive\n"
     assert judge(EXERCISE, lambda x: x + x).outcome == Outcome.PASSED
+
+
+def test_what_takes_too_long_outside_of_the_answer_is_not_blamed_on_a_line(way):
+    slow = replace(EXERCISE, oracle=eval("lambda x: time.sleep(3)", {"time": time}))  # noqa: S307 (of no file)
+    verdict = judge(slow, lambda x: x + x, limit_seconds=0.3)
+    assert verdict.lines[1].startswith("No line of yours was running then.")
 
 
 def test_what_comes_back_long_after_its_check_leaves_the_streams_alone(monkeypatch):

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gemini_workshop.exercises.core import recognition
+from gemini_workshop.exercises.core import probes, recognition
 from gemini_workshop.exercises.core.catalogue import find
+from gemini_workshop.exercises.core.comparison import number
 from gemini_workshop.exercises.core.exercise import Exercise, Say
 from gemini_workshop.exercises.core.judge import judge
 from gemini_workshop.exercises.core.messages import explained
@@ -214,7 +215,10 @@ ERRORS = {
     "there is no axis 2": lambda: x.sum(2),
     "There is no entry 9 along axis 0": lambda: x[9],
     "need one True or False and got a tensor of many": lambda: bool(x),
+    "`(a == b) & (c > 0)`": lambda: x.long() == x.long() & x.long() > 0,
     "`~mask` turns a mask": lambda: ~x,
+    "arithmetic needs numbers": lambda: x & x,
+    "Whole numbers are needed here, and fractions came": lambda: torch.bincount(w[0]),
     "NumPy knows no gradients": lambda: x.clone().requires_grad_().numpy(),
     "changed in place": lambda: x.clone().requires_grad_().add_(1),
     "`//` divides whole numbers": lambda: range(4 / 2),
@@ -302,3 +306,14 @@ def test_a_tuple_is_no_list_and_one_number_has_no_axis():
 def test_a_mask_on_another_device_than_asked_for_is_told():
     verdict = judge(find("07.3"), lambda T, S, W, *, device=None: find("07.3").reference(T, S, W))
     assert "on another device" in " ".join(verdict.lines)
+
+
+def test_given_tensors_with_names_are_told_by_their_shapes():
+    exercise = find("13.7")
+    case = exercise.cases(torch.Generator().manual_seed(0))[0]
+    assert "media = Media(patches (1, " in probes._given(exercise, case)
+    assert "tensor(" not in probes._given(exercise, case)
+
+
+def test_no_number_is_minus_zero():
+    assert [number(each) for each in (-0.0, torch.tensor(-0.0), -0.5, 0, True)] == ["0", "0", "-0.5", "0", "True"]
