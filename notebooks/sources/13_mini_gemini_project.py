@@ -1003,7 +1003,7 @@ def plain_answer(
 plain_answer = check("13.7", plain_answer)
 
 # %% [markdown]
-# Ask. An image, a recording, a video, and the beginning of nothing at all, after which only a story can follow.
+# Ask about an image, a recording and a video. The model answers with the cache, and once more without it.
 
 # %%
 its_encoder = MediaEncoder(its_tokenizer, pretrained.config.media)
