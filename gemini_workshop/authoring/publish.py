@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from gemini_workshop.authoring.chat_card import chat_card
-from gemini_workshop.authoring.task_card import task_card
+from gemini_workshop.authoring.task_card import beginning, task_card
 from gemini_workshop.checkpoint import Checkpoint, find_checkpoint, load_pretrained, restore_weights, save_model
 from gemini_workshop.data.batches.text import Text
 from gemini_workshop.data.conversations.folder import Conversations
@@ -45,7 +45,7 @@ def publish(run: Path, folder: Path, command: str) -> None:
     export(checkpoint, folder)
     text = text_of(run)
     if isinstance(text, TaskMixture):
-        card = task_card(checkpoint, folder, text, command)
+        card = task_card(checkpoint, folder, text, source, command)
     elif isinstance(text, Conversations):
         card = chat_card(checkpoint, folder, text, source, command)
     else:
@@ -86,7 +86,7 @@ def model_card(checkpoint: Checkpoint, folder: Path, text: Text, source: dict[st
             "## Recipe",
             "",
             *(line for each in command.splitlines() for line in (f"`{each}`", "")),
-            *_beginning(source),
+            *beginning(source),
             f"{checkpoint.step:,} steps of {config.training.batch_size} windows of {config.model.context_tokens} "
             f"tokens: {seen:,} tokens, {passes:.1f} times through the text. Every setting is in `config.yaml`; the "
             "weights are stored in float16.",
@@ -110,13 +110,6 @@ def model_card(checkpoint: Checkpoint, folder: Path, text: Text, source: dict[st
             "",
         ]
     )
-
-
-def _beginning(source: dict[str, str]) -> list[str]:
-    """Which weights the run began with, if they were another model's."""
-    if "from" not in source:
-        return []
-    return [f"The last of these runs began with weights of sha256 `{source['from_sha256']}`, and took:", ""]
 
 
 def _losses(model: Transformer, checkpoint: Checkpoint, text: Text) -> list[str]:

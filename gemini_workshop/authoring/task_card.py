@@ -11,8 +11,13 @@ from gemini_workshop.evaluation.report import COLUMNS, Examiner, Line, cells
 NUM_ASKED = 1000  # of each task, at most
 
 
-def task_card(checkpoint: Checkpoint, folder: Path, mixture: TaskMixture, command: str) -> str:
-    """The card of an exported checkpoint, in Markdown."""
+def task_card(checkpoint: Checkpoint, folder: Path, mixture: TaskMixture, source: dict[str, str], command: str) -> str:
+    """The card of an exported checkpoint, in Markdown.
+
+    Args:
+        source: what ``run.json`` says.
+        command: the command lines of the run and of those before it.
+    """
     config = checkpoint.config
     model, tokenizer = load_pretrained(folder)
     tasks = {name: find_task(name) for name in mixture.weights}
@@ -37,6 +42,7 @@ def task_card(checkpoint: Checkpoint, folder: Path, mixture: TaskMixture, comman
             "## Recipe",
             "",
             *(line for each in command.splitlines() for line in (f"`{each}`", "")),
+            *beginning(source),
             f"{checkpoint.step:,} steps of {config.training.batch_size} rows of {config.row_tokens} tokens: {seen:,} "
             "tokens. Every setting is in `config.yaml`; the weights are stored in float16.",
             "",
@@ -57,6 +63,13 @@ def task_card(checkpoint: Checkpoint, folder: Path, mixture: TaskMixture, comman
             "",
         ]
     )
+
+
+def beginning(source: dict[str, str]) -> list[str]:
+    """Which weights a run began with, if they were another model's."""
+    if "from" not in source:
+        return []
+    return [f"The last of these runs began with weights of sha256 `{source['from_sha256']}`, and took:", ""]
 
 
 def _measured(examiner: Examiner, tasks: dict[str, Task]) -> list[Line]:
