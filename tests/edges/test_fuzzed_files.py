@@ -75,6 +75,7 @@ PIECES = [
 ]
 """What the files of users have held: other types, huge numbers, marks, halves of letters, nests."""
 
+NEST = b"[" * 100_000
 WORD = re.compile(rb'"[^"]*"|[\w.+-]+|[^\w\s]')
 
 
@@ -185,6 +186,7 @@ def test_a_reader_reads_or_says_what_is_wrong(name, tmp_path, monkeypatch):
 
     @FUZZ
     @example(b"")
+    @example(NEST)
     @example(content[: len(content) // 2])
     @given(damaged(content))
     def survives_damage(changed):
@@ -199,6 +201,11 @@ def in_folder(folder, read):
     read(folder)
     paths = sorted(each for each in folder.rglob("*") if each.is_file())
     contents = [path.read_bytes() for path in paths]
+
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(NEST)
+        survives(read, folder)
+        path.write_bytes(content)
 
     @FUZZ
     @given(st.data())

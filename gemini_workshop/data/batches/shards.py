@@ -256,7 +256,7 @@ def read_index(folder: Path) -> list[ShardHeader]:
             f"{folder} holds no complete shards: there is no {INDEX_FILE}. "
             "Write or complete them: gemini-workshop data tokenize CORPUS --out FOLDER."
         ) from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         headers = []
     if not headers:
         raise DataError(f"{folder / INDEX_FILE} is damaged. Delete it, and write the shards again.")

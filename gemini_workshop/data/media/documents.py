@@ -150,7 +150,7 @@ def _store_file(content: bytes, suffix: str, folder: Path) -> str:
 def _parse(line: bytes, where: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON: {error}.") from None
     _check_fields(entry, {"id": str, "parts": list}, where)
     return entry
