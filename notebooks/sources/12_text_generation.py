@@ -1246,7 +1246,7 @@ quiz("12")
 # ## Recap
 #
 # 1. A model gives logits. How a token is chosen is a decision of its own, and the text depends on it as much.
-# 2. Greedy decoding loops: each repetition makes the next one more likely, and nothing breaks the loop.
+# 2. Greedy decoding often loops: each repetition makes the next one more likely, and nothing breaks the loop.
 # 3. Temperature divides the logits. It changes how much more likely the first token is, never the order.
 # 4. Thousands of improbable tokens together are probable enough to spoil a text. Top-k keeps a number, top-p a
 #    probability, min-p whatever comes close to the best; the last two follow the model.
