@@ -128,9 +128,12 @@ def _teach(
 
 def _conversations(data: str, count: int) -> "list[Conversation]":
     """From a file, or from the storyteller."""
+    from tqdm import tqdm
+
     from gemini_workshop.authoring.instructions import generate_instructions
     from gemini_workshop.data.conversations.reading import conversation_of, read_conversations
 
     if data != INSTRUCTIONS:
         return read_conversations(data)
-    return [conversation_of(each.to_json(), INSTRUCTIONS) for each in generate_instructions(count)]
+    told = tqdm(generate_instructions(count), INSTRUCTIONS, count, unit="", delay=2, disable=None)
+    return [conversation_of(each.to_json(), INSTRUCTIONS) for each in told]

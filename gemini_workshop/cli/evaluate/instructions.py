@@ -28,6 +28,8 @@ def instructions(
 
         gemini-workshop evaluate instructions runs/stories-small-sft
     """
+    from tqdm import tqdm
+
     from gemini_workshop.authoring.instructions import heldout_instructions
     from gemini_workshop.checkpoint import load_pretrained
     from gemini_workshop.config import GenerationConfig
@@ -40,7 +42,8 @@ def instructions(
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
     name, asked = name_of(checkpoint), heldout_instructions(count)
     config = GenerationConfig(temperature=0.0, max_new_tokens=model.config.context_tokens)
-    answered = ask_all(model, tokenizer, [(each.prompt, each.check) for each in asked], template_of(tokenizer), config)
+    questions = tqdm([(each.prompt, each.check) for each in asked], unit="answer", delay=2, disable=None)
+    answered = ask_all(model, tokenizer, questions, template_of(tokenizer), config)
     kinds = [each.kind for each in asked]
     return Measurement(
         Result(
