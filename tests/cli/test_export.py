@@ -196,5 +196,5 @@ def test_help_shows_examples_that_can_be_copied(run):
 
     lines = {line.strip() for line in run("export", "--help").output.splitlines()}
     examples = [line.strip() for line in export.__doc__.splitlines() if line.strip().startswith("gemini-workshop ")]
-    assert len(examples) == 3
+    assert len(examples) == 4
     assert set(examples) <= lines
