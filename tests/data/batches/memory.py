@@ -16,6 +16,7 @@ from gemini_workshop.data.batches.shards import (
     TOKENIZER_FILE,
     ShardHeader,
     TokenShards,
+    read_header,
     shard_content,
     shard_path,
     tokenizer_sha256,
@@ -46,7 +47,8 @@ def write_random(folder: Path, num_bytes: int) -> TokenShards:
             tokenizer_sha256=tokenizer_sha256(TOKENIZER),
         )
         shard_path(folder, number).write_bytes(shard_content(header, ids, ends))
-        headers.append({name: getattr(header, name) for name in ShardHeader.__slots__})
+        written = read_header(shard_path(folder, number))  # with the sum of its content
+        headers.append({name: getattr(written, name) for name in ShardHeader.__slots__})
     (folder / INDEX_FILE).write_text(json.dumps({"shards": headers}))
     return TokenShards(folder)
 
