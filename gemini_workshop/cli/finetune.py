@@ -107,7 +107,7 @@ def _teach(
     from gemini_workshop.devices import pick_device
     from gemini_workshop.errors import TrainingError
     from gemini_workshop.finetuning.vocabulary import with_tokens
-    from gemini_workshop.training.run import resume_run, start_run
+    from gemini_workshop.training.run import check_is_new, resume_run, start_run
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -117,6 +117,7 @@ def _teach(
             raise TrainingError(f"--resume reuses the settings of {folder}. Remove --set {settings[0]}.")
         train_and_report(resume_run(folder, where), minutes)
         return
+    check_is_new(folder)  # before its conversations are replaced
     start = with_tokens(find_checkpoint(beginning), template_named(template).marks)
     config = override(start.config, [*SHORT_RUN, *defaults, *(settings or [])])
     written = folder / "conversations"

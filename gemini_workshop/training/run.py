@@ -99,11 +99,7 @@ def start_run(
         DataError: the corpus is unknown, empty or too short, or its shards are another tokenizer's.
         CheckpointError: the weights to begin with do not fit the configuration.
     """
-    if saved := checkpoint_paths(folder / "checkpoints"):
-        raise TrainingError(
-            f"{folder} already contains a run, saved at {saved[0].name}. Resume it with --resume, or choose another "
-            "--out."
-        )
+    check_is_new(folder)
     check_batch_size(config.training, processes)
     try:
         tokenizer = None if beginning is None else beginning.tokenizer
@@ -131,6 +127,19 @@ def start_run(
             f"The run cannot be written to {folder}: {error.strerror}. Choose a folder that can: --out FOLDER."
         ) from error
     return run
+
+
+def check_is_new(folder: Path) -> None:
+    """Refuse a folder whose run a new one would replace.
+
+    Raises:
+        TrainingError: it contains a run.
+    """
+    if saved := checkpoint_paths(folder / "checkpoints"):
+        raise TrainingError(
+            f"{folder} already contains a run, saved at {saved[0].name}. Resume it with --resume, or choose another "
+            "--out."
+        )
 
 
 def resume_run(folder: Path, device: torch.device, processes: Processes = ALONE) -> Run:

@@ -89,6 +89,16 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, finetune, met
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+def test_a_folder_with_a_run_is_refused_and_keeps_its_conversations(finetune, tmp_path):
+    finetune("sft")
+    kept = {path: path.read_bytes() for path in (tmp_path / "run/conversations").iterdir()}
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(json.dumps({"prompt": f"{i}, too?", "response": "no"}) for i in range(30)))
+    with pytest.raises(TrainingError, match="already contains a run"):
+        finetune("sft", "--data", str(other))
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
 def test_what_cannot_be_taught_is_refused(finetune, tmp_path):
     with pytest.raises(DataError, match="There is no template 'llama'"):
         finetune("sft", "--template", "llama")
