@@ -30,6 +30,7 @@ CALLED_FROM_OUTSIDE = {
     "one_batch": "typer, as a command",
     "load_ipython_extension": "IPython, when a notebook is built",
     "loss_without": "the learner of lesson 06, in a cell of their own",
+    "write_svg": "a cell that is added to a lesson, to draw its figures for the slides",
     "unchecked": "the tests of the committed notebooks",
     "unsupported": "the tests of the committed notebooks",
     "write_multimodal_documents": "programs that prepare questions for `generate --document`",

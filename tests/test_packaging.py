@@ -40,9 +40,10 @@ SCRAPING = names(PROJECT["project"]["optional-dependencies"]["scraping"])
 CONSTRAINED = names(PROJECT["project"]["optional-dependencies"]["constrained"])
 GGUF = names(PROJECT["project"]["optional-dependencies"]["gguf"])
 ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
+SLIDES = names(PROJECT["project"]["optional-dependencies"]["slides"])
 ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
 MAY_NEED = {
-    "authoring": DEV,
+    "authoring": DEV | SLIDES,
     "benchmarks": DEV | ENGINES,
     "data": SCRAPING,
     "generation": CONSTRAINED,
