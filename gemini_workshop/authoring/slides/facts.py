@@ -17,6 +17,7 @@ from gemini_workshop.visualization import theme
 
 PALETTE = ("BLUE", "ORANGE", "GREEN", "RED", "PURPLE", "SKY", "GREY")
 LONGEST_LINE = 81  # characters that fit on a slide at its smallest size
+BREAKS_AFTER = ",+-*/|"
 COMMENT = re.compile(r"^\s*#.*\n?", re.MULTILINE)
 
 
@@ -70,16 +71,16 @@ def answers_of(lesson: Lesson) -> dict[str, str]:
 
 
 def fold(line: str, depth: int = 0) -> list[str]:
-    """A line of code that is too wide for a slide, broken after a comma inside brackets; others as they are."""
-    commas: dict[int, int] = {}
+    """A line of code that is too wide for a slide, broken inside brackets after a comma or an operator."""
+    places: dict[int, int] = {}
     for i, sign in enumerate(line[:LONGEST_LINE]):
         depth += (sign in "([{") - (sign in ")]}")
-        if sign == "," and depth > 0 and line[i + 1 : i + 2] == " ":
-            commas[i + 1] = depth
-    if len(line) <= LONGEST_LINE or not commas:
+        if sign in BREAKS_AFTER and depth > 0 and line[i + 1 : i + 2] == " ":
+            places[i + 1] = depth
+    if len(line) <= LONGEST_LINE or not places:
         return [line]
-    outermost = min(commas.values())
-    at = max(place for place in commas if commas[place] == outermost)
+    outermost = min(places.values())
+    at = max(place for place in places if places[place] == outermost)
     indent = len(line) - len(line.lstrip()) + 4 * (2 if line.lstrip().startswith("def ") else 1)
     return [line[:at], *fold(" " * indent + line[at:].lstrip(), outermost)]
 

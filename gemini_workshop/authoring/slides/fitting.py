@@ -18,6 +18,7 @@ READABLE_POINTS = 18.0  # the smallest text of a slide of 960 x 540 points
 SMALLEST = 11.0  # the house style's own size, in the figure's points
 ENLARGED = READABLE_POINTS / SMALLEST
 WIDE, BESIDE = (864.0, 372.0), (500.0, 372.0)  # points of the slide: a figure alone, and one beside text
+LONGEST_TITLE = 32  # characters of a title that fits above one of two panels
 SIZE = re.compile(r'(?:width|height)="([\d.]+)pt"')
 ROUNDED = re.compile(r"(?<=\d\.\d{2})\d+")  # hundredths of a point are enough
 
@@ -62,17 +63,24 @@ def svg(figure: Figure) -> str:
 
 
 def _take_title(figure: Figure) -> str:
-    """What a slide says in its own title; the titles of several panels stay with them."""
+    """What the slide says in its own title: the only one, or the one that is too long for its panel.
+
+    The titles of several panels stay with them, in the size of the other texts.
+    """
     if figure.get_suptitle():
         title = figure.get_suptitle()
         figure.suptitle("")
         return " ".join(title.split())
     titled = [axes for axes in figure.axes if axes.get_title("left")]
-    if len(titled) != 1:
-        return ""
-    title = titled[0].get_title("left")
-    titled[0].set_title("", loc="left")
-    return " ".join(title.split())
+    long = [axes for axes in titled if len(axes.get_title("left")) > LONGEST_TITLE]
+    taken = titled if len(titled) == 1 else long
+    if len(taken) == 1:
+        title = taken[0].get_title("left")
+        taken[0].set_title("", loc="left")
+        return " ".join(title.split())
+    for axes in titled:
+        axes.set_title(axes.get_title("left"), loc="left", fontsize=SMALLEST)
+    return ""
 
 
 def _is_diagram(figure: Figure) -> bool:
