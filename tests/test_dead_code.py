@@ -25,6 +25,7 @@ CALLED_FROM_OUTSIDE = {
     "ablations": "typer, as a command",
     "lora": "typer, as a command",
     "sft": "typer, as a command",
+    "get_code": "importlib, when a kept answer is loaded",
     "format_options": "typer, to draw the panels of --help",
     "list_corpora": "typer, as a command",
     "one_batch": "typer, as a command",

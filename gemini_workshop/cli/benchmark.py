@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(
+from gemini_workshop.cli.options import Commands
+
+app = Commands(
     no_args_is_help=True,
     help="Benchmark this package against other libraries.\n\n"
     "Values are speed-ups in CPU time on one thread: above 1 means faster than the peer.",

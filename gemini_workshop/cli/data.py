@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.options import Commands
+
 if TYPE_CHECKING:
     from gemini_workshop.data.corpora import Corpus, CorpusFile
 
@@ -16,7 +18,7 @@ from gemini_workshop.cli.tokenize import tokenize
 Name = Annotated[str, typer.Argument(help="Name of a corpus, as `list` shows it.")]
 Size = Annotated[str, typer.Option(help="How much of it, small or all; `info` shows what that is.")]
 
-app = typer.Typer(help="List, inspect and download training data.", no_args_is_help=True)
+app = Commands(help="List, inspect and download training data.", no_args_is_help=True)
 
 
 @app.command("list")

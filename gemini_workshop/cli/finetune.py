@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.options import Commands
 from gemini_workshop.cli.train import Minutes, Settings, Threads
 
 if TYPE_CHECKING:
     from gemini_workshop.data.conversations.reading import Conversation
 
-app = typer.Typer(no_args_is_help=True, help="Teach a trained model: instructions, all of it or by LoRA.")
+app = Commands(no_args_is_help=True, help="Teach a trained model: instructions, all of it or by LoRA.")
 
 INSTRUCTIONS = "instructions"
 SHORT_RUN = ("optimizer=adamw", "schedule=linear", "final_rate_fraction=0.0", "warmup_steps=30", "batch_size=16")
@@ -22,7 +23,7 @@ Data = Annotated[
     str, typer.Option(help="Conversations, a .jsonl or .json file; or instructions, made by the storyteller.")
 ]
 Template = Annotated[str, typer.Option(help="How turns are written: gemma or chatml.")]
-Count = Annotated[int, typer.Option(min=10, help="How many instructions the storyteller makes.")]
+Count = Annotated[int, typer.Option(min=10, max=1_000_000, help="How many instructions the storyteller makes.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/MODEL-METHOD.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.options import Commands
+
 if TYPE_CHECKING:
     from gemini_workshop.lessons.changes import Change
     from gemini_workshop.lessons.folder import LessonCopy
@@ -15,7 +17,7 @@ Folder = Annotated[
     typer.Option(help="Your folder of lessons; default: GEMINI_WORKSHOP_LESSONS, or gemini-lessons in your home."),
 ]
 
-app = typer.Typer(help="Manage your copies of the lessons.", no_args_is_help=True)
+app = Commands(help="Manage your copies of the lessons.", no_args_is_help=True)
 
 
 @app.command()

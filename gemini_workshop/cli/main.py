@@ -27,7 +27,7 @@ from gemini_workshop.cli import (
     rehearse,
     train,
 )
-from gemini_workshop.cli.options import GroupedHelp
+from gemini_workshop.cli.options import Commands, GroupedHelp
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.reading import SHOWN_OF_PATH, shortened
 
@@ -40,10 +40,17 @@ OPTIONAL = {
     **dict.fromkeys(("transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
 }
 """What a command may import and the core installation lacks, and what pip installs it with."""
-TOO_LARGE = ("not enough memory", "can't allocate memory", "out of memory", "Overflow when unpacking", "too large")
+TOO_LARGE = (
+    "not enough memory",
+    "can't allocate memory",
+    "out of memory",
+    "Overflow when unpacking",
+    "calculation overflowed",
+    "too large",
+)
 """What PyTorch's messages say about sizes that no machine has."""
 
-app = typer.Typer(
+app = Commands(
     name="gemini-workshop",
     no_args_is_help=True,
     add_completion=False,

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.options import Commands
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -17,7 +19,7 @@ Folder = Annotated[Path | None, typer.Option(help="The notebooks folder; default
 
 def register(app: typer.Typer) -> None:
     """Add the command group to the application."""
-    group = typer.Typer(help="Build the lessons' notebooks from their sources.", no_args_is_help=True)
+    group = Commands(help="Build the lessons' notebooks from their sources.", no_args_is_help=True)
     group.command()(build)
     group.command()(check)
     group.command()(review)

@@ -14,13 +14,40 @@ import typer
 from typer.core import TyperCommand
 
 from gemini_workshop.config import GenerationConfig
+from gemini_workshop.config.section import MOST
 from gemini_workshop.errors import WorkshopError
+from gemini_workshop.reading import shortened
 
 Checkpoint = Annotated[str, typer.Option(help="A bundled checkpoint, or the folder of a run: runs/NAME.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
-class GroupedHelp(TyperCommand):
+class Commands(typer.Typer):
+    """A group of commands, each of which refuses numbers that none can mean."""
+
+    def command(self, *args: Any, cls: type[TyperCommand] | None = None, **kwargs: Any) -> Any:
+        """Add a command."""
+        return super().command(*args, cls=cls or CheckedCommand, **kwargs)
+
+
+class CheckedCommand(TyperCommand):
+    """A command whose numbers are finite, and no larger than files and tensors can hold."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            WorkshopError: a number was given that cannot be meant.
+        """
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            if isinstance(value, float | int) and not -MOST <= value <= MOST:
+                given = f"{parameter.opts[0]} {shortened(str(value))}"
+                raise WorkshopError(f"{given} is too large, or is not a number. Choose one up to {MOST:,}.")
+        return super().invoke(ctx)
+
+
+class GroupedHelp(CheckedCommand):
     """A command whose help shows its options in groups, each under the title given as ``rich_help_panel``."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

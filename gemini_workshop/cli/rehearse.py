@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gemini_workshop.cli.options import Commands
 from gemini_workshop.cli.train import CORPUS_HELP
 
 if TYPE_CHECKING:
     from gemini_workshop.training.run import Run
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     help="Check a configuration before a long run.",
 )

@@ -34,7 +34,9 @@ def tokenize(
         float, typer.Option(help="Fraction of the documents kept for validation; 0 writes all into one set.")
     ] = 0.05,
     shard_mb: Annotated[int, typer.Option(min=1, help="Largest amount of text in one shard, in megabytes.")] = 32,
-    processes: Annotated[int | None, typer.Option(min=1, help="Processes that tokenize. Default: one per CPU.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes that tokenize. Default: one per CPU.")
+    ] = None,
 ) -> None:
     """Tokenize a corpus or files into shards for training.
 

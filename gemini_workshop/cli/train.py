@@ -52,6 +52,7 @@ Minutes = Annotated[
     float | None,
     typer.Option(callback=check_minutes, help="Stop after this many minutes, even if the schedule is not finished."),
 ]
+Processes = Annotated[int, typer.Option(min=1, max=1024, help="Processes on this machine that split each batch.")]
 Threads = Annotated[int | None, typer.Option(min=1, max=4096, help="CPU threads. Default: PyTorch's choice.")]
 
 
@@ -67,7 +68,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Threads = None,
     track: Annotated[list[str] | None, typer.Option(help="Log to tensorboard or wandb. Can be repeated.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that split each batch.")] = 1,
+    processes: Processes = 1,
 ) -> None:
     """Train a model on a corpus or on your own text.
 

@@ -1,16 +1,20 @@
 """Wrong files, places and numbers on the command line: each is refused in a few words, before any long work."""
 
+import itertools
 import json
 import os
 import re
 import stat
 
 import pytest
+from typer.main import get_command
 
 from gemini_workshop.cli import main as command_line
 from gemini_workshop.cli.main import in_words
+from gemini_workshop.cli.options import CheckedCommand
 from gemini_workshop.config import load_config, to_yaml
 
+ROOT = get_command(command_line.app)
 SHORT = ("--max-new-tokens", "3")
 QUESTION = {"context": "Tom was", "choices": [" happy.", " sad."], "answer": 0}
 
@@ -90,12 +94,12 @@ def test_what_is_not_a_question_is_refused_by_its_line(program, questions, line,
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--seed", str(2**64)), "seed=18446744073709551616 is too large"),
+    (("--seed", str(2**64)), "--seed 18446744073709551616 is too large"),
     (("--seed", "9" * 5000), "--seed"),
     (("--temperature", "1e-40"), "temperature=1e-40 is too near to 0. Choose 0"),
-    (("--temperature", "nan"), "temperature=nan is not a number"),
+    (("--temperature", "nan"), "--temperature nan is too large, or is not a number"),
     (("--bias", " dog=inf"), "' dog=inf' is not a bias"),
-    (("--max-new-tokens", "9" * 23), "max_new_tokens=9"),
+    (("--max-new-tokens", "9" * 23), "--max-new-tokens 9"),
     (("--beams", "99999999"), "--beams"),
     (("--samples", "9" * 25), "--samples"),
     (("--json-schema", "deep.json"), "nested too deep"),
@@ -115,9 +119,29 @@ def test_a_number_that_cannot_be_meant_is_named(program, tmp_path, arguments, me
     (("train", "--threads", "9" * 24), "--threads"),
     (("train", "--set", "batch_size=1:30"), "batch_size='1:30' is not a whole number"),
     (("train", "--minutes", "nan"), "--minutes nan is not a time"),
+    (("train", "--processes", "9" * 9), "--processes"),
+    (("generate", "--max-new-tokens", str(2**62)), "A size is too large for this machine"),
+    (("generate", "--length-penalty", "1e400"), "--length-penalty inf is too large, or is not a number"),
+    (("chat", "--top-p", "nan"), "--top-p nan is too large, or is not a number"),
+    (("evaluate", "needle", "--trials", "1" + "0" * 30), "--trials 1000"),
+    (("evaluate", "choice", "--seed", "-1" + "0" * 30), "--seed -1000"),
+    (("finetune", "sft", "--count", "9" * 9), "--count"),
 ])  # fmt: skip
 def test_a_size_that_no_machine_has_is_refused_at_once(program, arguments, message):
     assert message in program.refused(*arguments)
+
+
+def commands(command, *path):
+    """Every command below, by its path."""
+    if not hasattr(command, "commands"):
+        return {path: command}
+    below = [commands(each, *path, name) for name, each in command.commands.items()]
+    return dict(itertools.chain.from_iterable(each.items() for each in below))
+
+
+def test_every_command_refuses_numbers_that_cannot_be_meant():
+    unchecked = [path for path, each in commands(ROOT).items() if not isinstance(each, CheckedCommand)]
+    assert unchecked == []
 
 
 # Results

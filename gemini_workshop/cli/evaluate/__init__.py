@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import typer
 from typer.core import TyperGroup
 
 from gemini_workshop.cli.evaluate.abilities import abilities
@@ -16,6 +15,7 @@ from gemini_workshop.cli.evaluate.programs import code
 from gemini_workshop.cli.evaluate.results import results
 from gemini_workshop.cli.evaluate.speed import speed
 from gemini_workshop.cli.evaluate.stories import stories
+from gemini_workshop.cli.options import Commands
 
 
 class PerplexityFirst(TyperGroup):
@@ -30,7 +30,7 @@ class PerplexityFirst(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = Commands(
     cls=PerplexityFirst,
     help="Evaluate a trained model.\n\n"
     "`evaluate CHECKPOINT` is short for `evaluate perplexity CHECKPOINT`: the loss on a text. Every measurement can be "

@@ -36,7 +36,7 @@ def code(
         bool, typer.Option("--reference", help="Judge the reference solutions: all should pass.")
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time limit of a program and its tests.")] = 10.0,
-    workers: Annotated[int, typer.Option(min=1, help="Sandboxes in parallel.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Sandboxes in parallel.")] = 2,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Run programs even where they cannot be isolated (containers, macOS).")
     ] = False,

@@ -20,6 +20,7 @@ from gemini_workshop.exercises.core import my_gemini
 from gemini_workshop.exercises.core.catalogue import all_exercises
 from gemini_workshop.exercises.core.exercise import Exercise
 from gemini_workshop.exercises.core.judge import judge
+from gemini_workshop.exercises.core.trust import Foreign
 from gemini_workshop.exercises.core.verdict import Outcome
 from gemini_workshop.exercises.project.own_places import in_place, put_modules
 from gemini_workshop.models.multimodal.stream import Media
@@ -135,6 +136,8 @@ def _kept(exercise: Exercise) -> tuple[Callable[..., Any] | None, str]:
         return None, "the package's: not passed here yet"
     try:
         own = my_gemini.load(exercise.id, exercise.title)
+    except Foreign:
+        return None, "the package's: no check on this account wrote the kept file, or it was changed since"
     except Exception as error:  # a file that was edited by hand may fail in any way
         return None, f"the package's: the kept file does not load ({type(error).__name__})"
     if judge(exercise, own).outcome != Outcome.PASSED:

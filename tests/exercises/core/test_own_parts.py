@@ -41,8 +41,8 @@ def test_without_anything_kept_it_is_the_packages_part():
     assert not is_own(causal_mask)
 
 
-def test_a_kept_function_is_used(kept_folder):
-    (kept_folder / "ex_02_3.py").write_text(OWN_MASK)
+def test_a_kept_function_is_used():
+    my_gemini.keep("02.3", "causal_mask", OWN_MASK)
     own = own_or(causal_mask)
     assert own is not causal_mask
     assert is_own(own)
@@ -50,16 +50,15 @@ def test_a_kept_function_is_used(kept_folder):
 
 
 @pytest.mark.parametrize("spoilt", [OWN_MASK.replace("- num_queries", ""), "def causal_mask(:", ""])
-def test_what_no_longer_passes_is_left_aside(kept_folder, spoilt):
-    (kept_folder / "ex_02_3.py").write_text(spoilt)
+def test_what_no_longer_passes_is_left_aside(spoilt):
+    my_gemini.keep("02.3", "causal_mask", spoilt)
     assert own_or(causal_mask) is causal_mask
 
 
-def test_a_class_is_used_if_its_parameters_are_named_alike(kept_folder):
-    path = kept_folder / "ex_06_2.py"
-    path.write_text(OWN_NORM.replace("NAME", "weight"))
+def test_a_class_is_used_if_its_parameters_are_named_alike():
+    my_gemini.keep("06.2", "RMSNorm", OWN_NORM.replace("NAME", "weight"))
     assert is_own(own_or(RMSNorm, dim=3, eps=1e-6))
-    path.write_text(OWN_NORM.replace("NAME", "gain"))
+    my_gemini.keep("06.2", "RMSNorm", OWN_NORM.replace("NAME", "gain"))
     assert own_or(RMSNorm, dim=3, eps=1e-6) is RMSNorm
 
 
@@ -68,7 +67,7 @@ def test_what_no_exercise_asks_for_is_the_packages():
 
 
 def test_what_is_built_from_kept_parts_is_kept_with_them(kept_folder):
-    (kept_folder / "ex_02_3.py").write_text(OWN_MASK)
+    my_gemini.keep("02.3", "causal_mask", OWN_MASK)
     path = kept_folder.parent / "cell.py"
     path.write_text("def first_rows(n):\n    return own_mask(n, n)[:2]\n")
     cell = {"__name__": "cell", "own_mask": own_or(causal_mask)}

@@ -32,9 +32,8 @@ def yesterday(tmp_path, monkeypatch):
 
     def passed(*ids, saved=()):
         progress.save({exercise_id: Record(outcome="passed", attempts=1, has_passed=True) for exercise_id in ids})
-        my_gemini.folder().mkdir(exist_ok=True)
         for exercise_id in saved:
-            (my_gemini.folder() / f"ex_{exercise_id.replace('.', '_')}.py").write_text(MINE, "utf-8")
+            my_gemini.keep(exercise_id, "softmax", MINE)
 
     return passed
 
