@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import time
@@ -15,6 +16,34 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.reading import SHOWN_OF_PATH, shortened
 
 PICTURES = (".png", ".svg", ".pdf")
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+OF_RUST = re.compile(r"\(os error ([0-9]+)\)")  # as safetensors and tokenizers tell the system's errors
+OF_NUMPY = re.compile("[0-9]+ requested and [0-9]+ written")
+
+
+@contextmanager
+def room_for(path: str | Path) -> Iterator[None]:
+    """While this lasts, an error of a disk without room names ``path``: writing itself and libraries name nothing.
+
+    Raises:
+        OSError: there is no room.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = _code_of(error)
+        if code not in NO_ROOM:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def _code_of(error: Exception) -> int:
+    """The system's number of an error, 0 if it has none."""
+    if OF_NUMPY.search(str(error)):
+        return errno.ENOSPC
+    if found := OF_RUST.search(str(error)):
+        return int(found[1])
+    return (error.errno or 0) if isinstance(error, OSError) else 0
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -96,13 +125,34 @@ def opened_atomically(path: str | Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with room_for(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def append_whole(path: Path, content: bytes, *, is_flushed: bool = False) -> None:
+    """Add to the end of a file, or leave the file as it was.
+
+    Args:
+        is_flushed: wait until it is on the disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with room_for(path), path.open("ab", buffering=0) as file:
+        length = os.fstat(file.fileno()).st_size
+        try:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if is_flushed:
+                os.fsync(file.fileno())
+        except OSError:
+            file.truncate(length)
+            raise
 
 
 @contextmanager
@@ -119,11 +169,12 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(leftover)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
     try:
-        yield temporary
-        for file in (*temporary.rglob("*"), temporary):
-            flush(file)
+        with room_for(path):
+            temporary.mkdir()
+            yield temporary
+            for file in (*temporary.rglob("*"), temporary):
+                flush(file)
         if path.exists():
             shutil.rmtree(path)
         temporary.rename(path)

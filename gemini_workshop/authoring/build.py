@@ -15,6 +15,7 @@ from gemini_workshop.authoring import kernel
 from gemini_workshop.authoring.cells import Cell, Flavour
 from gemini_workshop.authoring.kernel import BuildError
 from gemini_workshop.authoring.source import Lesson
+from gemini_workshop.files import write_atomically
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {
@@ -84,8 +85,7 @@ def write(built: Notebooks, notebooks: Path) -> list[str]:
         path = notebooks / name
         content = (nbformat.writes(notebook) + "\n").encode()
         if not path.is_file() or path.read_bytes() != content:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            write_atomically(path, content)
             changed.append(name)
     return changed
 

@@ -18,6 +18,7 @@ from gemini_workshop.authoring.source import Lesson
 from gemini_workshop.exercises.core.catalogue import lessons
 from gemini_workshop.exercises.core.exercise import Exercise
 from gemini_workshop.exercises.core.quiz import Quiz
+from gemini_workshop.files import write_atomically
 
 RECORD = "reviewed.json"
 Review = dict[str, Any]
@@ -73,7 +74,7 @@ def write_record(notebooks: Path, reviews: dict[str, Review]) -> None:
     """Record reviews; those of other lessons stay."""
     record = dict(sorted((read_record(notebooks) | reviews).items()))
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    (notebooks / RECORD).write_text(text, "utf-8", newline="\n")
+    write_atomically(notebooks / RECORD, text.encode())
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any], label: str) -> Iterator[str]:

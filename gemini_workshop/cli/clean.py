@@ -94,6 +94,8 @@ def _write_splits(documents: "Iterator[CleanDocument]", out: Path) -> None:
         for document in documents:
             record = {"text": document.text, "sha256": document.sha256}
             files[document.split].write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        for file in files.values():  # so that a full disk is met before the first one takes its name
+            file.flush()
 
 
 def _write_report(report: "Report", out: Path) -> None:

@@ -3,7 +3,9 @@
 Heavy imports wait until a command runs, so that ``--help`` is fast.
 """
 
+import errno
 import io
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -107,12 +109,24 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except (WorkshopError, OSError, ImportError, MemoryError, OverflowError, RuntimeError) as error:
         if (message := in_words(error)) is None:
             raise
         print(message, file=sys.stderr)
+        _forget_unprinted()
         sys.exit(2)
+
+
+def _forget_unprinted() -> None:
+    """Let go of what cannot be printed, or else Python fails at it once more when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def in_words(error: BaseException) -> str | None:
@@ -124,6 +138,10 @@ def in_words(error: BaseException) -> str | None:
     """
     if isinstance(error, WorkshopError):
         return str(error)
+    if isinstance(error, OSError) and error.strerror and error.errno not in (None, errno.ENOMEM):
+        place = "What is printed, or a file" if error.filename is None else str(error.filename)
+        place = shortened(place, SHOWN_OF_PATH)
+        return f"{place}: {error.strerror}. Check the path, its permissions, and that its disk has room."
     if isinstance(error, MemoryError | OverflowError) or any(part in str(error) for part in TOO_LARGE):
         reason = shortened(str(error)) or "no memory is left"
         return f"A size is too large for this machine: {reason}. Choose smaller ones."
@@ -132,10 +150,6 @@ def in_words(error: BaseException) -> str | None:
         if name not in OPTIONAL:
             return None
         return f"This needs {name}, which is not installed. Install it: pip install {OPTIONAL[name]}."
-    if isinstance(error, OSError) and error.strerror and error.errno is not None:
-        place = str(error.filename) if error.filename is not None else "A file could not be read or written"
-        place = shortened(place, SHOWN_OF_PATH)
-        return f"{place}: {error.strerror}. Check the path, its permissions, and that its disk has room."
     return None
 
 

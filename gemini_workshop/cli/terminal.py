@@ -62,6 +62,8 @@ class Terminal:
                 continue
             try:
                 self.take(line)
+            except typer.Exit:  # which is a RuntimeError
+                return
             except WorkshopError as error:
                 self.say(str(error))
             except (OSError, ValueError, RuntimeError, MemoryError) as error:

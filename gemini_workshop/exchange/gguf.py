@@ -1,6 +1,7 @@
 """One file for llama.cpp and what is built on it (Ollama, LM Studio): settings, vocabulary and weights."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gemini_workshop.data.tokenizers.exchange import CHAT_TEMPLATE, huggingface_
 from gemini_workshop.errors import CheckpointError, WorkshopError
 from gemini_workshop.exchange.gguf_architectures import ARCHITECTURES, architecture_of, global_period, renamed
 from gemini_workshop.exchange.gguf_vocabulary import GgufVocabulary, gguf_vocabulary
+from gemini_workshop.files import room_for
 
 FORMATS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
@@ -52,12 +54,15 @@ def export_gguf(checkpoint: Checkpoint, path: Path, dtype: torch.dtype = torch.f
         weights = {name: tensor.float() for name, tensor in checkpoint.weights.items()}
         for their_name, tensor in ARCHITECTURES[name].rewrite(config, renamed(config, weights)).items():
             _write_tensor(writer, their_name, tensor, dtype)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        with room_for(path):
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
         temporary.replace(path)
     finally:
+        with suppress(OSError, ValueError):  # a full disk, or closed already
+            writer.close()
         temporary.unlink(missing_ok=True)
     return name
 

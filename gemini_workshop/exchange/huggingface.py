@@ -7,8 +7,10 @@ import torch
 from gemini_workshop.checkpoint import Checkpoint, restore_weights
 from gemini_workshop.data.tokenizers.exchange import special_ids, write_huggingface_tokenizer
 from gemini_workshop.exchange.card import model_card
+from gemini_workshop.files import whole_folder
 from gemini_workshop.models.families import save_huggingface
 from gemini_workshop.models.families.files import write_json
+from gemini_workshop.models.families.weights import check_empty
 from gemini_workshop.models.transformer import Transformer
 from gemini_workshop.reading import without_halves
 
@@ -33,9 +35,11 @@ def export_huggingface(
     model = Transformer(checkpoint.config.model)
     restore_weights(model, checkpoint)
     ids = special_ids(checkpoint.tokenizer)
-    family = save_huggingface(model.to(dtype), folder, family, extra_values=ids)
-    write_huggingface_tokenizer(checkpoint.tokenizer, folder, checkpoint.config.model.context_tokens)
-    write_json(folder / "generation_config.json", ids | {"do_sample": False})  # the same text everywhere
+    check_empty(folder)
     card = model_card(checkpoint, without_halves(folder.name), model.num_parameters())
-    (folder / "README.md").write_text(card, "utf-8", newline="\n")
+    with whole_folder(folder) as writing:
+        family = save_huggingface(model.to(dtype), writing, family, extra_values=ids)
+        write_huggingface_tokenizer(checkpoint.tokenizer, writing, checkpoint.config.model.context_tokens)
+        write_json(writing / "generation_config.json", ids | {"do_sample": False})  # the same text everywhere
+        (writing / "README.md").write_text(card, "utf-8", newline="\n")
     return family

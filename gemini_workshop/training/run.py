@@ -29,7 +29,7 @@ from gemini_workshop.data.conversations.folder import CONVERSATIONS_FILE, Conver
 from gemini_workshop.data.tasks.mixture import MIXTURE_FILE, TaskMixture, open_mixture
 from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import CheckpointError, DataError, TrainingError, WorkshopError
-from gemini_workshop.files import sha256_of
+from gemini_workshop.files import sha256_of, write_atomically
 from gemini_workshop.kernels.accelerate import accelerate
 from gemini_workshop.models.lora import add_lora, has_lora
 from gemini_workshop.models.transformer import Transformer
@@ -112,9 +112,8 @@ def start_run(
             if beginning is not None:
                 weights = next(beginning.path.glob("model.safetensors*"))  # or the list of several files
                 source |= {"from": beginning.path.name, "from_sha256": sha256_of(weights)}
-            folder.mkdir(parents=True, exist_ok=True)  # not there if shards were given
-            (folder / "config.yaml").write_text(to_yaml(run.config), "utf-8")
-            (folder / "run.json").write_text(json.dumps(source, indent=1), "utf-8")
+            write_atomically(folder / "config.yaml", to_yaml(run.config).encode())
+            write_atomically(folder / "run.json", json.dumps(source, indent=1).encode())
             text.tokenizer.save(folder / "tokenizer.json")
     except WorkshopError:
         if not Path(corpus, "train").is_dir():  # shards that were given stay

@@ -80,3 +80,9 @@ def test_a_saved_conversation_of_any_encoding_is_loaded(chat, tmp_path, encoding
     chat("Grüße", "/save a.json")
     (tmp_path / "b.json").write_bytes((tmp_path / "a.json").read_text("utf-8").encode(encoding))
     assert Conversation.load(tmp_path / "b.json").turns[0].text == "Grüße"
+
+
+def test_quit_ends_the_chat_at_once(chat, capsys):
+    terminal = chat("Once", "/quit", "Then")
+    assert [turn.text for turn in terminal.conversation.turns] == ["Once", "yes"]
+    assert "failed" not in capsys.readouterr().out

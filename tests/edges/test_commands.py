@@ -218,7 +218,7 @@ def test_a_configuration_with_a_date_is_refused_by_its_field(program, tmp_path):
 
 @pytest.mark.parametrize(("error", "message"), [
     (PermissionError(13, "Permission denied", "a.json"), "a.json: Permission denied. Check the path"),
-    (OSError(28, "No space left on device"), "A file could not be read or written: No space left on device."),
+    (OSError(28, "No space left on device"), "What is printed, or a file: No space left on device."),
     (ModuleNotFoundError("No module named 'transformers'", name="transformers"), 'install "gemini-from-scratch[dev]"'),
     (ModuleNotFoundError("No module named 'httpx._a'", name="httpx._a"), 'install "gemini-from-scratch[scraping]"'),
     (MemoryError(), "A size is too large for this machine"),

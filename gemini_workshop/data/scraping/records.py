@@ -7,16 +7,15 @@ A page is appended first, and logged with the length that the file then has. Aft
 last length logged is cut off: that page is fetched again. So nothing is lost and nothing is there twice.
 """
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gemini_workshop.errors import DataError
+from gemini_workshop.files import append_whole
 from gemini_workshop.reading import shortened
 
 FIELDS = ("problem", "solution", "title", "url", "sha256")
@@ -147,15 +146,7 @@ def _append(path: Path, entry: Mapping[str, Any]) -> int:
         OSError: it cannot be written.
     """
     line = json.dumps(dict(entry), ensure_ascii=False).encode("utf-8", errors="replace") + b"\n"
-    with path.open("ab", buffering=0) as file:
-        length = os.fstat(file.fileno()).st_size
-        try:
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(length)
-            raise
+    append_whole(path, line, is_flushed=True)
     return len(line)
 
 

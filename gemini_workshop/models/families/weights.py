@@ -174,8 +174,7 @@ def save_huggingface(
     ids = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if is_multimodal := "text_config" in values:
         values["text_config"] = ids | values["text_config"] | (extra_values or {})
-    if folder.exists() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is not empty. Choose a new folder, so that models are not mixed.")
+    check_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = model.state_dict()
     names = weight_names(find_family(family), model.config, set(weights))
@@ -204,6 +203,16 @@ def _shards(names: list[WeightName], weights: dict[str, Tensor], max_bytes: int)
         shards[-1].append(name)
         num_bytes += size
     return shards
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse to write a model beside other files.
+
+    Raises:
+        CheckpointError: the folder is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty. Choose a new folder, so that models are not mixed.")
 
 
 def _write_shards(shards: list[list[WeightName]], weights: dict[str, Tensor], folder: Path) -> None:

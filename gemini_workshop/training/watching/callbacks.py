@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from gemini_workshop.files import write_atomically
+from gemini_workshop.files import append_whole, write_atomically
 from gemini_workshop.training.step import StepMetrics
 
 
@@ -87,8 +87,8 @@ class History(Callback):
     def stepped(self, step: int, metrics: StepMetrics) -> None:
         """Append the step."""
         entry = {"step": step, **asdict(metrics)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({key: value for key, value in entry.items() if value is not None}) + "\n")
+        line = json.dumps({key: value for key, value in entry.items() if value is not None}) + "\n"
+        append_whole(self.path, line.encode())
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -151,6 +151,5 @@ class Samples(Callback):
             return
         sample = f"step {step}, validation {metrics.validation_nats:.3f} nats per token:\n{self.write()}\n"
         if self.is_first:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(sample + "\n")
+            append_whole(self.path, f"{sample}\n".encode())
             self.show(sample)

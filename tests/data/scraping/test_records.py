@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import pytest
@@ -13,12 +14,12 @@ URLS = [f"https://example.org/{i}" for i in range(4)]
 
 @pytest.fixture(autouse=True)
 def same_time(monkeypatch):
-    monkeypatch.setattr(records.os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def test_every_line_is_on_the_disk_before_the_next_page(tmp_path, monkeypatch):
     flushed = []
-    monkeypatch.setattr(records.os, "fsync", lambda file: flushed.append(records.os.fstat(file).st_size))
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_size))
     lengths = [records._append(tmp_path / "a.jsonl", {"number": number}) for number in (1, 22)]
     assert flushed == [lengths[0], sum(lengths)]
 
