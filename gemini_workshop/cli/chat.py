@@ -17,6 +17,7 @@ class Format(StrEnum):
     story = "story"
     dialogue = "dialogue"
     question = "question"
+    template = "template"
 
 
 WELCOME = {
@@ -29,6 +30,7 @@ WELCOME = {
         "You ask {name} about images, audio, videos and text: Which digit is it? seven.png\n"
         "It answers one question at a time, of the kinds it was trained on, and does not remember earlier ones."
     ),
+    "template": "You ask {name}, which was taught to answer. It knows what it was trained on, and nothing else.",
 }
 NAME = "stories-small"
 
@@ -42,7 +44,8 @@ FormatName = Annotated[
     Format | None,
     typer.Option(
         help="story: paragraphs of one story in turn; dialogue: User and Assistant; question: each turn is a "
-        "question with files. Default: question where the checkpoint reads images, else story."
+        "question with files; template: turns between the marks that the model was taught. Default: template where it "
+        "was taught one, question where it reads images, else story."
     ),
 ]
 
@@ -77,8 +80,11 @@ def chat(
         gemini-workshop chat --load dog.json
 
         gemini-workshop chat runs/mini-gemini-tasks
+
+        gemini-workshop chat runs/stories-small-sft
     """
     from gemini_workshop.checkpoint import load_pretrained
+    from gemini_workshop.data.conversations.templates import taught_template, template_of
     from gemini_workshop.devices import pick_device
     from gemini_workshop.generation.ask import media_of
     from gemini_workshop.generation.chat import ChatPartner, Conversation
@@ -88,10 +94,14 @@ def chat(
     loaded = Conversation.load(load) if load else None
     model, tokenizer = load_pretrained(checkpoint, pick_device(device))
     usual = Format.story if model.config.media is None else Format.question
+    if template_of(tokenizer) is not None:
+        usual = Format.template
     conversation = loaded or Conversation((format or usual).value, system)
     if conversation.format == Format.question:
         media_of(model)
         config = for_answers(context, config)
+    if conversation.format == Format.template:
+        taught_template(tokenizer)
     terminal = Terminal(ChatPartner(model, tokenizer), conversation, config)
     terminal.say(WELCOME[conversation.format].format(name=Path(checkpoint).name))
     terminal.say(HINT)

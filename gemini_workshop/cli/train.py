@@ -181,6 +181,7 @@ def hardware_monitor(run: "Run") -> "HardwareMonitor":
 
 def echo_end(run: "Run", outcome: "Outcome", minutes: float | None) -> None:
     """Why the run ended, what it leaves, and what to do next."""
+    from gemini_workshop.data.conversations.templates import template_of
     from gemini_workshop.training.resume import best_checkpoint
 
     again, folder = f"gemini-workshop train --out {run.folder} --resume", run.folder
@@ -197,7 +198,9 @@ def echo_end(run: "Run", outcome: "Outcome", minutes: float | None) -> None:
         why = "interrupted" if outcome.ending == "interrupted" else f"out of time after {minutes:g} minutes"
         typer.echo(f"Saved at step {outcome.step}, {why}. Resume it, or talk to the model as it is:")
         typer.echo(f"  {again}")
-    typer.echo(f'  gemini-workshop generate "{SAMPLE_PROMPT}" --checkpoint {folder}')
+    was_taught_to_chat = template_of(run.text.tokenizer) is not None
+    talk = f"chat {folder}" if was_taught_to_chat else f'generate "{SAMPLE_PROMPT}" --checkpoint {folder}'
+    typer.echo(f"  gemini-workshop {talk}")
 
 
 def echo_start(run: "Run", floors: dict[str, float], peak_flops: float) -> None:

@@ -5,8 +5,10 @@ A model knows only text. A :class:`ChatFormat` writes the turns as one text, and
     story      turns are paragraphs of one story that both write: for a model trained on stories
     dialogue   "User: ..." and "Assistant: ..." in turn: for a model trained on dialogue
     question   each turn is a question of its own, with the files that it names: for a model trained on questions
+    template   turns stand between the marks of a chat template, for a model that was taught it; its tokens, not this
+               class, say where a reply ends
 
-From turn to turn a story or dialogue only grows, so the cache holds nearly all of it, and only what is new is read. Of
+From turn to turn all but questions only grow, so the cache holds nearly all of it, and only what is new is read. Of
 questions the model reads the last one alone, as in its training.
 """
 
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gemini_workshop.config import GenerationConfig
+from gemini_workshop.data.conversations.templates import Message, Role, taught_template
 from gemini_workshop.data.media.documents import TextPart
 from gemini_workshop.data.media.mentions import parts_of
 from gemini_workshop.data.tokenizers import Tokenizer, prompt_ids, stop_ids
@@ -55,6 +58,7 @@ FORMATS = {
         system="{}\n\n", user="User: {}\n", model="Assistant:{}\n", stop_strings=("\nUser:", "\nAssistant:")
     ),
     "question": ChatFormat(system="{}\n\n", user="{}\n", model="{}\n\n", stop_strings=()),
+    "template": ChatFormat(system="{}\n\n", user="{}\n\n", model="{}\n\n", stop_strings=()),
 }
 
 
@@ -84,6 +88,12 @@ class Conversation:
         parts = [form.system.replace("{}", self.system)] if self.system else []
         parts += [(form.user if turn.role == "user" else form.model).replace("{}", turn.text) for turn in self.turns]
         return "".join(parts) + form.opening()
+
+    def messages(self) -> list[Message]:
+        """The turns for a chat template."""
+        roles: dict[str, Role] = {"user": "user", "model": "assistant"}
+        system = [Message("system", self.system)] if self.system else []
+        return [*system, *(Message(roles[turn.role], turn.text) for turn in self.turns)]
 
     def undo(self) -> Turn | None:
         """Remove the last reply and the turn it replied to; return that turn."""
@@ -148,13 +158,17 @@ class ChatPartner:
         """Yield the next reply in pieces, and add each piece that was taken to the conversation.
 
         Raises:
-            WorkshopError: a question names a file that cannot be read, or cannot be asked; no turn is added.
+            WorkshopError: a question names a file that cannot be read, or cannot be asked, or the model was taught no
+                template; no turn is added.
         """
         turn = Turn("model", "")
         if conversation.format == "question":
             pieces = self._answer(conversation, config, sampler)
+        elif conversation.format == "template":
+            pieces = self._templated(conversation, config, sampler)
         else:
-            pieces = text_pieces(self._tokens(conversation.text(), config, sampler), self.tokenizer)
+            prompt = prompt_ids(self.tokenizer, conversation.text())
+            pieces = text_pieces(self._tokens(prompt, config, sampler), self.tokenizer)
         conversation.turns.append(turn)
         try:
             for piece in until_stop(pieces, FORMATS[conversation.format].stop_strings):
@@ -170,10 +184,19 @@ class ChatPartner:
         parts = [*before, *parts_of(conversation.turns[-1].text)]
         return ask(self.model, self.tokenizer, *parts, config=config, sampler=sampler)
 
-    def _tokens(self, text: str, config: GenerationConfig, sampler: Sampler | None) -> Iterator[int]:
+    def _templated(
+        self, conversation: Conversation, config: GenerationConfig, sampler: Sampler | None
+    ) -> Iterator[str]:
+        template, prompt = taught_template(self.tokenizer), conversation.messages()
+        ids = template.encode(prompt, self.tokenizer, add_generation_prompt=True).ids
+        ends = {self.tokenizer.special_tokens[template.end], *stop_ids(self.tokenizer)}
+        self.has_ended = False  # the end of a turn is not the end of the conversation
+        tokens = generate(self.model, ids, config, stop_ids=ends, sampler=sampler, reader=self.reader)
+        return text_pieces(tokens, self.tokenizer)
+
+    def _tokens(self, prompt: list[int], config: GenerationConfig, sampler: Sampler | None) -> Iterator[int]:
         self.has_ended = False
         number, ends = 0, stop_ids(self.tokenizer)
-        prompt = prompt_ids(self.tokenizer, text)
         for token in generate(self.model, prompt, config, stop_ids=ends, sampler=sampler, reader=self.reader):
             number += 1
             yield token

@@ -55,6 +55,7 @@ def finetune(tmp_path, model, talks):
 def test_a_model_learns_from_conversations_and_can_be_talked_to(tmp_path, finetune, model):
     output = finetune("sft")
     assert "conversations to train on" in output
+    assert f"gemini-workshop chat {tmp_path / 'run'}" in output
     assert (tmp_path / "run/loss.png").exists()
     trained, tokenizer = load_pretrained(tmp_path / "run")
     assert tokenizer.special_tokens["<end_of_turn>"] == 266

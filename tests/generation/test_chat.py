@@ -2,9 +2,11 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
 from gemini_workshop.config import GenerationConfig
-from gemini_workshop.data.tokenizers import CharTokenizer
+from gemini_workshop.data.conversations.templates import GEMMA, Message
+from gemini_workshop.data.tokenizers import BPETokenizer, CharTokenizer
 from gemini_workshop.errors import DataError
 from gemini_workshop.generation.chat import ChatPartner, Conversation, Turn, until_stop
 from gemini_workshop.generation.decode import generate
@@ -68,6 +70,45 @@ def test_a_second_reply_reads_only_what_is_new(partner):
     assert "".join(fresh.reply(conversation, GREEDY, sampler=NO_BREAK)) == reply
 
 
+TEMPLATED = BPETokenizer.train(["user model hello"], 259, special_tokens=GEMMA.marks)
+
+
+@pytest.fixture
+def taught(config):
+    """A model whose tokenizer knows the marks of a chat template."""
+    torch.manual_seed(0)
+    return ChatPartner(Transformer(dataclasses.replace(config, vocab_size=259, context_tokens=90)), TEMPLATED)
+
+
+def test_a_model_that_was_taught_a_template_reads_the_turns_between_its_marks(taught):
+    conversation = talk("template", "Hi", " yes ", "Who?", system="Be kind.")
+    messages = [
+        Message("system", "Be kind."),
+        Message("user", "Hi"),
+        Message("assistant", "yes"),
+        Message("user", "Who?"),
+    ]
+    ids = GEMMA.encode(messages, TEMPLATED, add_generation_prompt=True).ids
+    no_marks = Bias(dict.fromkeys([TEMPLATED.end_of_text_id, *TEMPLATED.special_tokens.values()], -1e9))
+    letters = Sampler((no_marks,), is_greedy=True)
+    expected = TEMPLATED.decode(list(generate(taught.model, ids, GREEDY, sampler=letters)))
+    assert "".join(taught.reply(conversation, GREEDY, sampler=letters)) == expected
+    assert conversation.turns[-1] == Turn("model", expected)
+
+
+def test_the_end_of_a_turn_ends_a_reply_and_not_the_conversation(taught):
+    end = Sampler((Bias({TEMPLATED.special_tokens[GEMMA.end]: 1e9}),), is_greedy=True)
+    assert list(taught.reply(talk("template", "Hi"), GREEDY, sampler=end)) == []
+    assert not taught.has_ended
+
+
+def test_a_model_that_was_taught_no_template_says_so_and_no_turn_is_added(partner):
+    conversation = talk("template", "ab")
+    with pytest.raises(DataError, match="marks of no chat template"):
+        list(partner.reply(conversation, GREEDY))
+    assert conversation == talk("template", "ab")
+
+
 def test_a_reply_ends_with_its_paragraph_and_the_end_of_the_text_is_told(partner):
     end = Sampler((Bias({LETTERS.end_of_text_id: 1e9}),), is_greedy=True)
     conversation = talk("story", "ab")
@@ -125,7 +166,7 @@ def test_a_conversation_comes_back_as_it_was_saved(tmp_path):
         ("[]", "is not a conversation"),
         (
             json.dumps({"format": "poem", "system": "", "turns": []}),
-            "It needs a format \\(story, dialogue, question\\)",
+            "It needs a format \\(story, dialogue, question, template\\)",
         ),
         (json.dumps({"format": "story", "system": "", "turns": [{"role": "cat", "text": ""}]}), "user or model"),
     ],

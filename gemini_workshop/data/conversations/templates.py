@@ -140,6 +140,20 @@ def template_of(tokenizer: Tokenizer) -> "ChatTemplate | None":
     return next((each for each in TEMPLATES.values() if set(each.marks) <= set(tokenizer.special_tokens)), None)
 
 
+def taught_template(tokenizer: Tokenizer) -> "ChatTemplate":
+    """The same, of a model that must have been taught one.
+
+    Raises:
+        DataError: the tokenizer knows the marks of none.
+    """
+    if (template := template_of(tokenizer)) is None:
+        raise DataError(
+            f"The tokenizer has the marks of no chat template ({', '.join(TEMPLATES)}), so this model was not taught "
+            "to chat. `gemini-workshop finetune sft` teaches one; another --format needs none."
+        )
+    return template
+
+
 GEMMA = ChatTemplate(start="<start_of_turn>", end="<end_of_turn>", names={"user": "user", "assistant": "model"})
 CHATML = ChatTemplate(start="<|im_start|>", end="<|im_end|>")
 TEMPLATES = {"gemma": GEMMA, "chatml": CHATML}
