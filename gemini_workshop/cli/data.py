@@ -1,10 +1,12 @@
 """``gemini-workshop data``: corpora to list, describe and download, and tools to make your own."""
 
+import dataclasses
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gemini_workshop.cli.options import Commands
+from gemini_workshop.cli.options import AsJson, Commands, print_json
 
 if TYPE_CHECKING:
     from gemini_workshop.data.corpora import Corpus, CorpusFile
@@ -22,33 +24,51 @@ app = Commands(help="List, inspect and download training data.", no_args_is_help
 
 
 @app.command("list")
-def list_corpora() -> None:
+def list_corpora(as_json: AsJson = False) -> None:
     """List the corpora.
 
     It shows what they hold, whether they are on this machine, and their licence.
 
-    Example: gemini-workshop data list
+    Examples:
+
+        gemini-workshop data list
+
+        gemini-workshop data list --json
     """
     from gemini_workshop.data.corpora import corpus_names, find_corpus
 
-    row = "{:<19} {:<10} {:<10} {:<9} {}"
-    typer.echo(row.format("name", "holds", "here", "kB", "licence"))
-    for name in corpus_names():
-        corpus = find_corpus(name)
-        typer.echo(row.format(name, corpus.kind, _where(corpus), _kilobytes(corpus), corpus.licence))
+    corpora = [find_corpus(name) for name in corpus_names()]
+    rows = [
+        {"name": each.name, "holds": each.kind, "here": _where(each), "bytes": _bytes(each), "licence": each.licence}
+        for each in corpora
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    line = "{name:<19} {holds:<10} {here:<10} {kB:<9} {licence}"
+    typer.echo(line.format(name="name", holds="holds", here="here", kB="kB", licence="licence"))
+    for corpus, row in zip(corpora, rows, strict=True):
+        typer.echo(line.format(**row, kB=_kilobytes(_bytes(corpus))))
 
 
 @app.command()
-def info(name: Name) -> None:
+def info(name: Name, as_json: AsJson = False) -> None:
     """Describe a corpus.
 
     It shows what the corpus is, what it may be used for, its source and its files.
 
-    Example: gemini-workshop data info tinystories
+    Examples:
+
+        gemini-workshop data info tinystories
+
+        gemini-workshop data info tinystories --json
     """
     from gemini_workshop.data.corpora import find_corpus, find_here
 
     corpus = find_corpus(name)
+    if as_json:
+        print_json(dataclasses.asdict(corpus))
+        return
     typer.echo(f"{corpus.title} ({corpus.name})\n{corpus.about}\n")
     typer.echo(f"holds      {corpus.kind}\nlicence    {corpus.licence}")
     typer.echo(f"weights    {_WEIGHTS[corpus.weights]}\nsource     {corpus.source}")
@@ -136,11 +156,15 @@ def _where(corpus: "Corpus") -> str:
     return "yes" if len(here) == len(corpus.sizes) else here[0] if here else "no"
 
 
-def _kilobytes(corpus: "Corpus") -> str:
+def _kilobytes(num_bytes: int | None) -> str:
+    return "-" if num_bytes is None else f"{num_bytes // 1000:,}"
+
+
+def _bytes(corpus: "Corpus") -> int | None:
     """The size of the preferred files of the size all, where all are known."""
     sizes = [file.num_bytes for file in corpus.sizes["all"][0].files]
     known = [size for size in sizes if size]
-    return f"{sum(known) // 1000:,}" if sizes and len(known) == len(sizes) else "-"
+    return sum(known) if sizes and len(known) == len(sizes) else None
 
 
 def _describe(file: "CorpusFile") -> str:
@@ -164,8 +188,6 @@ def _summary(name: str, size: str) -> str:
 
 def _texts(name: str, size: str) -> list[str]:
     """Each item of a corpus as text."""
-    import json
-
     from gemini_workshop.data import corpora
 
     kind = corpora.find_corpus(name).kind

@@ -52,10 +52,11 @@ TOO_LARGE = (
 )
 """What PyTorch's messages say about sizes that no machine has."""
 
+NAME = "gemini-workshop"
+
 app = Commands(
-    name="gemini-workshop",
+    name=NAME,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -70,7 +71,9 @@ def _show_version(is_asked: bool) -> None:
 
 @app.callback()
 def _top(
-    version: Annotated[
+    context: typer.Context,
+    *,
+    _version: Annotated[
         bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -84,6 +87,8 @@ def _top(
 
       gemini-workshop COMMAND --help  explain a command, with examples
     """
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 app.command()(doctor.doctor)
@@ -110,7 +115,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         try:
-            app()
+            app(prog_name=NAME)
         finally:
             sys.stdout.flush()
     except (WorkshopError, OSError, ImportError, MemoryError, OverflowError, RuntimeError) as error:

@@ -7,6 +7,8 @@ types, defaults and sentences are written there and nowhere else.
 import dataclasses
 import functools
 import inspect
+import json
+import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -19,6 +21,7 @@ from gemini_workshop.errors import WorkshopError
 from gemini_workshop.reading import shortened
 
 Checkpoint = Annotated[str, typer.Option(help="A bundled checkpoint, or the folder of a run: runs/NAME.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -99,6 +102,19 @@ def with_options(
 def _option_of(field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:
     kind = Annotated[field.type, typer.Option(help=field.metadata["help"], rich_help_panel="Sampling")]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def print_json(result: Any) -> None:
+    """Print a result as JSON, with null in place of infinity and what is not a number."""
+    typer.echo(json.dumps(_finite(result), indent=1, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def for_answers(context: typer.Context, config: GenerationConfig) -> GenerationConfig:

@@ -1,17 +1,24 @@
 """gemini-workshop progress: show the exercises that have passed."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import typer
+
+from gemini_workshop.cli.options import AsJson, print_json
 
 if TYPE_CHECKING:
     from gemini_workshop.exercises.core.progress import Record
 
 
-def progress() -> None:
+def progress(as_json: AsJson = False) -> None:
     """Show which exercises have passed, and which is next.
 
-    Example: gemini-workshop progress
+    Examples:
+
+        gemini-workshop progress
+
+        gemini-workshop progress --json
     """
     from gemini_workshop import paths
     from gemini_workshop.exercises.core import progress as records
@@ -19,6 +26,13 @@ def progress() -> None:
 
     done = records.load()
     exercises = all_exercises().values()
+    if as_json:
+        found = [
+            {"exercise": each.id, "name": each.title} | dataclasses.asdict(done.get(each.id, records.Record()))
+            for each in exercises
+        ]
+        print_json(found)
+        return
     lesson = None
     for exercise in exercises:
         if exercise.lesson != lesson:

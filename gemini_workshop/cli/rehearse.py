@@ -1,5 +1,6 @@
 """``gemini-workshop rehearse``: check a configuration before a long run."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gemini_workshop.cli.options import Commands
+from gemini_workshop.cli.options import AsJson, Commands, print_json
 from gemini_workshop.cli.train import CORPUS_HELP
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def learning_rate(
     highest: Annotated[float, typer.Option(help="Last learning rate, if the loss does not explode before.")] = 1.0,
     steps: Annotated[int, typer.Option(min=10, help="Number of steps from the lowest to the highest rate.")] = 100,
     picture: Annotated[Path, typer.Option(help="File of the curve: PNG or SVG.")] = Path("learning-rate.png"),
+    as_json: AsJson = False,
 ) -> None:
     """Find a learning rate: raise it until the loss explodes.
 
@@ -54,7 +56,10 @@ def learning_rate(
             run.state.model, run.source, run.config.training, lowest=lowest, highest=highest, steps=steps
         )
     save_figure(rate_curve(test), picture)
-    typer.echo(f"{test.in_words()}\nThe curve is {picture}.")
+    if as_json:
+        print_json(dataclasses.asdict(test) | {"picture": str(picture)})
+    else:
+        typer.echo(f"{test.in_words()}\nThe curve is {picture}.")
 
 
 @app.command("batch-size")
@@ -64,6 +69,7 @@ def batch_size(
     size: Size = "all",
     settings: Settings = None,
     device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Find the largest batch that fits in memory.
 
@@ -76,11 +82,14 @@ def batch_size(
     with prepared(preset, corpus, size, settings, device) as run:
         largest = find_batch_size(run.state.model, run.config.training)
         wanted = run.config.training.batch_size
+    parts = next(n for n in range(1, wanted + 1) if wanted % n == 0 and wanted // n <= largest)
+    if as_json:
+        print_json({"largest": largest, "batch_size": wanted, "accumulation_steps": parts})
+        return
     typer.echo(f"{largest} sequences of {run.config.model.context_tokens} tokens fit in memory at once.")
     if largest >= wanted:
         typer.echo(f"batch_size={wanted} fits as it is.")
     else:
-        parts = next(n for n in range(1, wanted + 1) if wanted % n == 0 and wanted // n <= largest)
         typer.echo(f"batch_size={wanted} fits in parts: --set accumulation_steps={parts}")
 
 
@@ -93,6 +102,7 @@ def one_batch(
     device: Device = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Maximum number of steps.")] = 200,
     sequences: Annotated[int, typer.Option(min=1, max=65_536, help="Number of sequences in the batch.")] = 4,
+    as_json: AsJson = False,
 ) -> None:
     """Overfit one small batch, to check that the model can learn.
 
@@ -106,8 +116,12 @@ def one_batch(
     with prepared(preset, corpus, size, small, device) as run:
         training = run.config.training
         losses = overfit_one_batch(run.state.model, run.source.batch(0), training, steps)
-    typer.echo(diagnosis(losses, training.learning_rate))
-    raise typer.Exit(0 if losses[-1] < LEARNED_NATS else 1)
+    has_learned, said = losses[-1] < LEARNED_NATS, diagnosis(losses, training.learning_rate)
+    if as_json:
+        print_json({"has_learned": has_learned, "losses": losses, "diagnosis": said})
+    else:
+        typer.echo(said)
+    raise typer.Exit(0 if has_learned else 1)
 
 
 @contextmanager

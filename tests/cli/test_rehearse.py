@@ -1,5 +1,7 @@
 """The commands rehearse, on the corpus of the training tests."""
 
+import json
+
 import pytest
 
 from gemini_workshop.cli.main import app
@@ -37,6 +39,18 @@ def test_a_batch_size_is_found_and_what_to_set_for_the_one_that_is_planned(rehea
     output = rehearse("batch-size", *settings("batch_size=48"))
     assert "sequences of 16 tokens fit in memory at once" in output
     assert words in output
+
+
+def test_a_rehearsal_as_json(rehearse):
+    found = json.loads(rehearse("one-batch", "--json", "--steps", "2", *settings(), code=1))
+    assert (found["has_learned"], len(found["losses"])) == (False, 2)
+    assert found["diagnosis"].startswith("Not memorised")
+    found = json.loads(rehearse("batch-size", "--json", *settings("batch_size=48")))
+    assert found["batch_size"] == 48
+    assert found["largest"] > 0
+    found = json.loads(rehearse("learning-rate", "--json", "--steps", "10", "--picture", "rate.png", *settings()))
+    assert found["suggestion"] in found["rates"]
+    assert found["picture"] == "rate.png"
 
 
 def test_one_batch_is_memorised_or_the_exit_code_is_one(rehearse):

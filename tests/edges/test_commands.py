@@ -2,16 +2,19 @@
 
 import itertools
 import json
+import math
 import os
 import re
 import stat
+import sys
 
 import pytest
 from typer.main import get_command
 
+from gemini_workshop import diagnostics
 from gemini_workshop.cli import main as command_line
 from gemini_workshop.cli.main import in_words
-from gemini_workshop.cli.options import CheckedCommand
+from gemini_workshop.cli.options import CheckedCommand, print_json
 from gemini_workshop.config import load_config, to_yaml
 
 ROOT = get_command(command_line.app)
@@ -144,6 +147,42 @@ def test_every_command_refuses_numbers_that_cannot_be_meant():
     assert unchecked == []
 
 
+# What scripts and shells read
+
+
+@pytest.mark.parametrize("arguments", [("progress",), ("data", "list"), ("data", "info", "mnist")])
+def test_a_result_as_json_is_json(program, arguments):
+    answer = program(*arguments, "--json")
+    assert json.loads(answer.out)
+    assert program(*arguments).out != answer.out
+
+
+def test_json_knows_no_infinity(capsys):
+    print_json({"losses": [1.5, math.inf, math.nan], "name": "é"})
+    assert json.loads(capsys.readouterr().out) == {"losses": [1.5, None, None], "name": "é"}
+
+
+@pytest.mark.parametrize(("shell", "typed", "found"), [
+    ("bash", "gemini-workshop ev", "evaluate"), ("zsh", "gemini-workshop evaluate nee", '"needle":'),
+    ("fish", "gemini-workshop data li", "list\t"),
+])  # fmt: skip
+def test_a_shell_completes_commands(program, monkeypatch, shell, typed, found):
+    monkeypatch.setenv("_GEMINI_WORKSHOP_COMPLETE", f"complete_{shell}")
+    variables = {"_TYPER_COMPLETE_ARGS": typed, "_TYPER_COMPLETE_FISH_ACTION": "get-args", "COMP_WORDS": typed}
+    for name, value in (variables | {"COMP_CWORD": str(typed.count(" "))}).items():
+        monkeypatch.setenv(name, value)
+    assert found in program().out
+
+
+@pytest.mark.parametrize(("value", "is_colored"), [("", True), ("1", False)])
+def test_no_color_is_heard(program, monkeypatch, value, is_colored):
+    monkeypatch.setenv("NO_COLOR", value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    finding = diagnostics.Finding(name="x", verdict="ok", found="y")
+    monkeypatch.setattr(diagnostics, "diagnose", lambda: [finding])
+    assert ("\x1b[" in program("doctor").out) == is_colored
+
+
 # Results
 
 
@@ -226,7 +265,7 @@ def test_a_configuration_with_a_date_is_refused_by_its_field(program, tmp_path):
     (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."), "A size is too large"),
 ])  # fmt: skip
 def test_an_error_of_the_system_is_answered_in_words(program, monkeypatch, error, message):
-    def fail():
+    def fail(**_):
         raise error
 
     monkeypatch.setattr(command_line, "app", fail)

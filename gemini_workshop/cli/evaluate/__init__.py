@@ -25,7 +25,8 @@ class PerplexityFirst(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the default command where none is named."""
-        if not args or args[0] not in {*self.commands, "-h", "--help"}:
+        is_completed = ctx.resilient_parsing  # by a shell, which lists the commands where none is named yet
+        if not (args or is_completed) or (args and args[0] not in {*self.commands, "-h", "--help"}):
             args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
