@@ -6,11 +6,12 @@ A figure keeps its own points. On the slide it is enlarged by ``ENLARGED``, so t
 import io
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from gemini_workshop.visualization.showing import alt_text
 
@@ -51,6 +52,7 @@ def fit(figure: Figure, size: tuple[float, float]) -> str:
     for text in figure.findobj(Text):
         is_power = "$" in text.get_text()  # of ten, at the ticks: its exponent is smaller than its size
         text.set_fontsize(max(text.get_fontsize(), smallest * (1.25 if is_power else 1.0)))
+    _part_labels(figure)
     return title
 
 
@@ -60,6 +62,21 @@ def svg(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "slides", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
     return ROUNDED.sub("", buffer.getvalue())
+
+
+def _part_labels(figure: Figure) -> None:
+    """Move names at the ends of lines up where, in their new size, one would be written over another."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = [
+            text for text in axes.texts if isinstance(text, Annotation) and text.get_text() and not text.arrow_patch
+        ]
+        labels.sort(key=lambda text: text.get_window_extent().y0)
+        for lower, upper in pairwise(labels):
+            below, above = lower.get_window_extent(), upper.get_window_extent()
+            if below.overlaps(above):
+                x, y = upper.xyann
+                upper.xyann = (x, y + (below.y1 - above.y0) * 72 / figure.dpi)
 
 
 def _take_title(figure: Figure) -> str:
