@@ -27,7 +27,7 @@ AT_THE_TOP |= {"pyproject.toml", "setup.py", "MANIFEST.in", "environment.yml", "
 AT_THE_TOP |= {".gitignore", ".pre-commit-config.yaml"}
 AT_THE_TOP |= {"gemini_workshop", "notebooks", "tests", "slides", "docs", "data", ".ci", ".github", ".devcontainer"}
 # Needed by learners without an import in the package: JupyterLab runs the lessons, widgets and seaborn are used there.
-USED_BY_LESSONS = {"jupyterlab", "ipywidgets", "seaborn", "sentencepiece", "datasets", "scikit-learn"}
+USED_BY_LESSONS = {"jupyterlab", "ipywidgets", "seaborn", "sentencepiece", "scikit-learn"}
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -38,6 +38,7 @@ CORE = names(PROJECT["project"]["dependencies"])
 DEV = names(PROJECT["project"]["optional-dependencies"]["dev"])
 SCRAPING = names(PROJECT["project"]["optional-dependencies"]["scraping"])
 CONSTRAINED = names(PROJECT["project"]["optional-dependencies"]["constrained"])
+HUB = names(PROJECT["project"]["optional-dependencies"]["hub"])
 GGUF = names(PROJECT["project"]["optional-dependencies"]["gguf"])
 ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
 SLIDES = names(PROJECT["project"]["optional-dependencies"]["slides"])
@@ -45,7 +46,7 @@ ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
 MAY_NEED = {
     "authoring": DEV | SLIDES,
     "benchmarks": DEV | ENGINES,
-    "data": SCRAPING,
+    "data": SCRAPING | HUB,
     "generation": CONSTRAINED,
     "exchange": GGUF | ONNX,
 }
@@ -93,6 +94,17 @@ def test_every_dependency_is_used():
     for module in third_party_imports(TOP / "gemini_workshop"):
         homes |= homes_of(module)
     assert CORE - homes - USED_BY_LESSONS == set()
+
+
+def test_every_optional_dependency_is_used():
+    """An import, or a quoted name where a library is loaded by its name (a parser, a tracker, a browser)."""
+    extras = {name: names(lines) for name, lines in PROJECT["project"]["optional-dependencies"].items()}
+    files = [*(TOP / "gemini_workshop").rglob("*.py"), *(TOP / "tests").rglob("*.py")]
+    text = "\n".join(path.read_text("utf-8") for path in files if path != Path(__file__))
+    used = extras.pop("dev") | {"gemini-from-scratch", "onnxscript"}  # PyTorch writes ONNX through onnxscript
+    for module in set(re.findall(r"(?:\bimport |\bfrom |[\"'])(\w+)", text)):
+        used |= homes_of(module) | {canonicalize_name(module)}
+    assert {name: unused for name, each in extras.items() if (unused := each - used)} == {}
 
 
 def test_no_requirement_is_pinned_and_torch_stays_below_two_fourteen():

@@ -37,6 +37,7 @@ OPTIONAL = {
     **dict.fromkeys(("httpx", "bs4", "soupsieve", "lxml", "tenacity", "protego"), '"gemini-from-scratch[scraping]"'),
     "charset_normalizer": '"gemini-from-scratch[scraping]"',
     "llguidance": '"gemini-from-scratch[constrained]"',
+    "datasets": '"gemini-from-scratch[hub]"',
     "sacrebleu": '"gemini-from-scratch[metrics]"',
     **dict.fromkeys(("tensorboard", "wandb"), '"gemini-from-scratch[tracking]"'),
     **dict.fromkeys(("transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
