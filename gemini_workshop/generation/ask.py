@@ -53,9 +53,14 @@ def ask(
         )
     config = config or GenerationConfig(temperature=0.0)
     config = replace(config, max_new_tokens=min(config.max_new_tokens, room))
-    stops = {tokenizer.end_of_text_id, *(tokenizer.special_tokens[mark] for mark in MARKS)}
-    ids = generate(model, question.ids, config, stop_ids=stops, sampler=sampler, media=question.media)
+    ends = answer_ends(tokenizer)
+    ids = generate(model, question.ids, config, stop_ids=ends, sampler=sampler, media=question.media)
     return text_pieces(ids, tokenizer, stop_strings)
+
+
+def answer_ends(tokenizer: Tokenizer) -> set[int]:
+    """The ids that end an answer: the end of text, and where a medium would begin."""
+    return {tokenizer.end_of_text_id, *(tokenizer.special_tokens[mark] for mark in MARKS)}
 
 
 def media_of(model: Transformer) -> MediaConfig:

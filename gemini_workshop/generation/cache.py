@@ -11,6 +11,7 @@ ways to keep those of a layer (:mod:`.layer_cache`), all with the same methods:
     model(token_ids, cache)      continues after cache.num_tokens tokens
     cache.truncate(n)            keep the first n tokens: after a rejected draft, or to resume at an earlier turn
     cache.reorder(rows)          row i becomes the old row rows[i]: beams
+    cache.join(other)            the rows of another cache below one's own: a text that begins while others are written
     cache.num_bytes()            memory allocated
 
 What is stored for a token depends on the model: keys and values of some heads, one latent vector (multi-head latent
@@ -90,6 +91,16 @@ class KVCache(Sequence[LayerCache]):
         for layer in set(self.layers):
             layer.reorder(rows)
 
+    def join(self, other: "KVCache") -> None:
+        """Take in the rows of another growing cache of the model; the newest tokens of both end together."""
+        for layer, joining in dict(zip(self.layers, other.layers, strict=True)).items():
+            layer.join(joining)
+
+    def forget(self, num_tokens: int) -> None:
+        """Drop the first tokens of every row of a growing cache, which were padding."""
+        for layer in set(self.layers):
+            layer.forget(num_tokens)
+
     def num_bytes(self) -> int:
         """Memory allocated, whether used or not; what layers share counts once."""
         return sum(layer.num_bytes() for layer in set(self.layers))
@@ -155,4 +166,5 @@ def left_padded(
     longest = max(map(len, prompts))
     token_ids = [[padding_id] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
     segment_ids = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(token_ids, device=device), torch.tensor(segment_ids, device=device)
+    whole = {"dtype": torch.long, "device": device}
+    return torch.tensor(token_ids, **whole), torch.tensor(segment_ids, **whole)

@@ -208,15 +208,11 @@ def until_stop(pieces: Iterator[str], stop_strings: tuple[str, ...]) -> Iterator
 
     Example:
         >>> list(until_stop(iter(["\n", " The", " end.\n", "More"]), ("\n",)))
-        ['\n', ' ', 'The', ' end.']
+        ['\n', ' The', ' end.']
     """
-    stop, has_begun = StopFilter(stop_strings), False
+    stop = StopFilter(stop_strings, skips_space=True)
     for piece in pieces:
-        text = piece if has_begun else piece.lstrip()
-        if space := piece[: len(piece) - len(text)]:
-            yield space
-        has_begun = has_begun or bool(text)
-        if shown := stop.push(text):
+        if shown := stop.push(piece):
             yield shown
         if stop.stop is not None:
             return

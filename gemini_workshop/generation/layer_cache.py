@@ -54,6 +54,18 @@ class LayerCache:
         self.keys.reorder(rows)
         self.values.reorder(rows)
 
+    def join(self, other: "LayerCache") -> None:
+        """Take in the rows of another cache below one's own; the newest tokens of both end together."""
+        self.keys.join(other.keys, self.num_tokens, other.num_tokens)
+        self.values.join(other.values, self.num_tokens, other.num_tokens)
+        self.num_tokens = max(self.num_tokens, other.num_tokens)
+
+    def forget(self, num_tokens: int) -> None:
+        """Drop the first tokens of every row, which were padding."""
+        self.keys.forget(num_tokens, self.num_tokens)
+        self.values.forget(num_tokens, self.num_tokens)
+        self.num_tokens -= num_tokens
+
     def num_bytes(self) -> int:
         """Memory allocated, whether used or not."""
         return self.keys.num_bytes() + self.values.num_bytes()

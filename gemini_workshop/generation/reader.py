@@ -10,6 +10,11 @@
 Rows of unequal length share a batch: the shorter ones are padded on the left, and the padding is a segment of its own
 that no other token attends to. Of a single row, what is in the cache already is not read again.
 
+Rows may also join while others are being decoded, and leave: what they have in front of them is padding, too.
+
+    reader.join(other)                   the rows of another reader below one's own
+    reader.keep(rows)                    these rows alone
+
 A model sees at most the ``context_tokens`` it was trained on, its window. When they are full, the older half is
 forgotten and the newer half is read again, so that a text can continue without end.
 """
@@ -17,6 +22,7 @@ forgotten and the newer half is read again, so that a text can continue without 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -142,6 +148,44 @@ class Reader:
         self.rows = [list(self.rows[row]) for row in rows.tolist()]
         if self.segment_ids is not None:
             self.segment_ids = self.segment_ids[rows]
+
+    def join(self, other: "Reader") -> None:
+        """Take over the rows of another reader of the same model, below one's own; both have caches that grow."""
+        assert other.cache is not None  # it has read something
+        if self.cache is None or not self.rows:
+            self.rows, self.cache, self.segment_ids = other.rows, other.cache, other.segment_ids
+        else:
+            both = [self._segments(), other._segments()]
+            longest = max(segments.shape[1] for segments in both)
+            self.segment_ids = torch.cat([F.pad(ids, (longest - ids.shape[1], 0)) for ids in both])
+            self.cache.join(other.cache)
+            self.rows = [*self.rows, *other.rows]
+            self._drop_padding()
+        self.num_read += other.num_read
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Leave out all rows but these, and the padding that only the others needed."""
+        self.reorder(torch.tensor(rows, dtype=torch.long))
+        self._drop_padding()
+
+    def _segments(self) -> Int[Tensor, "B S"]:
+        """The segment of every token: 0 padding, 1 text."""
+        if self.segment_ids is not None:
+            return self.segment_ids
+        assert self.cache is not None  # it has read something
+        return torch.ones(len(self.rows), self.cache.num_tokens, dtype=torch.long, device=self._device)
+
+    def _drop_padding(self) -> None:
+        """Forget columns in which every row has padding; rows of one length need no segments."""
+        if self.segment_ids is None or not self.rows:
+            return
+        assert self.cache is not None  # it has read something
+        needed = self.segment_ids.any(dim=0).int()
+        if num_padding := int(needed.argmax()):
+            self.cache.forget(num_padding)
+            self.segment_ids = self.segment_ids[:, num_padding:]
+        if self.segment_ids.all():
+            self.segment_ids = None
 
     @property
     def _device(self) -> torch.device:

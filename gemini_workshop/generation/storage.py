@@ -40,6 +40,17 @@ class Storage:
         """Make row i what row ``rows[i]`` was."""
         self.numbers = self.numbers.index_select(0, rows)
 
+    def join(self, other: "Storage", end: int, other_end: int) -> None:
+        """Take in the sequences of another storage, so that those that end at ``end`` and ``other_end`` end together.
+
+        Before the shorter ones come zeros.
+        """
+        self.numbers = _joined(self.numbers, other.numbers, end, other_end)
+
+    def forget(self, start: int, end: int) -> None:
+        """Move the places from ``start`` up to ``end`` to the front."""
+        self.numbers = self.numbers[:, :, start:end].clone()
+
     def num_bytes(self) -> int:
         """Memory allocated."""
         return self.numbers.nbytes
@@ -78,6 +89,17 @@ class Int8Storage(Storage):
         super().reorder(rows)
         self.scales = self.scales.index_select(0, rows)
 
+    def join(self, other: Storage, end: int, other_end: int) -> None:
+        """Take in the sequences of another storage, so that both end together."""
+        assert isinstance(other, Int8Storage)  # a cache is of one kind
+        super().join(other, end, other_end)
+        self.scales = _joined(self.scales, other.scales, end, other_end)
+
+    def forget(self, start: int, end: int) -> None:
+        """Move the places from ``start`` up to ``end`` to the front."""
+        super().forget(start, end)
+        self.scales = self.scales[:, :, start:end].clone()
+
     def num_bytes(self) -> int:
         """Memory allocated."""
         return self.numbers.nbytes + self.scales.nbytes
@@ -87,3 +109,11 @@ def _grown(x: Tensor, room: int) -> Tensor:
     grown = x.new_empty(*x.shape[:2], room, x.shape[3])
     grown[:, :, : x.shape[2]] = x
     return grown
+
+
+def _joined(x: Tensor, other: Tensor, end: int, other_end: int) -> Tensor:
+    longest = max(end, other_end)
+    joined = x.new_zeros(len(x) + len(other), x.shape[1], longest, x.shape[3])
+    joined[: len(x), :, longest - end :] = x[:, :, :end]
+    joined[len(x) :, :, longest - other_end :] = other[:, :, :other_end]
+    return joined

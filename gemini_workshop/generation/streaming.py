@@ -12,12 +12,16 @@ from gemini_workshop.data.tokenizers import Tokenizer
 class StopFilter:
     """Text goes in, and comes out as soon as it is certain that no stop string begins there.
 
+    Args:
+        skips_space: white space at the very beginning is no part of a stop string.
+
     Attributes:
         stop: the stop string that was found; nothing comes out after it.
     """
 
-    def __init__(self, stop_strings: Sequence[str]) -> None:
+    def __init__(self, stop_strings: Sequence[str], *, skips_space: bool = False) -> None:
         self.stop_strings = [string for string in stop_strings if string]
+        self.skips_space = skips_space
         self.stop: str | None = None
         self._held = ""
 
@@ -25,6 +29,10 @@ class StopFilter:
         """Take more text; return what can be shown now."""
         if self.stop is not None:
             return ""
+        if self.skips_space:
+            rest = text.lstrip()
+            self.skips_space = not rest
+            return text[: len(text) - len(rest)] + self.push(rest) if rest else text
         self._held += text
         found = [(self._held.find(string), string) for string in self.stop_strings if string in self._held]
         if found:
@@ -51,15 +59,16 @@ class TextStream:
 
     Args:
         stop_strings: the text ends before the first of them, wherever tokens begin and end.
+        skips_space: white space at the very beginning is no part of a stop string.
 
     Attributes:
         text: all that came out so far.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop_strings: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop_strings: Sequence[str] = (), *, skips_space: bool = False) -> None:
         self.tokenizer = tokenizer
         self.text = ""
-        self._filter = StopFilter(stop_strings)
+        self._filter = StopFilter(stop_strings, skips_space=skips_space)
         self._ids: list[int] = []  # the tokens of the last whole piece: some decode differently at a beginning
         self._num_shown = 0  # and how many they are; the tokens after them wait for the rest of a character
 

@@ -61,3 +61,17 @@ def test_vectors_without_channels_take_no_memory(storage):
     places.write(1, torch.empty(3, 2, 4, 0))
     assert places.read(0, 5).shape == (3, 2, 5, 0)
     assert places.num_bytes() == 0
+
+
+@pytest.mark.parametrize("storage", [Storage, Int8Storage])
+def test_joined_sequences_end_together_and_the_oldest_can_be_forgotten(storage, x):
+    places, other = filled(storage, x), filled(storage, -x[[0, 1, 2]])
+    own, others = places.read(0, 2).clone(), other.read(0, 5).clone()
+    places.join(other, 2, 5)
+    assert places.read(3, 5)[:3].equal(own)
+    assert places.read(0, 5)[3:].equal(others)
+    assert not places.read(0, 3)[:3].any()
+    places.forget(3, 5)
+    assert places.room == 2
+    assert places.read(0, 2)[:3].equal(own)
+    assert places.read(0, 2)[3:].equal(others[:, :, 3:])
