@@ -34,7 +34,10 @@ LAYERS: tuple[dict[str, str], ...] = (
         "exchange": "files for other programs",
         "finetuning": "from a model to one that follows instructions",
     },
-    {"evaluation": "how good a model is, and what its heads and neurons do"},
+    {
+        "evaluation": "how good a model is, and what its heads and neurons do",
+        "serving": "a model for other programs",
+    },
     {"exercises": "checks, hints, quizzes, progress", "visualization": "figures and widgets"},
     {
         "authoring": "builds notebooks and pictures",

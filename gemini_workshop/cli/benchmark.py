@@ -96,6 +96,24 @@ def moe(
 
 
 @app.command()
+def serve(
+    checkpoint: Annotated[str, typer.Argument(help="A bundled checkpoint, or the folder of a run.")] = "stories-small",
+    clients: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 50,
+    quick: Annotated[bool, typer.Option("--quick", help="Few tokens and requests: seconds.")] = False,
+) -> None:
+    """A server under load: many clients against one.
+
+    Starts `gemini-workshop serve`, sends the same requests one after the other and all at once, and compares what they
+    get. Then a client hangs up, and a thousand requests show whether memory grows.
+
+    Example: gemini-workshop benchmark serve --quick
+    """
+    from gemini_workshop.benchmarks.serve import report
+
+    typer.echo(report(checkpoint, clients, tokens=8, requests=40) if quick else report(checkpoint, clients))
+
+
+@app.command()
 def speakers(
     steps: Annotated[int, typer.Option(min=1, help="Training steps for each speaker.")] = 300,
     quick: Annotated[bool, typer.Option("--quick", help="Two steps and few questions: seconds.")] = False,

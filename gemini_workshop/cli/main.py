@@ -27,6 +27,7 @@ from gemini_workshop.cli import (
     notebooks,
     progress,
     rehearse,
+    serve,
     train,
 )
 from gemini_workshop.cli.options import Commands, GroupedHelp
@@ -39,6 +40,7 @@ OPTIONAL = {
     "llguidance": '"gemini-from-scratch[constrained]"',
     "datasets": '"gemini-from-scratch[hub]"',
     "sacrebleu": '"gemini-from-scratch[metrics]"',
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"), '"gemini-from-scratch[serve]"'),
     **dict.fromkeys(("tensorboard", "wandb"), '"gemini-from-scratch[tracking]"'),
     **dict.fromkeys(("transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
 }
@@ -101,6 +103,7 @@ app.add_typer(finetune.app, name="finetune")
 app.add_typer(evaluate.app, name="evaluate")
 app.command(cls=GroupedHelp)(generate.generate)
 app.command(cls=GroupedHelp)(chat.chat)
+app.command(cls=GroupedHelp)(serve.serve)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(rehearse.app, name="rehearse")

@@ -9,7 +9,7 @@ import functools
 import inspect
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 import typer
@@ -75,8 +75,20 @@ def with_generation_options(*names: str, **defaults: Any) -> Callable[[Callable[
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         fields = [field for field in dataclasses.fields(GenerationConfig) if not names or field.name in names]
-        options = [_option_of(field, defaults.get(field.name, field.default)) for field in fields]
+        options = [_option_of(field, defaults.get(field.name, field.default), "Sampling") for field in fields]
         return with_options(command, "config", GenerationConfig, options)
+
+    return decorate
+
+
+def with_section_options(
+    name: str, section: type[Any], panel: str, leave_out: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of a section; it gets the section as its argument ``name``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        fields = [field for field in dataclasses.fields(section) if field.name not in leave_out]
+        return with_options(command, name, section, [_option_of(field, field.default, panel) for field in fields])
 
     return decorate
 
@@ -99,8 +111,8 @@ def with_options(
     return run
 
 
-def _option_of(field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:
-    kind = Annotated[field.type, typer.Option(help=field.metadata["help"], rich_help_panel="Sampling")]
+def _option_of(field: dataclasses.Field[Any], default: Any, panel: str) -> inspect.Parameter:
+    kind = Annotated[field.type, typer.Option(help=field.metadata["help"], rich_help_panel=panel)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
