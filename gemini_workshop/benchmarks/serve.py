@@ -93,7 +93,7 @@ def _asker(client: AsyncOpenAI, model: str, tokens: int) -> Any:
 
 def _load_table(alone: Sequence[Any], beside: Sequence[Any], alone_seconds: float, beside_seconds: float) -> str:
     lost = sum(isinstance(answer, BaseException) for answer in beside)
-    differing = sum(not isinstance(one, BaseException) and one != other for one, other in zip(beside, alone, strict=True))
+    differing = len(alone) - lost - sum(one == other for one, other in zip(beside, alone, strict=True))
     num_tokens = sum(number for _, number in alone)
     ratio = alone_seconds / beside_seconds
     kept = "aim reached" if ratio >= AIM else "kept" if ratio >= MUST else "MISSED"

@@ -40,9 +40,10 @@ OPTIONAL = {
     "llguidance": '"gemini-from-scratch[constrained]"',
     "datasets": '"gemini-from-scratch[hub]"',
     "sacrebleu": '"gemini-from-scratch[metrics]"',
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"), '"gemini-from-scratch[serve]"'),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic"), '"gemini-from-scratch[serve]"'),
+    "prometheus_client": '"gemini-from-scratch[serve]"',
     **dict.fromkeys(("tensorboard", "wandb"), '"gemini-from-scratch[tracking]"'),
-    **dict.fromkeys(("transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
+    **dict.fromkeys(("openai", "transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
 }
 """What a command may import and the core installation lacks, and what pip installs it with."""
 TOO_LARGE = (

@@ -166,5 +166,5 @@ def left_padded(
     longest = max(map(len, prompts))
     token_ids = [[padding_id] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
     segment_ids = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    whole = {"dtype": torch.long, "device": device}
-    return torch.tensor(token_ids, **whole), torch.tensor(segment_ids, **whole)
+    rows, segments = (torch.tensor(each, dtype=torch.long, device=device) for each in (token_ids, segment_ids))
+    return rows, segments

@@ -1,12 +1,12 @@
 """A model behind an HTTP address, in OpenAI's protocol: what other programs talk to.
 
-    protocol    what a request may hold, checked field by field
-    prompts     a text or a conversation as the token ids that the model reads
-    texts       a request as rows for the batch, each with its own sampler and stop strings
-    engine      one thread that decodes all rows side by side (gemini_workshop.generation.batching)
-    answers     what was written as JSON, whole or in events
-    gate        who may ask, and how often
-    metrics     counters for Prometheus
-    app         the routes
-    server      uvicorn: where it listens, and how it ends
+protocol    what a request may hold, checked field by field
+prompts     a text or a conversation as the token ids that the model reads
+texts       a request as rows for the batch, each with its own sampler and stop strings
+engine      one thread that decodes all rows side by side (gemini_workshop.generation.batching)
+answers     what was written as JSON, whole or in events
+gate        who may ask, and how often
+metrics     counters for Prometheus
+app         the routes
+server      uvicorn: where it listens, and how it ends
 """

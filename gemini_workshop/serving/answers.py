@@ -1,6 +1,6 @@
 """What was written, as the JSON of OpenAI's protocol: whole, or as events of a stream.
 
-Source: OpenAI's API reference, "The chat completion object", "The chat completion chunk object", "The completion object".
+Source: OpenAI's API reference, "Chat completion object", "Chat completion chunk object", "Completion object".
 """
 
 import json
@@ -46,7 +46,9 @@ class Answer:
         for text, content, reason, end in zip(self.job.texts, texts, reasons, num_shown, strict=True):
             said = {"message": {"role": "assistant", "content": content}} if self.is_chat else {"text": content}
             choices.append(self._choice(text, said, 0, end, reason))
-        return self._object("chat.completion" if self.is_chat else "text_completion", choices) | {"usage": self._usage()}
+        return self._object("chat.completion" if self.is_chat else "text_completion", choices) | {
+            "usage": self._usage()
+        }
 
     async def events(self) -> AsyncIterator[str]:
         """Pieces as server-sent events; the last one says that there are no more."""

@@ -40,7 +40,12 @@ class Service:
     async def health(self) -> dict[str, Any]:
         """Whether the server answers, and how busy it is."""
         engine = self.engine
-        return {"status": "ok", "model": self.served.name, "running": engine.num_running, "waiting": len(engine.waiting)}
+        return {
+            "status": "ok",
+            "model": self.served.name,
+            "running": engine.num_running,
+            "waiting": len(engine.waiting),
+        }
 
     async def page(self) -> Response:
         """The counters."""
@@ -162,10 +167,14 @@ async def read_body(request: Request, settings: ServerSettings) -> bytes:
                 num_bytes += len(chunk)
                 content = content + chunk if num_bytes <= settings.body_mib * MIB else bytearray()
     except TimeoutError:
-        message = f"The body did not arrive in {settings.body_timeout:g} seconds: {num_bytes:,} bytes came. Send it again."
+        message = (
+            f"The body did not arrive in {settings.body_timeout:g} seconds: {num_bytes:,} bytes came. Send it again."
+        )
         raise Refusal(408, message) from None
     if num_bytes > settings.body_mib * MIB:  # read to its end, so that the client listens when it is refused
-        message = f"The body has {num_bytes:,} bytes, and at most {settings.body_mib * MIB:,} are read. Make it smaller."
+        message = (
+            f"The body has {num_bytes:,} bytes, and at most {settings.body_mib * MIB:,} are read. Make it smaller."
+        )
         raise Refusal(413, message)
     return bytes(content)
 

@@ -134,7 +134,7 @@ class Engine:
                 logger.exception("A step of the batch failed.")
                 self._fail(error)
                 continue
-            self._send([(job, piece) for text, job in self._take(stepped) if (piece := text.next_piece())])
+            self._put([(job, piece) for text, job in self._take(stepped) if (piece := text.next_piece())])
 
     def _admit(self) -> bool:
         """Wait until there is something to do; let rows leave and join. False when the engine is stopped."""
@@ -171,13 +171,14 @@ class Engine:
             self._running.clear()
         known = isinstance(error, WorkshopError)
         message = str(error) if known else "The text could not be continued: an error of the server. Look at its log."
-        self._call(lambda: [job.queue.put_nowait(Refusal(500, message)) for job in jobs])
+        self._put([(job, Refusal(500, message)) for job in jobs])
 
-    def _send(self, pieces: Sequence[tuple[Job, Piece]]) -> None:
-        if pieces:
-            self._call(lambda: [job.queue.put_nowait(piece) for job, piece in pieces])
+    def _put(self, found: Sequence[tuple[Job, Piece | Refusal]]) -> None:
+        """Hand pieces to the server's own thread, unless the server has ended."""
 
-    def _call(self, function: Callable[[], object]) -> None:
-        """Do something in the server's own thread, unless the server has ended."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function)
+        def put() -> None:
+            for job, piece in found:
+                job.queue.put_nowait(piece)
+
+        if found and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(put)

@@ -12,14 +12,20 @@ class Metrics:
 
     def __init__(self, engine: Engine) -> None:
         self.registry = CollectorRegistry()
-        here = {"registry": self.registry}
-        self.requests = Counter("workshop_requests", "Answered requests.", ("route", "status"), **here)
-        self.seconds = Histogram("workshop_request_seconds", "Time to answer.", ("route",), buckets=SECONDS, **here)
-        self.first_token = Histogram("workshop_first_token_seconds", "Time to the first text.", buckets=SECONDS, **here)
-        self.prompt_tokens = Counter("workshop_prompt_tokens", "Tokens of prompts.", **here)
-        self.written_tokens = Counter("workshop_written_tokens", "Tokens that were written.", **here)
-        self.unfinished = Counter("workshop_unfinished", "Answers that nobody waited for to the end.", **here)
-        texts = Gauge("workshop_texts", "Texts that are written or wait.", ("state",), **here)
+
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"workshop_{name}", about, labels, registry=self.registry)
+
+        def seconds(name: str, about: str, *labels: str) -> Histogram:
+            return Histogram(f"workshop_{name}_seconds", about, labels, buckets=SECONDS, registry=self.registry)
+
+        self.requests = counter("requests", "Answered requests.", "route", "status")
+        self.seconds = seconds("request", "Time to answer.", "route")
+        self.first_token = seconds("first_token", "Time to the first text.")
+        self.prompt_tokens = counter("prompt_tokens", "Tokens of prompts.")
+        self.written_tokens = counter("written_tokens", "Tokens that were written.")
+        self.unfinished = counter("unfinished", "Answers that nobody waited for to the end.")
+        texts = Gauge("workshop_texts", "Texts that are written or wait.", ("state",), registry=self.registry)
         texts.labels("running").set_function(lambda: engine.num_running)
         texts.labels("waiting").set_function(lambda: len(engine.waiting))
         ProcessCollector(registry=self.registry)  # memory, CPU seconds and open files of the server

@@ -8,15 +8,17 @@ Source: OpenAI's API reference, "Completions" and "Chat". Differs: ``top_k``, ``
 ``gemini-workshop generate``.
 """
 
+import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gemini_workshop.errors import unknown_name
-from gemini_workshop.reading import parse_json, shortened
+from gemini_workshop.reading import parse_json, shortened, without_halves
 from gemini_workshop.serving.errors import Refusal
 
 MAX_STOPS, MAX_TOP = 16, 20
+HALF_CHARACTER = r"\ud"  # how JSON begins one
 Count = Annotated[int, Field(ge=1)]
 Texts = str | list[str] | list[int] | list[list[int]]
 
@@ -188,8 +190,12 @@ def parse_body(text: str, kind: type[B]) -> B:
         DataError: the text is not JSON.
     """
     content = parse_json(text, "The body")
+    if HALF_CHARACTER in text.lower():  # which no encoding can write
+        content = json.loads(without_halves(json.dumps(content, ensure_ascii=False)))
     if not isinstance(content, dict):
-        raise Refusal(400, f"The body is {shortened(text)!r}, not an object. Write {{...}} with the fields of a request.")
+        raise Refusal(
+            400, f"The body is {shortened(text)!r}, not an object. Write {{...}} with the fields of a request."
+        )
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -200,15 +206,14 @@ def _refusal(error: ValidationError, kind: type[Body], content: Any) -> Refusal:
     """The reason in our words: the deepest error says most, where a field may be one of several things."""
     places = [(*_place(detail["loc"], content), detail) for detail in error.errors(include_url=False)]
     steps, value, detail = max(places, key=lambda place: len(place[0]))
-    if detail["type"] in ("missing", "extra_forbidden"):
-        steps = [*steps[: len(detail["loc"]) - 1], detail["loc"][-1]]
+    if detail["type"] == "missing":
+        steps = [*steps, detail["loc"][-1]]
     place = shortened("".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip("."))
     if detail["type"] == "missing":
         message = f"{place} is missing, and it is needed. Add it."
     elif detail["type"] == "extra_forbidden":
-        known = sorted(kind.model_fields) if len(steps) == 1 else []
-        message = unknown_name("field", place, known) if known else f"There is no field {place!r}."
-        message += " Correct it, or leave it out."
+        known = unknown_name("field", place, sorted(kind.model_fields)) if len(steps) == 1 else ""
+        message = f"{known or f'There is no field {place!r}.'} Correct it, or leave it out."
     else:
         reason = detail["msg"][:1].lower() + detail["msg"][1:]
         cure = INSTEAD.get(place, "Correct it, or leave it out.")
@@ -220,7 +225,7 @@ def _place(location: tuple[int | str, ...], content: Any) -> tuple[list[int | st
     """A place in the body, without the names of the types that pydantic tried on the way, and what is there."""
     steps: list[int | str] = []
     for step in location:
-        if isinstance(content, dict if isinstance(step, str) else list) and (isinstance(step, int) or step in content):
+        if (isinstance(content, list) and isinstance(step, int)) or (isinstance(content, dict) and step in content):
             content = content[step]
             steps.append(step)
     return steps, content

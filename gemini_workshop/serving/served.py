@@ -11,8 +11,8 @@ from gemini_workshop.generation.constrained import token_bytes
 from gemini_workshop.models.transformer import Transformer
 
 Format = Literal["template", "question", "story", "dialogue"]
-"""How a conversation becomes a text: by the marks that the model was taught, or as :mod:`gemini_workshop.generation.chat`
-does it for models that know none."""
+"""How a conversation becomes a text: by the marks that the model was taught, or, for models that know none, as
+:mod:`gemini_workshop.generation.chat` does it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,8 +4,10 @@ SIGTERM and Ctrl-C end it in order: nothing new is accepted, running requests ge
 stops after its current token. A second Ctrl-C ends it at once.
 """
 
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -46,8 +48,20 @@ def run_server(
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=settings.grace,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with ending_in_order():
+            uvicorn.Server(config).run(sockets=[listener])
     say("Stopped.")
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Take no notice of the signals that uvicorn has obeyed, when it raises them once more at its end."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listening(host: str, port: int) -> socket.socket:

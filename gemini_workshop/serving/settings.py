@@ -19,7 +19,9 @@ class ServerSettings(Section):
     body_mib: int = option("Largest body of a request, in MiB.", default=8)
     body_timeout: float = option("Seconds in which the body of a request has to arrive.", default=10.0)
     grace: int = option("Seconds that running requests get to finish when the server is stopped.", default=10)
-    keys: tuple[str, ...] = option("One of these has to come with every request, if there are any.", default=(), repr=False)
+    keys: tuple[str, ...] = option(
+        "One of these has to come with every request, if there are any.", default=(), repr=False
+    )
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -29,7 +31,7 @@ class ServerSettings(Section):
             self._need_positive("rate")
         self._need(
             self.max_texts <= self.max_waiting,
-            f"max_texts={self.max_texts} is more than max_waiting={self.max_waiting}, so such a request could never wait.",
+            f"max_texts={self.max_texts} is more than max_waiting={self.max_waiting}, so no such request could wait.",
             f"Choose max_texts <= {self.max_waiting}.",
         )
         self._need(all(self.keys), "A key is empty.", "Choose a long random text: openssl rand -hex 24 prints one.")

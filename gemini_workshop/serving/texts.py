@@ -19,8 +19,10 @@ from gemini_workshop.serving.settings import ServerSettings
 
 SEED_BITS = 31
 FINISH = {"id": "stop", "string": "stop", "limit": "length"}
-SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty", "presence_penalty")
-SAMPLING += ("frequency_penalty", "no_repeat_ngram")
+SAMPLING = (
+    *("temperature", "top_p", "top_k", "min_p", "typical_p"),
+    *("repetition_penalty", "presence_penalty", "frequency_penalty", "no_repeat_ngram"),
+)
 
 
 @dataclass(frozen=True, slots=True)
