@@ -14,7 +14,10 @@ from packaging.utils import canonicalize_name
 
 import gemini_workshop
 
-FOR_AUTHORS = "gemini_workshop.authoring"  # builds notebooks with jupytext, which the extra "dev" brings
+FOR_OTHERS = (
+    "gemini_workshop.authoring",  # builds notebooks with jupytext, which the extra "dev" brings
+    "gemini_workshop.serving.",  # a server of FastAPI, which the extra "serve" brings; the command line loads it late
+)
 
 
 def learner_installation(distribution: str = "gemini-from-scratch") -> set[str]:
@@ -55,7 +58,7 @@ class Hidden:
 def import_everything() -> int:
     """Import all modules; return how many."""
     walk = pkgutil.walk_packages(gemini_workshop.__path__, "gemini_workshop.")
-    modules = [module.name for module in walk if not module.name.startswith(FOR_AUTHORS)]
+    modules = [module.name for module in walk if not module.name.startswith(FOR_OTHERS)]
     for name in modules:
         importlib.import_module(name)
     return len(modules)

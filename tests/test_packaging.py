@@ -43,12 +43,15 @@ GGUF = names(PROJECT["project"]["optional-dependencies"]["gguf"])
 ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
 SLIDES = names(PROJECT["project"]["optional-dependencies"]["slides"])
 ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
+SERVE = names(PROJECT["project"]["optional-dependencies"]["serve"])
+PARTS_OF_FASTAPI = {"starlette"}  # in the version that fits it
 MAY_NEED = {
     "authoring": DEV | SLIDES,
     "benchmarks": DEV | ENGINES,
     "data": SCRAPING | HUB,
     "generation": CONSTRAINED,
     "exchange": GGUF | ONNX,
+    "serving": SERVE | PARTS_OF_FASTAPI,
 }
 
 

@@ -113,6 +113,11 @@ def judge_conda(words: list[str]) -> None:
     assert words in [["env", "create", "-f", "environment.yml"], ["activate", "gemini-workshop"]]
 
 
+def judge_curl(words: list[str]) -> None:
+    """Those of docs/serving.md are run by a test of their own."""
+    assert any(word.startswith("http://127.0.0.1:8000/") for word in words)
+
+
 def judge_source(words: list[str]) -> None:
     assert words == [".venv/bin/activate"]
 
@@ -128,6 +133,7 @@ PROGRAMS = {
     "make": judge_make,
     "python": judge_python,
     "conda": judge_conda,
+    "curl": judge_curl,
     "source": judge_source,
     "pre-commit": judge_pre_commit,
 }

@@ -32,7 +32,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "generation": "from a model to text",
         "training": "from a text to a model",
         "exchange": "files for other programs",
-        "finetuning": "from a model to one that follows instructions",
+        "finetuning": "what comes after pretraining",
     },
     {
         "evaluation": "how good a model is, and what its heads and neurons do",

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-from openai import AsyncOpenAI
 
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.tables import table
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 OPENINGS = ("Once upon a time", "The dragon was sad because", "One day, a big", "Lily and her mom", "Tom's dogs")
 MUST, AIM = 3.0, 5.0  # times the tokens per second of one client
@@ -56,6 +58,8 @@ def running_server(checkpoint: str, *options: str) -> Iterator[tuple[str, psutil
 
 
 async def _measure(address: str, process: psutil.Process, clients: int, tokens: int, requests: int) -> str:
+    from openai import AsyncOpenAI
+
     async with AsyncOpenAI(base_url=address, api_key="none", max_retries=0, timeout=PATIENCE_SECONDS) as client:
         (model,) = (await client.models.list()).data
         ask = _asker(client, model.id, tokens)
@@ -80,7 +84,7 @@ async def _measure(address: str, process: psutil.Process, clients: int, tokens: 
     return f"{load}\n\n{table([['', ''], *rows], 'Hanging up, and memory')}"
 
 
-def _asker(client: AsyncOpenAI, model: str, tokens: int) -> Any:
+def _asker(client: "AsyncOpenAI", model: str, tokens: int) -> Any:
     """A function that sends the request with a number, always the same one, and returns its text and its tokens."""
 
     async def ask(number: int) -> tuple[str, int]:
@@ -108,7 +112,7 @@ def _load_table(alone: Sequence[Any], beside: Sequence[Any], alone_seconds: floa
     return table([["", ""], *rows], "One client and many")
 
 
-async def _seconds_to_free(client: AsyncOpenAI, model: str) -> float:
+async def _seconds_to_free(client: "AsyncOpenAI", model: str) -> float:
     """Hang up in the middle of a long answer, and ask until no text is being written."""
     body: Any = {"model": model, "prompt": OPENINGS[0], "max_tokens": 100_000, "seed": 1}
     stream: Any = await client.completions.create(**body, stream=True)
@@ -120,6 +124,6 @@ async def _seconds_to_free(client: AsyncOpenAI, model: str) -> float:
     return time.perf_counter() - start
 
 
-async def _health(client: AsyncOpenAI) -> dict[str, Any]:
+async def _health(client: "AsyncOpenAI") -> dict[str, Any]:
     address = str(client.base_url).removesuffix("/v1/") + "/health"
     return await client.get(address, cast_to=dict[str, Any])

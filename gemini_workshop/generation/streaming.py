@@ -13,7 +13,7 @@ class StopFilter:
     """Text goes in, and comes out as soon as it is certain that no stop string begins there.
 
     Args:
-        skips_space: white space at the very beginning is no part of a stop string.
+        skips_space: no stop string begins in white space at the very beginning.
 
     Attributes:
         stop: the stop string that was found; nothing comes out after it.
@@ -59,7 +59,7 @@ class TextStream:
 
     Args:
         stop_strings: the text ends before the first of them, wherever tokens begin and end.
-        skips_space: white space at the very beginning is no part of a stop string.
+        skips_space: no stop string begins in white space at the very beginning.
 
     Attributes:
         text: all that came out so far.

@@ -96,7 +96,8 @@ class Answer:
 
 
 def _event(content: Json) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    """In ASCII, since some clients take U+2028 for the end of a line."""
+    return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
 
 
 def chat_logprobs(text: Text, start: int, end: int, served: Served) -> Json:
@@ -109,11 +110,11 @@ def chat_logprobs(text: Text, start: int, end: int, served: Served) -> Json:
             "bytes": list(served.bytes_of[token]) if token < len(served.bytes_of) else None,
         }
 
-    written = text.row.written
-    places = zip(written.token_ids, written.logprobs, written.top_logprobs, strict=True)
+    written = text.row.written  # it grows, so only what there was with this piece is looked at
+    parts = written.token_ids[start:end], written.logprobs[start:end], written.top_logprobs[start:end]
     tokens = [
         described(token, logprob) | {"top_logprobs": [described(*other) for other in top]}
-        for token, logprob, top in list(places)[start:end]
+        for token, logprob, top in zip(*parts, strict=True)
     ]
     return {"content": tokens, "refusal": None}
 

@@ -30,7 +30,7 @@ class Prompt:
     """What the model reads, and where its answer ends.
 
     Args:
-        skips_space: white space at the very beginning of the answer is no part of a stop string.
+        skips_space: no stop string begins in white space at the very beginning of the answer.
     """
 
     ids: Sequence[int]

@@ -226,6 +226,6 @@ def _place(location: tuple[int | str, ...], content: Any) -> tuple[list[int | st
     steps: list[int | str] = []
     for step in location:
         if (isinstance(content, list) and isinstance(step, int)) or (isinstance(content, dict) and step in content):
-            content = content[step]
+            content = content[step]  # type: ignore[index]
             steps.append(step)
     return steps, content

@@ -19,7 +19,7 @@ def test_an_address_that_is_taken_is_refused(run):
     ("options", "message"),
     [
         (["--max-rows", "0"], "max_rows=0 is not positive. Choose max_rows >= 1."),
-        (["--timeout", "nan"], "timeout=nan is not a number"),
+        (["--timeout", "nan"], "is not a number"),
         (["--max-texts", "300"], "max_texts=300 is more than max_waiting=256"),
         (["--key", ""], "A key is empty"),
         (["--format", "template"], "not taught to chat"),

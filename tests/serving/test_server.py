@@ -246,6 +246,8 @@ def test_a_server_that_is_stopped_finishes_what_it_writes_and_needs_the_key_of_t
             httpx.get(f"{address}/models")
 
 
-def test_a_server_that_cannot_start_says_so(tmp_path):
-    with pytest.raises(WorkshopError, match="The server did not start"), running_server(str(tmp_path / "nothing")):
+@pytest.mark.skipif(shutil.which("false") is None, reason="needs a program that ends at once")
+def test_a_server_that_cannot_start_says_so(monkeypatch):
+    monkeypatch.setattr("gemini_workshop.benchmarks.serve.sys.executable", shutil.which("false"))
+    with pytest.raises(WorkshopError, match="The server did not start"), running_server("nothing"):
         pass
