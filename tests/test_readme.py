@@ -71,6 +71,9 @@ def commands(text: str) -> list[list[str]]:
 def judge_workshop(words: list[str]) -> None:
     """Parse as the command line does, run nothing."""
     command = typer.main.get_command(app)
+    if words[0].startswith("-"):
+        assert words[0] in {name for option in command.params for name in option.opts}, words[0]
+        return
     while hasattr(command, "commands"):
         if words[0] not in command.commands and hasattr(command, "default_command"):
             words = [command.default_command, *words]
