@@ -160,8 +160,9 @@ def load_published(folder: Path) -> Checkpoint:
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
-    """The checkpoints of a run, newest first."""
-    return sorted((path for path in folder.glob("step-*") if STEP.fullmatch(path.name)), key=step_of, reverse=True)
+    """The checkpoints of a run, newest first: its own folders, not files or links of such a name."""
+    paths = (path for path in folder.glob("step-*") if STEP.fullmatch(path.name))
+    return sorted((path for path in paths if path.is_dir() and not path.is_symlink()), key=step_of, reverse=True)
 
 
 def step_of(path: Path) -> int:

@@ -17,6 +17,7 @@ from gemini_workshop.errors import CheckpointError, DataError, WorkshopError
 from gemini_workshop.evaluation.sandbox.inside import Loop
 from gemini_workshop.files import whole_folder, write_atomically
 from gemini_workshop.generation.beam_search import Beams, BeamSettings
+from gemini_workshop.training.resume import remove_all_but
 from gemini_workshop.training.run import read_source
 from gemini_workshop.training.watching.callbacks import read_history
 from gemini_workshop.training.watching.monitoring import matrix_product_flops
@@ -88,7 +89,11 @@ def test_many_spaces_cost_no_more_than_their_number():
 def test_a_copy_beside_the_checkpoints_is_no_checkpoint(tmp_path):
     for name in ("step-000120", "step-000120.bak", "step-000120 (1)", "step-x", "step-001000"):
         (tmp_path / name).mkdir()
+    (tmp_path / "step-000099").write_text("a file")
+    (tmp_path / "step-000098").symlink_to("step-000120")
     assert [path.name for path in checkpoint_paths(tmp_path)] == ["step-001000", "step-000120"]
+    remove_all_but(1, tmp_path, 1000)
+    assert sorted(path.name for path in tmp_path.glob("step-0*[0-9]")) == ["step-000098", "step-000099", "step-001000"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/dev/zero", "folder", "pipe"])
