@@ -9,6 +9,7 @@ import stat
 import sys
 
 import pytest
+import torch
 from typer.main import get_command
 
 from gemini_workshop import diagnostics
@@ -145,6 +146,14 @@ def commands(command, *path):
 def test_every_command_refuses_numbers_that_cannot_be_meant():
     unchecked = [path for path, each in commands(ROOT).items() if not isinstance(each, CheckedCommand)]
     assert unchecked == []
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_training_takes_the_threads_that_it_is_given(program, monkeypatch, threads):
+    taken = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    program.refused("train", "--resume", "--out", "missing", *([] if threads is None else ["--threads", str(threads)]))
+    assert taken == ([] if threads is None else [threads])
 
 
 # What scripts and shells read

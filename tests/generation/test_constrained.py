@@ -10,7 +10,7 @@ import torch
 from gemini_workshop.config import GenerationConfig
 from gemini_workshop.data.tokenizers import BPETokenizer, CharTokenizer, SentencePieceTokenizer
 from gemini_workshop.errors import WorkshopError
-from gemini_workshop.generation.constrained import Constraint, token_bytes
+from gemini_workshop.generation.constrained import Constraint, _Vocabulary, token_bytes
 from gemini_workshop.generation.decode import generate, generate_batch
 from gemini_workshop.generation.penalties import ABSENT
 from gemini_workshop.generation.sampler import Past, Sampler
@@ -169,3 +169,15 @@ def test_without_the_library_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(WorkshopError, match=r'Install it: pip install "gemini-from-scratch\[constrained\]"'):
         Constraint.from_regex("a", TOKENIZERS["bytes"])
+
+
+def test_a_rule_is_tokenized_with_exactly_its_bytes_the_longest_token_first(tokenizer):
+    vocabulary = _Vocabulary(tokenizer)
+    text = "".join(chr(ord("a") + i % 20) for i in range(9)) + " the"
+    for written in (text, text.encode()):
+        assert vocabulary(written) == tokenizer.encode(text) or not isinstance(tokenizer, BPETokenizer)
+    longest = max((token for token in vocabulary.tokens if not token.startswith(b"\xff")), key=len)
+    assert vocabulary._longest_first(longest * 2) == [vocabulary.id_of[longest]] * 2
+    dropped = _Vocabulary(tokenizer)
+    dropped.encode = lambda text: tokenizer.encode(text.strip())
+    assert dropped(longest + b" ") == dropped._longest_first(longest + b" ")

@@ -277,6 +277,11 @@ def test_the_width_of_an_absent_feed_forward_does_not_matter():
     ("config", "family", "message"),
     [
         (QWEN3, "llama", r"llama cannot express qk_norm=head, embed_dim=10 \(not a multiple of num_heads=6\)\."),
+        (
+            replace(GEMMA3, embed_dim=10, embedding_scale=10**0.5),
+            "gemma3_text",
+            r"10 \(not a multiple of num_heads=6\)",
+        ),
         (LLAMA, "qwen3", r"qwen3 cannot express qk_norm=none\."),
         (LLAMA, "mixtral", r"mixtral cannot express moe=None\."),
         (LLAMA, "deepseek_v3", r"deepseek_v3 cannot express latent=None, moe=None\."),
