@@ -1,4 +1,4 @@
-"""Training images in many versions: shifted, turned, scaled, and with more or less contrast.
+"""Training images in many versions: shifted, turned, scaled, with less contrast or colour, or drawn in lines.
 
 Not noisy: a patch is normalised before it is embedded, and of an empty patch with a little noise that would make a
 patch as strong as one with a stroke.
@@ -31,6 +31,8 @@ class Augmentation:
         shift: moved, as a fraction of the image's size.
         scale: made larger or smaller; 0.1 is from 0.9 to 1.1.
         fade: how much contrast is taken away, at most.
+        pale: how much of the colour is taken away, at most: 1 is all of it.
+        lines: how many of the images are drawn in lines: black where the brightness changes, on white.
         can_flip: whether left and right may be exchanged.
     """
 
@@ -38,6 +40,8 @@ class Augmentation:
     shift: float = 0.0
     scale: float = 0.0
     fade: float = 0.0
+    pale: float = 0.0
+    lines: float = 0.0
     can_flip: bool = False
 
 
@@ -48,7 +52,20 @@ def augment(image: Image, how: Augmentation, chances: random.Random) -> Image:
     """Another version of an image. What comes in from outside has the colour of its top left pixel."""
     background = image[:, :1, :1]
     moved = _moved(image - background, how, chances) * chances.uniform(1 - how.fade, 1)
-    return (background + moved).clamp(0, 1)
+    changed = (background + moved).clamp(0, 1)
+    if how.pale:
+        changed = changed.lerp(changed.mean(dim=0, keepdim=True), chances.uniform(0, how.pale))
+    if how.lines and chances.random() < how.lines:
+        changed = as_lines(changed)
+    return changed
+
+
+def as_lines(image: Image) -> Image:
+    """The image as a pen would draw it: black where the brightness changes most from pixel to pixel, on white."""
+    grey = F.pad(image.mean(dim=0)[None], [0, 1, 0, 1], mode="replicate")[0]
+    right, down = grey[:-1, 1:] - grey[:-1, :-1], grey[1:, :-1] - grey[:-1, :-1]
+    change = (right.square() + down.square()).sqrt()
+    return (1 - change / change.max().clamp(min=1e-6)).expand_as(image)
 
 
 def _moved(image: Image, how: Augmentation, chances: random.Random) -> Image:

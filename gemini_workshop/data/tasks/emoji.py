@@ -24,7 +24,8 @@ from gemini_workshop.data.tasks.splits import heldout_style, is_icon_held_out
 PIXELS = 32
 STYLES = ("emoji", "twemoji", "openmoji")
 ICONS = "lucide"
-DRAWINGS = Augmentation(degrees=8.0, shift=0.06, scale=0.1)
+EMOJI = Augmentation(degrees=10.0, shift=0.1, scale=0.2, pale=1.0, lines=0.15)
+ICON = Augmentation(degrees=8.0, shift=0.06, scale=0.1)
 WHICH_EMOJI = ("Which emoji is this?", "What does the emoji show?", "Name this emoji.", "What is this emoji called?")
 WHICH_ICON = ("Which icon is this?", "What does the icon show?", "Name this icon.", "What is this icon called?")
 
@@ -32,7 +33,10 @@ Drawing = tuple[str, UInt8[Tensor, "channels height width"]]
 
 
 class DrawingNames(DrawnTask):
-    """Drawings; the answer is the name."""
+    """Drawings; the answer is the name.
+
+    Emoji are also shown without their colours and in lines: in another style colours differ, and an icon has none.
+    """
 
     def __init__(
         self, name: str, about: str, corpora: Sequence[str], phrases: Sequence[str], names_of: Sequence[str] = ()
@@ -50,7 +54,7 @@ class DrawingNames(DrawnTask):
         name, pixels = draw.random.choice(drawings) if draw.is_training else drawings[draw.index]
         image = from_bytes(pixels)
         if draw.is_training:
-            image = augment(image, DRAWINGS, draw.random)
+            image = augment(image, AUGMENTATIONS[self.name], draw.random)
         return (ImagePart(image=image), TextPart(text=draw.phrase(self.phrases))), name
 
 

@@ -1,7 +1,8 @@
 """What tasks let hear: spoken digits, loaded once, in many versions for training; and keys that are dialled.
 
-A voice is varied in four ways: faster and higher or slower and lower (read at another rate); faster or slower at the
-same pitch (overlapping pieces are laid closer together or further apart); louder or softer; later, and in noise.
+A voice is varied in five ways: faster and higher or slower and lower (read at another rate); faster or slower at the
+same pitch (overlapping pieces are laid closer together or further apart); brighter or duller, as another microphone
+hears it; louder or softer; later, and in noise.
 """
 
 import functools
@@ -23,6 +24,7 @@ from gemini_workshop.data.tasks.splits import HELDOUT_SPEAKER
 Samples = Float[Tensor, " samples"]
 Varied = Float[Tensor, " varied"]
 PITCH, TEMPO, LATER_SECONDS = 0.2, 0.2, 0.1
+DULL = 0.6  # how much of each sample the next one gets, at most; or loses, which is brighter
 QUIETEST, LOUDEST = 0.02, 0.9  # as quiet as the quietest speaker is recorded
 NOISE = 0.02
 PIECE, HOP = 320, 160
@@ -62,7 +64,8 @@ def varied(samples: Samples, draw: Draw) -> Varied:
     chances = draw.random
     faster = at_rate(samples, chances.uniform(1 - PITCH, 1 + PITCH))
     stretched = at_tempo(faster, chances.uniform(1 - TEMPO, 1 + TEMPO))
-    later = F.pad(stretched, [_silence(chances), _silence(chances)]) / stretched.abs().max().clamp(min=1e-6)
+    coloured = stretched + chances.uniform(-DULL, DULL) * F.pad(stretched, [1, -1])
+    later = F.pad(coloured, [_silence(chances), _silence(chances)]) / coloured.abs().max().clamp(min=1e-6)
     noisy = later + chances.uniform(0, NOISE) * torch.randn(len(later), generator=draw.generator)
     peak = math.exp(chances.uniform(math.log(QUIETEST), math.log(LOUDEST)))
     return (peak * noisy).clamp(-1, 1)

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from gemini_workshop.data.tasks.augmentation import Augmentation, augment
+from gemini_workshop.data.tasks.augmentation import Augmentation, as_lines, augment
 from gemini_workshop.data.tasks.drawn import Draw
 from gemini_workshop.data.tasks.voices import at_rate, at_tempo, varied
 
@@ -105,3 +105,30 @@ def test_recordings_vary_in_length_level_and_noise():
 
 def test_silence_can_be_varied_too():
     assert torch.isfinite(varied(torch.zeros(4000), Draw("test", 0, "train"))).all()
+
+
+def test_colour_is_taken_away_from_nothing_to_all(bar):
+    bar[0, 7:13, 17:20] = 0.9
+    colour = [float(image.std(dim=0).max()) for image in several(bar, Augmentation(pale=1.0))]
+    whole = float(bar.std(dim=0).max())
+    assert min(colour) < 0.2 * whole
+    assert 0.8 * whole < max(colour) <= whole + 1e-6
+
+
+def test_images_in_lines_are_black_where_the_brightness_changes(bar):
+    inked = [float((image < 0.2).float().mean()) for image in several(bar, Augmentation(lines=0.5), 60)]
+    assert 15 < sum(share < 0.025 for share in inked) < 45  # the outline of the bar, and not the bar
+    lines = as_lines(bar)
+    assert (lines[:, 8:12, 18] == 1).all()
+    assert (lines[:, 7:13, 16] < 0.5).all()
+    torch.testing.assert_close(as_lines(torch.full((3, 5, 5), 0.4)), torch.ones(3, 5, 5))
+
+
+def test_voices_become_brighter_and_duller():
+    noise = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    shares = []
+    for i in range(40):
+        strength = torch.fft.rfft(varied(noise, Draw("test", i, "train"))).abs().square()
+        shares.append(float(strength[: len(strength) // 2].sum() / strength.sum()))
+    assert min(shares) < 0.45
+    assert max(shares) > 0.75
