@@ -21,6 +21,7 @@ from gemini_workshop.errors import DataError
 
 FEWEST_PAIRS = 24  # a shorter rest of a row stays empty
 DRAWS = 3  # until an example fits into the rest of a row
+DRAWS_OF_THE_FIRST = 200  # which must be found
 
 
 class TaskRows(Rows):
@@ -65,7 +66,7 @@ class TaskRows(Rows):
         self, draw: random.Random, weights: Mapping[str, float], room: int, is_first: bool
     ) -> "Document | None":
         """A document; the first of a row is cut if it is a long story."""
-        for _ in range(DRAWS):
+        for _ in range(DRAWS_OF_THE_FIRST if is_first else DRAWS):
             [name] = draw.choices(list(weights), list(weights.values()))
             task = self.tasks[name]
             number = draw.randrange(2**31 if self.split == "train" else len(task))

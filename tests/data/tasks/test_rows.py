@@ -148,6 +148,18 @@ def test_each_stage_has_its_own_rows():
     assert [IDS[IMAGE] in staged[number].inputs for number in range(8)] == [False] * 2 + [True] * 6
 
 
+class SeldomShort(Numbers):
+    """Nine of ten examples are too long for a row."""
+
+    def example(self, index, split, seed=0):
+        return (Numbers if index % 10 == 0 else Long).example(self, index, split, seed)
+
+
+def test_a_row_is_found_for_a_task_whose_examples_seldom_fit():
+    found = rows(tasks={"numbers": SeldomShort()}, weights={"numbers": 1.0}, context_tokens=25, num_rows=20)
+    assert all(IDS[IMAGE] in found[number].inputs for number in range(20))
+
+
 def test_what_cannot_work_is_refused():
     with pytest.raises(DataError, match="Examples of numbers do not fit into rows of 25 tokens"):
         rows(tasks={"numbers": Long()}, weights={"numbers": 1.0}, context_tokens=25)[0]
