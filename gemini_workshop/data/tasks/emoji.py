@@ -26,6 +26,7 @@ STYLES = ("emoji", "twemoji", "openmoji")
 ICONS = "lucide"
 EMOJI = Augmentation(degrees=10.0, shift=0.1, scale=0.2, pale=1.0, lines=0.15)
 ICON = Augmentation(degrees=8.0, shift=0.06, scale=0.1)
+AUGMENTATIONS = {"emoji-names": EMOJI, "icon-names": ICON}
 WHICH_EMOJI = ("Which emoji is this?", "What does the emoji show?", "Name this emoji.", "What is this emoji called?")
 WHICH_ICON = ("Which icon is this?", "What does the icon show?", "Name this icon.", "What is this icon called?")
 
