@@ -18,7 +18,8 @@ from gemini_workshop.visualization.showing import alt_text
 READABLE_POINTS = 18.0  # the smallest text of a slide of 960 x 540 points
 SMALLEST = 11.0  # the house style's own size, in the figure's points
 ENLARGED = READABLE_POINTS / SMALLEST
-WIDE, BESIDE = (864.0, 372.0), (500.0, 372.0)  # points of the slide: a figure alone, and one beside text
+WIDE = (864.0, 372.0)  # points of the slide that a figure is drawn for
+ROOM = (896.0, 378.0)  # points that there are, for names that stand out on the right
 LONGEST_TITLE = 32  # characters of a title that fits above one of two panels
 SIZE = re.compile(r'(?:width|height)="([\d.]+)pt"')
 ROUNDED = re.compile(r"(?<=\d\.\d{2})\d+")  # hundredths of a point are enough
@@ -30,7 +31,7 @@ def write_svg(figure: Figure, path: str) -> None:
     title = fit(figure, WIDE)
     drawn = svg(figure)
     width, height = (float(number) for number in SIZE.findall(drawn)[:2])
-    enlarged = min(WIDE[0] / width, WIDE[1] / height, ENLARGED)
+    enlarged = min(ROOM[0] / width, ROOM[1] / height, ENLARGED)
     about = {"title": title, "alt": alt, "width": round(width * enlarged, 1), "height": round(height * enlarged, 1)}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(drawn, "utf-8")
@@ -60,7 +61,9 @@ def svg(figure: Figure) -> str:
     """A figure as SVG that is the same each time, with its texts as texts."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "slides", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+        figure.savefig(
+            buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0
+        )
     return ROUNDED.sub("", buffer.getvalue())
 
 
