@@ -9,6 +9,7 @@ from threading import Thread, current_thread
 from typing import Any, ClassVar
 from weakref import WeakSet
 
+import torch
 from torch import Tensor
 
 from gemini_workshop.exercises.core.comparison import same
@@ -106,7 +107,11 @@ class Attempt:
 
 def _is_meta(argument: Any) -> bool:
     """Whether an argument is on torch's device without numbers, or names it."""
-    return argument.is_meta if is_a(argument, Tensor) else "meta" in repr(argument)
+    if is_a(argument, Tensor):
+        return argument.is_meta
+    if is_a(argument, list) or is_a(argument, tuple):
+        return any(map(_is_meta, argument))
+    return (is_a(argument, str) or is_a(argument, torch.device)) and "meta" in str(argument)
 
 
 class _Beginning(io.StringIO):

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from gemini_workshop.exercises.core.numerals import of_constant, of_sign
+from gemini_workshop.exercises.core.rearranged import of_attribute, of_branches, of_sequence
 from gemini_workshop.exercises.core.said import named, said
 
 Change = tuple[ast.AST, str]
@@ -23,6 +24,7 @@ FAMILIES = (
     ("tril", "triu"),
     ("round", "int", "ceil"),
     ("log", "exp"),
+    ("strip", "lstrip", "rstrip"),
 )
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "silu", "gelu", "softmax")
 CURVES = {"tanh", "sigmoid", "relu", "softmax", "exp", "erf", "sqrt", "square", "sin", "cos", "abs"}
@@ -45,9 +47,22 @@ class Around:
 
 
 def curves_in(tree: ast.AST) -> dict[str, ast.Call]:
-    """Calls such as ``torch.tanh(x)`` and ``x.sigmoid()``, one for each name."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    return {node.func.attr: node for node in calls if node.func.attr in CURVES}  # type: ignore[attr-defined]
+    """Calls such as ``torch.tanh(x)``, ``x.sigmoid()`` and that of an argument, one for each name."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = {
+        argument.arg for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for argument in node.args.args
+    }
+    curves = {}
+    for node in calls:
+        if isinstance(node.func, ast.Attribute) and _is_curve(node.func.attr):
+            curves[node.func.attr] = node
+        elif isinstance(node.func, ast.Name) and node.func.id in given and len(node.args) == 1:
+            curves[node.func.id] = node
+    return curves
+
+
+def _is_curve(name: str) -> bool:
+    return name in CURVES or "activation" in name
 
 
 def changes_of(node: ast.AST, around: Around) -> Iterator[Change]:
@@ -59,16 +74,21 @@ def changes_of(node: ast.AST, around: Around) -> Iterator[Change]:
     elif isinstance(node, ast.Call):
         yield from _of_call(node)
     elif isinstance(node, ast.Attribute):
-        yield from _of_attribute(node, around.attributes)
+        yield from of_attribute(node, around.attributes)
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in around.names:
         yield from _of_name(node, around)
     elif isinstance(node, ast.Tuple | ast.List) and 2 <= len(node.elts) <= 4:
-        yield from _of_sequence(node)
+        yield from of_sequence(node)
     elif isinstance(node, ast.IfExp):
         yield node.body, f"the condition with {said(node.test)} always held"
         yield node.orelse, f"the condition with {said(node.test)} never held"
     elif isinstance(node, ast.If):
-        yield from _of_branches(node)
+        yield from of_branches(node)
+    elif isinstance(node, ast.Expr | ast.AugAssign):
+        yield ast.Pass(), f"{said(node)} were left out"
+    elif isinstance(node, ast.Return) and node.value is not None:
+        for name, call in around.curves.items():
+            yield ast.Return(_applied(call, node.value)), f"`{name}` were also applied to the result"
     elif isinstance(node, ast.Constant):
         yield from of_constant(node)
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
@@ -142,6 +162,8 @@ def _moved_out(node: ast.BinOp, whole: str) -> Iterator[Change]:
         if isinstance(one, ast.Call) and (inner := _only_input(one)) is not None:
             words = f"{_name_of(one)} were applied to the whole {whole} and not to one of its parts"
             yield _applied(one, ast.BinOp(inner, node.op, other)), words
+            words = f"{_name_of(one)} were applied to {said(other)} and not to {said(inner)}"
+            yield _applied(one, other), words
 
 
 def _shared_out(node: ast.Call) -> Iterator[Change]:
@@ -149,12 +171,17 @@ def _shared_out(node: ast.Call) -> Iterator[Change]:
     inner = _only_input(node)
     if not isinstance(inner, ast.BinOp):
         return
-    parts = ast.BinOp(_applied(node, inner.left), inner.op, _applied(node, inner.right))
+    parts = ast.BinOp(_of_part(node, inner.left), inner.op, _of_part(node, inner.right))
     yield parts, f"{_name_of(node)} were applied to {said(inner.left)} and {said(inner.right)} one by one"
     if isinstance(inner.op, ast.Add) and isinstance(inner.left, ast.BinOp) and isinstance(inner.left.op, ast.Add):
         first, rest = inner.left.left, ast.BinOp(inner.left.right, ast.Add(), inner.right)
         parts = ast.BinOp(_applied(node, first), ast.Add(), _applied(node, rest))
         yield parts, f"{_name_of(node)} were applied to {said(first)} and {said(rest)} one by one"
+
+
+def _of_part(node: ast.Call, part: ast.expr) -> ast.expr:
+    """The same function of a part, which for a root may be a number that has no methods."""
+    return ast.BinOp(part, ast.Pow(), ast.Constant(0.5)) if _name_of(node) == "`sqrt`" else _applied(node, part)
 
 
 def _only_input(node: ast.Call) -> ast.expr | None:
@@ -181,9 +208,13 @@ def _of_call(node: ast.Call) -> Iterator[Change]:
     yield from _shared_out(node)
     if "activation" in name:
         for other in ACTIVATIONS:
-            call = ast.Call(ast.Attribute(_functional(), other, ast.Load()), node.args, [])
-            call.keywords = [ast.keyword("dim", ast.Constant(-1))] if other == "softmax" else []
-            yield call, f"`{other}` were used where {_name_of(node)} is needed"
+            yield _activation(other, node.args), f"`{other}` were used where {_name_of(node)} is needed"
+    if _is_curve(name) and (inner := _only_input(node)) is not None:
+        for other in ACTIVATIONS:
+            before = _applied(node, _activation(other, [inner]))
+            yield before, f"`{other}` were applied before {_name_of(node)}"
+        more = ast.BinOp(inner, ast.Add(), ast.Constant(1))
+        yield _applied(node, more), f"1 were added to what {_name_of(node)} is applied to"
     for family in FAMILIES:
         for other in family if name in family else ():
             if other != name:
@@ -211,8 +242,10 @@ def _of_call(node: ast.Call) -> Iterator[Change]:
             yield _copied(node, args=order), f"{said(node.args[i])} and {said(node.args[i + 1])} changed places"
 
 
-def _functional() -> ast.expr:
-    return ast.parse("torch.nn.functional", mode="eval").body
+def _activation(name: str, args: list[ast.expr]) -> ast.Call:
+    """A call of one of PyTorch's activations."""
+    function = ast.Attribute(ast.parse("torch.nn.functional", mode="eval").body, name, ast.Load())
+    return ast.Call(function, args, [ast.keyword("dim", ast.Constant(-1))] if name == "softmax" else [])
 
 
 def _whole_number(node: ast.AST) -> int | None:
@@ -252,34 +285,3 @@ def _copied(node: ast.Call, **fields: object) -> ast.Call:
     for field, value in fields.items():
         setattr(changed, field, value)
     return changed
-
-
-def _of_attribute(node: ast.Attribute, attributes: list[str]) -> Iterator[Change]:
-    if node.attr in ("T", "mT"):
-        yield node.value, f"{said(node.value)} were not transposed"
-    if isinstance(node.value, ast.Name) and node.value.id == "self" and node.attr in attributes:
-        for other in attributes:
-            if other != node.attr and isinstance(node.ctx, ast.Load):
-                words = f"`self.{other}` were used where `self.{node.attr}` belongs"
-                yield ast.Attribute(node.value, other, node.ctx), words
-
-
-def _of_sequence(node: ast.Tuple | ast.List) -> Iterator[Change]:
-    """Two entries exchanged, all of them turned round."""
-    elements, kind = node.elts, type(node)
-    for i in range(len(elements)):
-        for j in range(i + 1, len(elements)):
-            order = [*elements]
-            order[i], order[j] = order[j], order[i]
-            yield kind(order, node.ctx), f"{said(elements[i])} and {said(elements[j])} changed places"
-    if len(elements) > 2:
-        yield kind(elements[::-1], node.ctx), "the parts came in the opposite order: " + ", ".join(map(said, elements))
-        yield kind([*elements[1:], elements[0]], node.ctx), f"{said(elements[0])} came last"
-        yield kind([elements[-1], *elements[:-1]], node.ctx), f"{said(elements[-1])} came first"
-
-
-def _of_branches(node: ast.If) -> Iterator[Change]:
-    if any(isinstance(each, ast.Raise) for each in node.body):
-        return
-    for value, words in ((True, "always"), (False, "never")):
-        yield ast.If(ast.Constant(value), node.body, node.orelse), f"the condition with {said(node.test)} {words} held"

@@ -111,10 +111,18 @@ def finite_problem(got: Any, expected: Any) -> str | None:
     if len(bad) == 0:
         return None
     index = tuple(bad[0].tolist())
-    why = " nan comes from 0 / 0, or from a softmax in which everything is hidden." if got[index].isnan() else ""
-    why = why or " inf comes from `exp` or a power of a large number, or from a division by 0."
     where = f"Element {list(index)}" if index else "The result"
-    return f"{where} is {number(got[index])}; {number(expected[index])} is needed.{why}"
+    why = _why_not_finite(got[index], asks_for_infinity=bool(expected.isinf().any()))
+    return f"{where} is {number(got[index])}; {number(expected[index])} is needed. {why}"
+
+
+def _why_not_finite(value: Tensor, *, asks_for_infinity: bool) -> str:
+    if value.isnan():
+        times = ", from 0 times infinity" if asks_for_infinity else ""
+        return f"nan comes from 0 / 0{times}, or from a softmax in which everything is hidden."
+    if asks_for_infinity:
+        return "Infinity is needed in other places, and not in this one: what decides where it stands?"
+    return "inf comes from `exp` or a power of a large number, or from a division by 0."
 
 
 def value_problem(got: Any, expected: Any) -> str:
@@ -132,7 +140,8 @@ def value_problem(got: Any, expected: Any) -> str:
 
 def worst_index(got: Tensor, expected: Tensor) -> tuple[int, ...]:
     """Where two tensors of one shape differ most; NaN differs more than any number."""
-    distance = (got.detach().double().cpu() - expected.double().cpu()).abs().nan_to_num(nan=float("inf"))
+    mine, its = got.detach().double().cpu(), expected.double().cpu()
+    distance = (mine - its).abs().nan_to_num(nan=float("inf")).masked_fill(mine == its, 0.0)
     return tuple(int(i) for i in np.unravel_index(int(distance.argmax()), distance.shape))
 
 

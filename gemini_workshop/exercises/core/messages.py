@@ -198,6 +198,16 @@ EXPLANATIONS: dict[str, Say] = {
     r"index (-?\d+) is out of bounds for dimension (\d+) with size (\d+)": lambda i, axis, size: (
         f"There is no entry {i} along axis {axis}: it has {size}, counted from 0."
     ),
+    r"IndexError: tuple index out of range": (
+        "A tuple has fewer entries than that. Is it a shape? A tensor may have fewer axes than you count on; `[-1]` "
+        "and `[-2]` count from its end."
+    ),
+    r"too many indices for tensor of dimension (\d+)": lambda axes: (
+        f"The tensor has {axes} axes, and the index is for more of them. Which shape was it made with?"
+    ),
+    r"(min|max)\(\) (?:arg is an|iterable argument is) empty": lambda name: (
+        f"`{name}` is asked about a list without entries. When does that happen, and what is right then?"
+    ),
     r"index out of range": "An index is larger than the table or list has entries. They are counted from 0.",
     r"(?:same dtype|scalar type|to have the same dtype).*?(\w+).*(?:but|and) (?:found|got)?.*?(\w+)": (
         "Two kinds of numbers meet, such as float32 and float64, or whole numbers and fractions. New tensors take "

@@ -20,7 +20,9 @@ import torch
 
 from gemini_workshop.exercises.core.changes import Around, changes_of, curves_in
 from gemini_workshop.exercises.core.exercise import Exercise, Function, Misconception
-from gemini_workshop.exercises.core.inherited import with_part
+from gemini_workshop.exercises.core.inherited import that_calls, with_part
+from gemini_workshop.exercises.core.loops import GUARD, counter, guarded
+from gemini_workshop.exercises.core.said import said
 
 SKIPS = ("reset_parameters",)
 Setter = Callable[[ast.AST], None]
@@ -30,12 +32,25 @@ def nearly_right(exercise: Exercise) -> Iterator[Misconception]:
     """Every single change of the right code, and of the smaller exercises' inside it."""
     plain: Function = exercise.plain or exercise.reference
     rights: list[Function] = [plain, exercise.reference] if isinstance(plain, type) else [plain]
-    for right in dict.fromkeys(rights):
-        yield from _changed(right)
-    for part in exercise.parts:
-        for change in _changed(part.plain or part.reference):
-            words = change.says.replace("It behaves as if", f"It behaves as if, inside `{part.title}`,")
-            yield Misconception(words, with_part(plain, part.title, change.wrong))
+    searches = [_changed(right) for right in dict.fromkeys(rights)]
+    searches += [_changed_inside(part, that_calls(exercise, part.title)) for part in exercise.parts]
+    yield from _by_turns(searches)
+
+
+def _changed_inside(part: Exercise, whole: Function) -> Iterator[Misconception]:
+    for change in _changed(part.plain or part.reference):
+        words = change.says.replace("It behaves as if", f"It behaves as if, inside `{part.title}`,")
+        yield Misconception(words, with_part(whole, part.title, change.wrong))
+
+
+def _by_turns(searches: list[Iterator[Misconception]]) -> Iterator[Misconception]:
+    """One of each in turn: time is limited, and none of them should have to wait until the others are done."""
+    while searches:
+        for search in [*searches]:
+            if (change := next(search, None)) is None:
+                searches.remove(search)
+            else:
+                yield change
 
 
 def _changed(right: Callable[..., Any]) -> Iterator[Misconception]:
@@ -44,11 +59,12 @@ def _changed(right: Callable[..., Any]) -> Iterator[Misconception]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(right))))
     except (OSError, TypeError):  # a built-in function, or one that was typed in, has no source to change
         return
+    tree = guarded(tree)
     names = {**vars(sys.modules[right.__module__]), "math": math, "torch": torch}
     attributes, curves = list(dict.fromkeys(_own_attributes(tree))), curves_in(tree)
     for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
         function.decorator_list = []
-        if function.name in SKIPS or _may_run_on(function):
+        if function.name in SKIPS:
             continue
         around = Around(_local_names(function), attributes, curves)
         for node, put in _places(function):
@@ -58,6 +74,13 @@ def _changed(right: Callable[..., Any]) -> Iterator[Misconception]:
                 put(node)
                 if made is not None:
                     yield Misconception(f"It behaves as if {words}.", made)
+        for body, i in _neighbors(function):
+            words = f"{said(body[i])} came after {said(body[i + 1])}"
+            body[i], body[i + 1] = body[i + 1], body[i]
+            made = _defined(tree, names, right.__name__)
+            body[i], body[i + 1] = body[i + 1], body[i]
+            if made is not None:
+                yield Misconception(f"It behaves as if {words}.", made)
         for one, other in combinations(_arguments(function), 2):
             one.arg, other.arg = other.arg, one.arg
             made = _defined(tree, names, right.__name__)
@@ -66,9 +89,13 @@ def _changed(right: Callable[..., Any]) -> Iterator[Misconception]:
                 yield Misconception(f"It behaves as if `{one.arg}` and `{other.arg}` changed places.", made)
 
 
-def _may_run_on(function: ast.FunctionDef) -> bool:
-    """Whether a change could make a loop that never ends."""
-    return any(isinstance(node, ast.While) for node in ast.walk(function))
+def _neighbors(function: ast.FunctionDef) -> Iterator[tuple[list[ast.stmt], int]]:
+    """Each pair of steps that follow one another: the list that holds them, and the place of the first."""
+    for node in ast.walk(function):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            steps = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+            yield from ((body, body.index(step)) for step in steps[:-1])
 
 
 def _places(function: ast.FunctionDef) -> list[tuple[ast.AST, Setter]]:
@@ -114,7 +141,7 @@ def _own_attributes(tree: ast.AST) -> Iterator[str]:
 
 def _defined(tree: ast.Module, names: dict[str, Any], name: str) -> Any:
     """What the tree defines; None if a change makes no sense."""
-    space = dict(names)
+    space = {**names, GUARD: counter()}
     try:
         exec(compile(tree, "<nearly>", "exec", flags=__future__.annotations.compiler_flag), space)  # noqa: S102 (our own code)
     except Exception:  # a change may not compile

@@ -16,6 +16,7 @@ from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, UnfitA
 from gemini_workshop.exercises.core.axes import names_of_sizes
 from gemini_workshop.exercises.core.battery.examine import battery_problem
 from gemini_workshop.exercises.core.battery.memory import twice_problem
+from gemini_workshop.exercises.core.battery.starts import missing_name
 from gemini_workshop.exercises.core.comparison import finite_problem, same, shape_problem, value_problem, written
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 from gemini_workshop.exercises.core.messages import explained
@@ -41,7 +42,8 @@ def problems(exercise: Exercise, answer: Any, attempt: Attempt, cases: list[Argu
         if line := invariant.broken(attempt):
             yield (line,)
     if wrong:
-        line = _unused(exercise, attempt, [case for case, *_ in results]) or _quietly(lambda: place(wrong))
+        line = _quietly(lambda: Attempt(lambda: missing_name(exercise, answer, cases[-1]))())
+        line = line or _unused(exercise, attempt, [case for case, *_ in results]) or _quietly(lambda: place(wrong))
         yield *filter(None, [line]), *_explained(exercise, attempt, *wrong[0])
     if not wrong and (lines := Attempt(lambda: battery_problem(exercise, answer, cases))()):
         yield lines

@@ -1,15 +1,15 @@
 """Recognize known mistakes: code that goes wrong as a misconception does, on the cases that can tell.
 
 In this order: the same on every case as one mistake of this exercise, as one of a smaller exercise inside it, as two
-mistakes at once, as right code with one step changed, as one mistake in each part of the result; and at last, the same
-wherever the mistake shows.
+mistakes at once, as right code that is given something else or has one step changed, as one mistake in each part of
+the result; and at last, the same wherever the mistake shows.
 """
 
 import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import torch
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, NotStarted, UnfitAnswer
 from gemini_workshop.exercises.core.battery.tracing import tensors_in
+from gemini_workshop.exercises.core.bends import bends
 from gemini_workshop.exercises.core.comparison import same
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Misconception
 from gemini_workshop.exercises.core.inherited import inherited
+from gemini_workshop.exercises.core.modules import ModuleExercise
 from gemini_workshop.exercises.core.nearly import nearly_right
 from gemini_workshop.exercises.core.plain import plain
 
@@ -67,28 +69,50 @@ def recognize(exercise: Exercise, function: Callable[..., Any], cases: list[Argu
                 return Recognized(name, mistake.says)
     if _only_rounded(learner, needed):
         return None
-    if nearly := _one_step_from_right(exercise, learner, cases):
-        return Recognized("nearly right", nearly.says)
+    if step := _nearly(exercise, learner, needed, cases):
+        return Recognized("nearly right", step)
     behaviours = {name: _behaviours(exercise, mistake, cases) for name, mistake in known.items()}
     names = _one_for_each_part(behaviours, learner, needed) or _where_it_shows(behaviours, learner, needed)
     says = dict.fromkeys(known[name].says for name in names)
     return Recognized(names[0], " ".join(says)) if len(names) > 0 else None
 
 
-def _one_step_from_right(exercise: Exercise, learner: list[Any], cases: list[Arguments]) -> Misconception | None:
+def _nearly(exercise: Exercise, learner: list[Any], needed: list[Any], cases: list[Arguments]) -> str | None:
+    """What is changed in right code, or in what it is given, that then does the same.
+
+    A refusal says nothing about values, save that of a module, which is about the shapes of its parameters.
+    """
+    pairs = zip(learner, needed, strict=True)
+    if not all(isinstance(got, _Crash | _Refused) or same(got, right) for got, right in pairs):
+        return _given_something_else(exercise, learner, cases) or _one_step_from_right(exercise, learner, cases)
+    return _one_step_from_right(exercise, learner, cases) if isinstance(exercise, ModuleExercise) else None
+
+
+def _given_something_else(exercise: Exercise, learner: list[Any], cases: list[Arguments]) -> str | None:
+    """With which change of its arguments or its result right code does the same; two of them, where two fit."""
+    fitting = (words for words, bent in bends(exercise, cases) if _does_the_same(bent, learner, cases))
+    fit = list(islice(fitting, 2))
+    return f"It behaves as if {', or as if '.join(fit)}." if fit else None
+
+
+def _one_step_from_right(exercise: Exercise, learner: list[Any], cases: list[Arguments]) -> str | None:
     """The change of right code that does the same on every case; looked for during a limited time."""
     end = time.thread_time() + SEARCH_SECONDS
     for change in nearly_right(exercise):
         if _is_alike(exercise, change, learner, cases):
-            return change
+            return change.says
         if time.thread_time() > end:
             break
     return None
 
 
 def _is_alike(exercise: Exercise, mistake: Misconception, learner: list[Any], cases: list[Arguments]) -> bool:
-    """Whether a mistake does the same on every case; lazily, since most differ on the first."""
-    wrong = exercise.as_function(mistake.wrong)
+    """Whether a mistake does the same on every case."""
+    return _does_the_same(exercise.as_function(mistake.wrong), learner, cases)
+
+
+def _does_the_same(wrong: Callable[..., Any], learner: list[Any], cases: list[Arguments]) -> bool:
+    """Lazily, since most wrong functions differ on the first case."""
     return all(_same_behaviour(got, _of_ours(wrong, case)) for got, case in zip(learner, cases, strict=True))
 
 

@@ -285,7 +285,7 @@ def _partly(got: Tensor, needed: Tensor) -> str | None:
         length = needed.shape[axis]
         right = [_near(got.select(axis, i), needed.select(axis, i)) for i in range(length)]
         count = sum(right)
-        if not 0 < count < length or length < 3:
+        if not 0 < count < length or length < (3 if axis == needed.ndim - 1 else 2):
             continue
         if right == sorted(right, reverse=True):
             return f"Along axis {axis} {_so_many('first', count, length)} right; what follows is not."

@@ -8,9 +8,27 @@ Pair = tuple[list[Any], list[Any]]
 def sequence_relation(wrong: list[tuple[Any, Any, Any]]) -> str | None:
     """A sentence that holds of every wrong list; None if there is none, or if a result is not a list."""
     pairs = [(got, needed) for _, got, needed in wrong]
+    if line := _rounded(pairs):
+        return line
     if not pairs or not all(isinstance(got, list) and isinstance(needed, list) for got, needed in pairs):
         return None
     return next((words for words, holds in RELATIONS.items() if all(holds(*pair) for pair in pairs)), None)
+
+
+def _rounded(pairs: list[tuple[Any, Any]]) -> str | None:
+    """A sentence if fractions, alone or several together, are what is needed but for the digits that were cut off."""
+    rows = [(_fractions(got), _fractions(needed)) for got, needed in pairs]
+    if not rows or not all(got and len(got) == len(needed) for got, needed in rows):
+        return None
+    for digits in range(4):
+        if all(got == [round(each, digits) for each in needed] for got, needed in rows):
+            return f"The results are rounded to {digits} decimals. What is computed on with needs all of them."
+    return None
+
+
+def _fractions(result: Any) -> list[float]:
+    entries = result if isinstance(result, list | tuple) else [result]
+    return list(entries) if all(isinstance(each, float) for each in entries) else []
 
 
 def _is_beginning(got: list[Any], needed: list[Any]) -> bool:

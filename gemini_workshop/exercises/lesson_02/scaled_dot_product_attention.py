@@ -10,6 +10,7 @@ from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.comparison import number, same, worst_index
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Invariant, Say
 from gemini_workshop.exercises.core.tools import drawing
+from gemini_workshop.exercises.lesson_02.softmax import SOFTMAX
 from gemini_workshop.exercises.lesson_02.tools import normalized
 from gemini_workshop.models.attention import scaled_dot_product_attention
 
@@ -188,6 +189,7 @@ ATTENTION = Exercise(
             "of different tokens. To swap two axes, transpose."
         ).to(_reshaped_key),
     },
+    parts=(SOFTMAX,),
     hints=(
         "Four steps: scores (every query with every key), scale, hide what may not be seen, and mix the values by "
         "the softmax of what is left.",

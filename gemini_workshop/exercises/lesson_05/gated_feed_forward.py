@@ -6,6 +6,7 @@ from torch import Tensor
 from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.exercise import Say
 from gemini_workshop.exercises.core.modules import Build, ModuleExercise, drawn_weights
+from gemini_workshop.exercises.lesson_05.gate_units import GATE_UNITS
 from gemini_workshop.exercises.lesson_05.tools import CURVES, layer_cases, layer_cases_beyond, project, told
 from gemini_workshop.models.feedforward import GatedFeedForward, gate_units
 
@@ -87,6 +88,7 @@ GATED_FEED_FORWARD = ModuleExercise(
             "this layer."
         ).to(GatedFeedForward, forward=lambda self, x: x + GatedFeedForward.forward(self, x)),
     },
+    parts=(GATE_UNITS,),
     hints=(
         "It is `FeedForward` with one more matrix. Where does the second way up begin, and where do both ways meet?",
         "Three matrices: `gate` and `up` lead from embed_dim to ffn_dim, `down` leads back. Both ways up start at x.",

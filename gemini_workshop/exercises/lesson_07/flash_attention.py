@@ -10,6 +10,7 @@ from torch import Tensor
 from gemini_workshop.evaluation.traffic import MemoryTraffic
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Invariant, Say
 from gemini_workshop.exercises.core.tools import drawing
+from gemini_workshop.exercises.lesson_07.online_softmax import ONLINE_SOFTMAX
 from gemini_workshop.exercises.lesson_07.tools import attention_by_rows, differing_weight
 from gemini_workshop.models.flash_attention import flash_attention, online_softmax
 
@@ -200,6 +201,7 @@ FLASH_ATTENTION = Exercise(
             "The sum of the weighted values is returned as it is. At the end it has to be divided by `total`."
         ).to(_tiled, finish=lambda mixed, total: mixed),
     },
+    parts=(ONLINE_SOFTMAX,),
     hints=(
         "Two loops: over tiles of queries, and inside it over tiles of keys. The sums start before the inner loop, and "
         "the division comes after it.",

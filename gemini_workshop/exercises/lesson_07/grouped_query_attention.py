@@ -9,6 +9,7 @@ from torch import Tensor
 from gemini_workshop.exercises.core.comparison import number, same, worst_index
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
 from gemini_workshop.exercises.core.tools import drawing
+from gemini_workshop.exercises.lesson_02.scaled_dot_product_attention import ATTENTION
 from gemini_workshop.models.attention import grouped_query_attention
 
 
@@ -151,6 +152,7 @@ GROUPED_QUERY_ATTENTION = Exercise(
             "The attention weights sum to one over the heads. Each head has a softmax of its own, over its keys."
         ).to(_grouped, dim=1),
     },
+    parts=(ATTENTION,),
     hints=(
         "Write down which key/value head each of six query heads uses if there are two. Then make keys and values "
         "that have one head for each query head.",

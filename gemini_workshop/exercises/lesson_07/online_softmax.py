@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,8 +70,7 @@ def _explain(function: Function, case: Arguments) -> str | None:
 
 def _first_difference(got: Tensor, expected: Tensor) -> tuple[int, ...]:
     """The query whose row differs first."""
-    for flat in range(got[..., 0].numel()):
-        place = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), got.shape[:-1]))
+    for place in np.ndindex(*got.shape[:-1]):
         if not same(got[place], expected[place]):
             return place
     raise AssertionError("nothing differs")

@@ -10,6 +10,8 @@ from torch import Tensor
 from gemini_workshop.evaluation.traffic import MemoryTraffic
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Invariant, Say
 from gemini_workshop.exercises.core.tools import drawing
+from gemini_workshop.exercises.lesson_02.scaled_dot_product_attention import ATTENTION
+from gemini_workshop.exercises.lesson_07.sliding_window_mask import SLIDING_WINDOW_MASK
 from gemini_workshop.exercises.lesson_07.tools import attention_by_rows, differing_weight
 from gemini_workshop.models.sliding_window import sliding_window_attention
 
@@ -144,6 +146,7 @@ SLIDING_WINDOW_ATTENTION = Exercise(
             "does it have?"
         ).to(_banded, scale=lambda query, keys: keys.shape[-2] ** -0.5),
     },
+    parts=(ATTENTION, SLIDING_WINDOW_MASK),
     hints=(
         "Take one chunk of queries. Which is the oldest key that its first query sees, and which the newest that its "
         "last one sees? Everything else can be left out.",

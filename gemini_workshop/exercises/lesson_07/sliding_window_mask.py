@@ -8,6 +8,7 @@ from torch import Tensor
 from gemini_workshop.exercises.core.battery.declaration import Battery, Call
 from gemini_workshop.exercises.core.battery.other_device import OTHER
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
+from gemini_workshop.exercises.lesson_02.causal_mask import CAUSAL_MASK
 from gemini_workshop.models.masks import sliding_window_mask
 
 
@@ -109,6 +110,7 @@ SLIDING_WINDOW_MASK = Exercise(
             "Every W-th earlier token is visible. That is a strided pattern; a window is the last W tokens in a row."
         ).to(_by_distance, sees=lambda d, W: (d >= 0) & (d % W == 0)),
     },
+    parts=(CAUSAL_MASK,),
     hints=(
         "Two conditions, both needed: the key is not after the query, and it is not too far before it. How far is too "
         "far if the window is 1?",

@@ -9,6 +9,7 @@ from torch import Tensor
 from gemini_workshop.exercises.core.comparison import number, same, worst_index
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
 from gemini_workshop.exercises.core.tools import drawing
+from gemini_workshop.exercises.lesson_07.grouped_query_attention import GROUPED_QUERY_ATTENTION
 from gemini_workshop.models.multimodal.fusion import gated_cross_attention
 
 
@@ -144,6 +145,7 @@ GATED_CROSS_ATTENTION = Exercise(
             "The factor is 1 - tanh(gate): the layer is open at first and shuts with the gate. It should be shut."
         ).to(_look, opened=lambda gate, found: (1 - gate.tanh()) * found),
     },
+    parts=(GROUPED_QUERY_ATTENTION,),
     hints=(
         "It is attention as you know it; only keys and values come from somewhere else. What is the one new line?",
         "`grouped_query_attention` does everything up to the gate. No causal mask: the context is not a future.",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
+from gemini_workshop.exercises.lesson_02.causal_mask import CAUSAL_MASK
 from gemini_workshop.models.masks import multimodal_mask
 
 Rule = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -163,6 +164,7 @@ MULTIMODAL_MASK = Exercise(
             lambda image_ids, num_queries: _both(image_ids[:1].expand(image_ids.shape), num_queries)
         ),
     },
+    parts=(CAUSAL_MASK,),
     hints=(
         "Two reasons for which a query may look at a key: it came before, or both are patches of one image. Which "
         "number must not count as an image?",

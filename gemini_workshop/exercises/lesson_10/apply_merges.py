@@ -8,12 +8,14 @@ import torch
 from gemini_workshop.data.tokenizers.bpe import NUM_BYTES, Pair, apply_merges, count_pairs
 from gemini_workshop.data.tokenizers.merging import merge_word, tokens_of
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
+from gemini_workshop.exercises.lesson_10.merge_pair import MERGE_PAIR
 from gemini_workshop.exercises.lesson_10.tools import letters, merge_all
 
 Merges = Mapping[Pair, int]
 CONFLICT = {(98, 99): 256, (97, 98): 257, (97, 256): 258}
 RUNS = {(97, 97): 256, (256, 256): 257, (257, 98): 258}
 OFTEN = {(98, 99): 256, (97, 98): 257, (257, 97): 258, (256, 256): 259, (99, 97): 260}
+LONGER = {(97, 98): 256, (99, 256): 257, (256, 256): 258}
 NO_ABC = {(97, 98): 256, (98, 99): 257, (257, 100): 258}
 
 
@@ -29,6 +31,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         (b"abcd", NO_ABC),
         (b"ababc", OFTEN),
         (b"aaaab", RUNS),
+        (b"cabab", LONGER),
         (b"cababbc", OFTEN),
         (list(b"bcabcaab"), OFTEN),
         (bytes(letters(generator, 12)), OFTEN),
@@ -138,10 +141,25 @@ APPLY_MERGES = Exercise(
         "stops at an unknown pair": Say(
             "It stops when the first pair from the left is unknown. Another one further right may be known."
         ).to(lambda ids, merges: _while_first_is_known(list(ids), merges)),
+        "every known pair in one pass": Say(
+            "One pass from left to right merges each known pair that it meets. One merge at a time: the pair that was "
+            "learned earliest, everywhere in the word, and then look again."
+        ).to(lambda ids, merges: _in_one_pass(list(ids), merges)),
+        "longest new token first": Say(
+            "Of the pairs that are present, the one that makes the longest token is merged first. The order of "
+            "training decides, whatever comes out."
+        ).to(
+            _apply, choose=lambda ids, merges, known: max(known, key=lambda pair: len(tokens_of(merges)[merges[pair]]))
+        ),
+        "stopped by any unknown pair": Say(
+            "It stops as soon as one pair in the word is unknown, though others are known. Unknown pairs come last, "
+            "and it stops when no known one is left."
+        ).to(lambda ids, merges: _while_all_are_known(list(ids), merges)),
         "counts instead of ids": Say(
             "A merged token has got the number of its merge, counted from 0. `merges` holds its id, which is 256 more."
         ).to(lambda ids, merges: [i - NUM_BYTES if i >= NUM_BYTES else i for i in _apply(ids, merges)]),
     },
+    parts=(MERGE_PAIR,),
     hints=(
         "Repeat what training did, in its order. Of the pairs that stand in the word now, which one was learned first?",
         "In a loop: list the neighbors with `pairwise(ids)`, choose the one whose id in `merges` is smallest, and "
@@ -158,3 +176,19 @@ def _while_first_is_known(ids: list[int], merges: Merges) -> list[int]:
         pair = min(known, key=merges.__getitem__)
         ids = merge_all(ids, pair, merges[pair])
     return ids
+
+
+def _while_all_are_known(ids: list[int], merges: Merges) -> list[int]:
+    while len(ids) > 1 and all(pair in merges for pair in pairwise(ids)):
+        pair = min(pairwise(ids), key=merges.__getitem__)
+        ids = merge_all(ids, pair, merges[pair])
+    return ids
+
+
+def _in_one_pass(ids: list[int], merges: Merges) -> list[int]:
+    merged: list[int] = []
+    while ids:
+        known = merges.get((ids[0], ids[1])) if len(ids) > 1 else None
+        merged.append(ids[0] if known is None else known)
+        ids = ids[1 if known is None else 2 :]
+    return merged

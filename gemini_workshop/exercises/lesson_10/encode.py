@@ -11,6 +11,8 @@ from gemini_workshop.data.tokenizers.checks import END_OF_TEXT
 from gemini_workshop.data.tokenizers.merging import merge_word, tokens_of
 from gemini_workshop.data.tokenizers.splitting import split_words
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
+from gemini_workshop.exercises.lesson_10.apply_merges import APPLY_MERGES
+from gemini_workshop.exercises.lesson_10.pre_tokenize import PRE_TOKENIZE
 
 MERGES = {
     (104, 101): 256,  # he
@@ -183,6 +185,7 @@ ENCODE = Exercise(
             ]
         ),
     },
+    parts=(PRE_TOKENIZE, APPLY_MERGES),
     hints=(
         "Three cuts, one inside the other: the text at special tokens, each part into words, each word into tokens.",
         "`re.split` with the names in parentheses keeps them as parts of their own; `re.escape` makes a name harmless; "

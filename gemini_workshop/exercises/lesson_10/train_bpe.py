@@ -9,6 +9,7 @@ import torch
 from gemini_workshop.data.tokenizers.bpe import Pair, count_pairs, train_bpe
 from gemini_workshop.data.tokenizers.training import train_bpe_fast
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
+from gemini_workshop.exercises.lesson_10.merge_pair import MERGE_PAIR
 from gemini_workshop.exercises.lesson_10.tools import letters, merge_all
 
 TEXT = "the cat saw the hat; the thin cat hid. Zoë aaaa aaaaaa été 🙂🙂🙂 mississippi missed the sea"
@@ -174,6 +175,7 @@ TRAIN_BPE = Exercise(
             "The result maps ids to pairs. It is needed the other way round: which id has a pair?"
         ).to(lambda words, num_merges: {new_id: pair for pair, new_id in _train(words, num_merges).items()}),
     },
+    parts=(MERGE_PAIR,),
     hints=(
         "You have the two halves: `count_pairs` and `merge_pair`. Repeat `num_merges` times: count, choose, merge.",
         "One `Counter` for all words: `counts.update(count_pairs(word))`. Then the pair with the largest count, and "

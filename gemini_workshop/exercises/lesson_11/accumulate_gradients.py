@@ -7,10 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from gemini_workshop.data.batches.batch import IGNORE_INDEX
+from gemini_workshop.exercises.core.attempt import UnfitAnswer
 from gemini_workshop.exercises.core.comparison import number, same
 from gemini_workshop.exercises.core.exercise import Arguments, Function, Say
 from gemini_workshop.exercises.core.tools import drawing, vector
+from gemini_workshop.exercises.lesson_11.cross_entropy import CROSS_ENTROPY
 from gemini_workshop.exercises.lesson_11.tools import (
+    GRADIENTS_BY_HAND,
     PairScores,
     Parts,
     StateExercise,
@@ -19,6 +22,11 @@ from gemini_workshop.exercises.lesson_11.tools import (
 )
 from gemini_workshop.training.losses import cross_entropy
 from gemini_workshop.training.plain_loop import accumulate_gradients
+
+GRAPH_KEPT = (
+    "The loss comes back as a tensor that still hangs on the computation, so that all of it stays in memory. Return a "
+    "number: `.item()` makes one."
+)
 
 
 def _run(answer: Function, table: Tensor, parts: Parts, before: float = 0.0) -> Any:
@@ -31,6 +39,8 @@ def _run(answer: Function, table: Tensor, parts: Parts, before: float = 0.0) -> 
     for weight in model.parameters() if before else ():
         weight.grad = torch.full_like(weight, before)
     loss = answer(model, [(inputs.clone(), targets.clone()) for inputs, targets in parts])
+    if isinstance(loss, Tensor) and loss.requires_grad:
+        raise UnfitAnswer(GRAPH_KEPT)
     gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in model.parameters()]
     return None if loss is None else [float(loss), *gradients]
 
@@ -192,6 +202,8 @@ ACCUMULATE_GRADIENTS = StateExercise(
             _accumulate, weight=lambda own, counts: -own / sum(counts), returned_weight=_right_weight
         ),
     },
+    parts=(CROSS_ENTROPY,),
+    imports=GRADIENTS_BY_HAND,
     hints=(
         "Two parts have 1 and 9 targets that count, with mean losses of 4 and 2. What is the mean over all ten "
         "targets? By what did you multiply the 4?",

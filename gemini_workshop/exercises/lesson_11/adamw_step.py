@@ -21,11 +21,18 @@ UNCHANGED = (
     "change in place is needed."
 )
 
+GRADIENT_CHANGED = (
+    "It changes its argument `gradient`, which others may read after the step, to print its norm for example. Compute "
+    "with a new tensor: no `+=` and no method that ends in `_` on it."
+)
+
 
 def _run(answer: Function, weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, *rest: Any) -> list[Tensor]:
     """What the three tensors hold after the call."""
-    changed = weight.clone(), mean.clone(), square.clone()
-    result = answer(changed[0], gradient.clone(), changed[1], changed[2], *rest)
+    changed, given = (weight.clone(), mean.clone(), square.clone()), gradient.clone()
+    result = answer(changed[0], given, changed[1], changed[2], *rest)
+    if not same(given, gradient):
+        raise UnfitAnswer(GRADIENT_CHANGED)
     if result is None and all(map(torch.equal, changed, (weight, mean, square))):
         raise UnfitAnswer(UNCHANGED)
     return list(changed)
@@ -98,6 +105,7 @@ def _adamw(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     *,
+    before: bool = False,
     seen: Callable[[Tensor, Tensor, float], Tensor] = lambda gradient, weight, decay: gradient,
     new_mean: Callable[..., Tensor] = lambda mean, gradient, beta: beta * mean + (1 - beta) * gradient,
     new_square: Callable[..., Tensor] = lambda square, gradient, beta: beta * square + (1 - beta) * gradient**2,
@@ -107,9 +115,10 @@ def _adamw(
 ) -> None:
     """Right but for the steps."""
     gradient = seen(gradient, weight, weight_decay)
+    used = (mean.clone(), square.clone()) if before else (mean, square)
     mean.copy_(new_mean(mean, gradient, beta1))
     square.copy_(new_square(square, gradient, beta2))
-    update = ratio(mean / correction(beta1, step), square / correction(beta2, step), eps)
+    update = ratio(used[0] / correction(beta1, step), used[1] / correction(beta2, step), eps)
     weight.copy_(decayed(weight, lr, weight_decay) - lr * update)
 
 
@@ -121,6 +130,21 @@ def _mean_kept_corrected(w: Tensor, g: Tensor, m: Tensor, s: Tensor, step: int, 
     _adamw(w, g, m, s, step, lr, *rest)
     m.div_(1 - rest[0] ** step)
     s.div_(1 - rest[1] ** step)
+
+
+def _eps_first(w: Tensor, g: Tensor, m: Tensor, s: Tensor, step: int, lr: float, *rest: Any) -> None:
+    corrected = rest[2] / (1 - rest[1] ** step) ** 0.5
+    _adamw(w, g, m, s, step, lr, *rest[:2], corrected, *rest[3:])
+
+
+def _ahead(w: Tensor, g: Tensor, m: Tensor, s: Tensor, step: int, lr: float, *rest: Any) -> None:
+    beta = rest[0]
+    mixed = lambda mean: (beta * mean + (1 - beta) * g) / (1 - beta**step)  # noqa: E731
+    _adamw(w, g, m, s, step, lr, *rest, ratio=lambda _, square, eps: mixed(m) / (square.sqrt() + eps))
+
+
+def _squared_mean(w: Tensor, g: Tensor, m: Tensor, s: Tensor, step: int, lr: float, *rest: Any) -> None:
+    _adamw(w, g, m, s, step, lr, *rest, new_square=lambda square, _, beta: beta * square + (1 - beta) * m**2)
 
 
 def _decayed_last(w: Tensor, g: Tensor, m: Tensor, s: Tensor, step: int, lr: float, *rest: Any) -> None:
@@ -200,6 +224,21 @@ ADAMW_STEP = StateExercise(
             "eps is added under the root. Where gradients are tiny that is a different number. Take the root first, "
             "then add eps."
         ).to(_adamw, ratio=lambda mean, square, eps: mean / (square + eps).sqrt()),
+        "eps before the correction": Say(
+            "eps is added to the root of the square as it is, and the correction comes after it. In the first steps "
+            "that eps counts several times as much. Correct the square, take its root, then add eps."
+        ).to(_eps_first),
+        "eps as a floor": Say(
+            "eps is the smallest divisor here (`clamp`, `max`). It is added, so that it always counts a little."
+        ).to(_adamw, ratio=lambda mean, square, eps: mean / square.sqrt().clamp(min=eps)),
+        "weight before the means": Say(
+            "The weight moves by the means of the step before; the new gradient enters them afterwards. Update both "
+            "means first."
+        ).to(_adamw, before=True),
+        "one gradient ahead": Say(
+            "The new gradient is mixed into the mean once more before the step. That is Nesterov's variant (NAdam); "
+            "Adam uses the running mean as it is."
+        ).to(_ahead),
         "no root": Say(
             "The mean is divided by the square, not by its root. Then a gradient ten times as large gives a step ten "
             "times *smaller*."
@@ -218,18 +257,7 @@ ADAMW_STEP = StateExercise(
         "square of the mean": Say(
             "The mean is squared, where the mean of the squares is needed. The two differ by how much the gradient "
             "varies, which is what Adam wants to know."
-        ).to(
-            lambda w, g, m, s, step, lr, *rest: _adamw(
-                w,
-                g,
-                m,
-                s,
-                step,
-                lr,
-                *rest,
-                new_square=lambda square, gradient, beta: beta * square + (1 - beta) * m**2,
-            )
-        ),
+        ).to(_squared_mean),
         "absolute value instead of the square": Say(
             "`square` collects the gradient's size, not its square. Square each number, and take the root at the end."
         ).to(_adamw, new_square=lambda square, gradient, beta: beta * square + (1 - beta) * gradient.abs()),

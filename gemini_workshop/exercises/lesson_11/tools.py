@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gemini_workshop.data.batches.batch import IGNORE_INDEX
 from gemini_workshop.exercises.core.exercise import Exercise, Function
 
+GRADIENTS_BY_HAND = ("torch.fx.experimental.symbolic_shapes",)  # torch imports it for `backward(gradient=...)`
 Parts = Sequence[tuple[Tensor, Tensor]]
 
 

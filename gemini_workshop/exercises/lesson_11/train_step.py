@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from gemini_workshop.exercises.core.comparison import number, same
 from gemini_workshop.exercises.core.exercise import Arguments, Function, Say
 from gemini_workshop.exercises.core.tools import drawing, vector
+from gemini_workshop.exercises.lesson_11.accumulate_gradients import ACCUMULATE_GRADIENTS
+from gemini_workshop.exercises.lesson_11.clip_gradients import CLIP_GRADIENTS
 from gemini_workshop.exercises.lesson_11.tools import (
     PairScores,
     Parts,
@@ -197,6 +199,7 @@ TRAIN_STEP = StateExercise(
         ),
     },
     imports=("torch._dynamo",),  # every optimizer of PyTorch imports it
+    parts=(CLIP_GRADIENTS, ACCUMULATE_GRADIENTS),
     hints=(
         "Five things, and their order matters: the rate, zero, the gradients, clipping, the step. Which two must not "
         "stand on either side of a third?",

@@ -69,6 +69,11 @@ def _for_each_time(logits: Tensor, token_ids: Tensor, penalty: float) -> Tensor:
     return torch.where(logits > 0, logits / factor, logits * factor)
 
 
+def _difference_each_time(logits: Tensor, token_ids: Tensor, penalty: float) -> Tensor:
+    lowered = torch.where(logits > 0, logits / penalty, logits * penalty)
+    return logits + _counts(token_ids, logits) * (lowered - logits)
+
+
 APPLY_REPETITION_PENALTY = Exercise(
     id="12.6",
     minutes=7,
@@ -98,6 +103,10 @@ APPLY_REPETITION_PENALTY = Exercise(
             "A token that occurs three times is penalized three times. Here it counts only whether a token is in the "
             "text."
         ).to(_for_each_time),
+        "difference added each time": Say(
+            "What a logit loses is added once for each time that its token occurs, as `scatter_add` does. Write the "
+            "new logit in its place instead: then it does not matter how often."
+        ).to(_difference_each_time),
         "forbidden": Say("Tokens of the text become impossible. They should only become less likely.").to(
             _penalized, lower=lambda x, c: torch.full_like(x, -math.inf)
         ),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.comparison import number, same
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Invariant, Say
 from gemini_workshop.exercises.core.tools import vector
@@ -141,6 +142,7 @@ VERIFY_DRAFTS = Exercise(
     reference=verify_drafts,
     oracle=_oracle,
     cases=_cases,
+    battery=Battery(gradients=False),  # sampling: nobody trains through it
     explain=_explain,
     invariants=(Invariant(name="the model's distribution", broken=_not_the_models),),
     misconceptions={

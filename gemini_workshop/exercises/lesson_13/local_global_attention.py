@@ -9,6 +9,10 @@ from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.comparison import same
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
 from gemini_workshop.exercises.core.tools import drawing, vector
+from gemini_workshop.exercises.lesson_02.causal_mask import CAUSAL_MASK
+from gemini_workshop.exercises.lesson_04.apply_rotary import ROTARY
+from gemini_workshop.exercises.lesson_07.grouped_query_attention import GROUPED_QUERY_ATTENTION
+from gemini_workshop.exercises.lesson_07.sliding_window_mask import SLIDING_WINDOW_MASK
 from gemini_workshop.models.plain_sparse import local_global_attention
 
 Step = Callable[[Tensor], Tensor]
@@ -231,6 +235,7 @@ LOCAL_GLOBAL_ATTENTION = Exercise(
             "heads: `merge_heads`."
         ).to(_attention, merge=lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
     },
+    parts=(CAUSAL_MASK, ROTARY, SLIDING_WINDOW_MASK, GROUPED_QUERY_ATTENTION),
     hints=(
         "The order of lessons 02 to 07: heads, norm, positions, mask, attention, heads again. Which of them touch the "
         "values?",

@@ -10,7 +10,11 @@ from torch import Tensor
 from gemini_workshop.data.batches.batch import IGNORE_INDEX
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
 from gemini_workshop.exercises.core.tools import drawing
+from gemini_workshop.exercises.lesson_08.expert_load import EXPERT_LOAD
+from gemini_workshop.exercises.lesson_08.load_balancing_loss import LOAD_BALANCING_LOSS
+from gemini_workshop.exercises.lesson_08.router_z_loss import ROUTER_Z_LOSS
 from gemini_workshop.exercises.lesson_08.tools import drawn_choices
+from gemini_workshop.exercises.lesson_11.cross_entropy import CROSS_ENTROPY
 from gemini_workshop.training.plain_mixture import mixture_loss
 
 Routings = Sequence[tuple[Tensor, Tensor]]
@@ -203,6 +207,7 @@ MIXTURE_LOSS = Exercise(
             _loss, balance=lambda scores, experts: _balance(scores, experts[:, :1])
         ),
     },
+    parts=(EXPERT_LOAD, LOAD_BALANCING_LOSS, ROUTER_Z_LOSS, CROSS_ENTROPY),
     hints=(
         "Three losses of lessons 08 and 11 are all you need. Which of them is asked about the whole batch, and which "
         "layer by layer?",

@@ -27,6 +27,15 @@ def _case(generator: torch.Generator, n: int, right: float) -> Arguments:
 
 
 def _cases(generator: torch.Generator) -> list[Arguments]:
+    return [(_fresh(given), _fresh(expected)) for given, expected in _texts(generator)]
+
+
+def _fresh(texts: Texts) -> list[str]:
+    """Equal texts that are not the same objects: Python keeps one of each that stands in its code."""
+    return [text.encode().decode() for text in texts]
+
+
+def _texts(generator: torch.Generator) -> list[Arguments]:
     return [
         (["two", "four"], ["two", "three"]),
         (["one", "two", "three"], ["one", "two", "three"]),
@@ -36,6 +45,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         (["no seven", "ten", "four", "six"], ["seven", "ten", "four", "six"]),
         (["Four", "six"], ["four", "six"]),
         (["4 9 1", "4 2 7", "5"], ["4 2 7", "4 2 7", "5"]),
+        (["12", "one two", "six"], ["1 2", "onetwo", "six"]),
         (["no"] * 12, ["yes"] * 12),
         _case(generator, 40, 0.8),
         _case(generator, 7, 0.5),
@@ -127,6 +137,20 @@ SCORE_ANSWERS = Exercise(
         "beginning is enough": Say(
             'An answer counts that only begins like the expected one: "seventeen" is not "seven".'
         ).to(_score, is_right=lambda a, b: a.strip().startswith(b)),
+        "white space anywhere": Say(
+            'White space inside an answer does not count either: "1 2" is taken for "12". Only that around it does not.'
+        ).to(_score, is_right=lambda a, b: "".join(a.split()) == "".join(b.split())),
+        "compared with `is`": Say(
+            "The answers are compared with `is`: whether they are one and the same object. Whether two texts are equal "
+            "is asked with `==`."
+        ).to(_score, is_right=lambda a, b: a.strip() is b.strip()),
+        "right in any place": Say(
+            "An answer counts wherever in the list it is the expected one. Each has its own question: compare in pairs."
+        ).to(
+            lambda given, expected: _score(
+                [e if g.strip() in expected else "" for g, e in zip(given, expected, strict=True)], expected
+            )
+        ),
         "upper and lower case alike": Say(
             "Upper and lower case are taken for the same. Word for word means letter for letter."
         ).to(_score, is_right=lambda a, b: a.strip().lower() == b.lower()),
@@ -179,6 +203,9 @@ SCORE_ANSWERS = Exercise(
             "With z = 1.645, 5 % lie on *each* side: that is an interval of 90 %. For 95 %, z is 1.96."
         ).to(_score, z=1.6448536269514722),
         "one standard deviation": Say("z is 1 here, which holds 68 %. For 95 %, z is 1.96.").to(_score, z=1.0),
+        "middle and half of the width": Say(
+            "Middle and half of the width are returned. The ends are the middle minus that, and the middle plus that."
+        ).to(_score, result=lambda p, low, high, n: (p, (low + high) / 2, (high - low) / 2)),
         "half of the width": Say("Half of the width is returned instead of the ends of the interval.").to(
             _score, result=lambda p, low, high, n: (p, (high - low) / 2, (high - low) / 2)
         ),

@@ -8,7 +8,9 @@ from torch import Tensor
 from gemini_workshop.exercises.core.comparison import same
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Invariant, Say
 from gemini_workshop.exercises.core.tools import drawing, vector
+from gemini_workshop.exercises.lesson_08.moe_forward import MOE_FORWARD
 from gemini_workshop.exercises.lesson_08.tools import drawn_experts
+from gemini_workshop.exercises.lesson_08.top_k_routing import TOP_K_ROUTING
 from gemini_workshop.models.plain_sparse import sparse_feed_forward
 
 Layer = Callable[[Tensor], Tensor]
@@ -165,6 +167,7 @@ SPARSE_FEED_FORWARD = Exercise(
             "Every text goes where the first one goes. Each token is routed by itself."
         ).to(_sparse, seen=lambda tokens: tokens[:1].expand_as(tokens)),
     },
+    parts=(TOP_K_ROUTING, MOE_FORWARD),
     hints=(
         "The router and the experts want rows, (N, D); you have (B, T, D). What flattens the first two axes, and what "
         "brings them back?",

@@ -11,13 +11,26 @@ from gemini_workshop.exercises.core.attempt import Attempt, CrashedError, UnfitA
 from gemini_workshop.exercises.core.battery.tracing import tensors_in
 from gemini_workshop.exercises.core.comparison import finite_problem, same, shape_problem, value_problem
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
+from gemini_workshop.exercises.core.plain import shown
 
 
 def name_problem(exercise: Exercise, answer: Any) -> tuple[str, ...] | None:
     """A sentence if arguments that cells below pass by name have another name here, or another place."""
     for given, wanted in exercise.signatures(answer):
-        if line := _renamed(given, wanted, exercise.battery.by_name) or _reordered(given, wanted):
+        line = _renamed(given, wanted, exercise.battery.by_name) or _reordered(given, wanted)
+        if line := line or _other_default(given, wanted):
             return (line,)
+    return None
+
+
+def _other_default(given: Callable[..., Any], wanted: Callable[..., Any]) -> str | None:
+    """A sentence about a number, a text or True and False that is taken when an argument is left out."""
+    parameters = _parameters(given) or {}
+    for name, parameter in inspect.signature(wanted).parameters.items():
+        needed, found = parameter.default, parameters[name].default if name in parameters else parameter.default
+        if isinstance(needed, bool | int | float | str) and not _is_equal(found, needed):
+            taken = "has no default" if found is parameter.empty else f"is {shown(repr(found), 80)} when it is left out"
+            return f"`{name}` {taken}; it should be {needed!r}. Keep the first line as it was given."
     return None
 
 
@@ -30,6 +43,10 @@ def _renamed(given: Callable[..., Any], wanted: Callable[..., Any], by_name: tup
             found = ", ".join(parameters)
             return f"Cells below pass `{name}=` by name, and this takes ({found}). Keep the first line as it was given."
     return None
+
+
+def _is_equal(found: Any, needed: Any) -> bool:
+    return isinstance(found, bool) == isinstance(needed, bool) and bool(found == needed)
 
 
 def _reordered(given: Callable[..., Any], wanted: Callable[..., Any]) -> str | None:

@@ -6,6 +6,7 @@ gradient means that something on the way is hidden from autograd.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,13 +14,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from gemini_workshop.exercises.core.attempt import Attempt, CrashedError
-from gemini_workshop.exercises.core.battery.tracing import Traced, in_kind, tensors_in, weighted_sum
+from gemini_workshop.exercises.core.battery.tracing import Traced, in_kind, mapped, tensors_in, weighted_sum
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 from gemini_workshop.exercises.core.messages import explained
 from gemini_workshop.exercises.core.plain import message_of
 from gemini_workshop.exercises.core.pristine import put_back
 
 CLOSE = 2e-3
+NEAR, SAME = 1e-4, 2e-2
 CUTS = {"detach": "`.detach()`", "detach_": "`.detach_()`"}
 LEAVES_TORCH = {"numpy": "NumPy", "__array__": "NumPy", "item": "`.item()`", "tolist": "`.tolist()`"}
 NUMBERS = {"__float__": "`float()`", "__index__": "`int()`", "__int__": "`int()`", "__bool__": "a comparison"}
@@ -32,6 +34,10 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self.cuts: list[str] = []
         self.leaves_torch: list[str] = []
+
+    def forget(self, cuts: list[str]) -> None:
+        """Leave out what the reference does as well, such as counting under no_grad."""
+        self.cuts = [cut for cut in self.cuts if cut not in cuts]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
@@ -71,19 +77,40 @@ def _is_rounding(exercise: Exercise, answer: Any, case: Arguments) -> bool:
 
 def asked(exercise: Exercise, case: Arguments) -> dict[str, Tensor] | None:
     """The gradients of the reference by name, of which some may not be asked for; None if it has none."""
-    if not (exercise.battery.gradients and _is_smooth(case)):
+    if not exercise.battery.gradients:
         return {}
     needed = _taken(exercise.traced(exercise.reference, case))
+    if needed and not _is_smooth(case) and not _stays_the_same(exercise, case, needed):
+        return {}
     return needed and {name: value for name, value in needed.items() if name not in exercise.battery.constants}
 
 
 def _is_smooth(case: Arguments) -> bool:
     """Whether no number of a case is zero or occurs twice: there a curve may have a corner, and several slopes."""
-    return all(
-        len(tensor.unique()) == tensor.numel() and bool(tensor.all())
-        for tensor in tensors_in(case)
-        if tensor.is_floating_point()
-    )
+    floats = [tensor.flatten().double() for tensor in tensors_in(case) if tensor.is_floating_point()]
+    numbers = torch.cat(floats) if floats else torch.ones(1)
+    return len(numbers.unique()) == len(numbers) and bool(numbers.all())
+
+
+def _stays_the_same(exercise: Exercise, case: Arguments, needed: dict[str, Tensor]) -> bool:
+    """Whether a little to either side the gradients are as they are here, so that there is no corner after all."""
+    largest = max(float(gradient.abs().max()) for gradient in needed.values() if gradient.numel())
+    for sign in (1, -1):
+        generator = torch.Generator().manual_seed(11)
+        beside = tuple(mapped(each, partial(_moved, by=sign * NEAR, generator=generator)) for each in case)
+        found = _taken(exercise.traced(exercise.reference, beside))
+        if found is None or not all(_is_near(found[name], gradient, largest) for name, gradient in needed.items()):
+            return False
+    return True
+
+
+def _moved(tensor: Tensor, *, by: float, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(tensor.shape, generator=generator) + 0.5
+    return tensor + by * noise if tensor.is_floating_point() else tensor
+
+
+def _is_near(found: Tensor, gradient: Tensor, largest: float) -> bool:
+    return bool(((found - gradient).abs() <= SAME * gradient.abs().max() + 1e-3 * largest + 1e-6).all())
 
 
 def _taken(traced: Traced) -> dict[str, Tensor] | None:
@@ -107,6 +134,7 @@ def _compare(exercise: Exercise, answer: Any, case: Arguments, needed: dict[str,
     try:
         with torch.enable_grad():
             found = _quietly(lambda: _watched(traced, watch))
+        watch.forget(_cuts_of_reference(exercise, case) if watch.cuts else [])
     except CrashedError as crash:
         return _crashed(exercise, crash, watch)
     if _leaves_torch(exercise, watch):
@@ -118,6 +146,12 @@ def _compare(exercise: Exercise, answer: Any, case: Arguments, needed: dict[str,
 
 def _watched(traced: Traced, watch: Watch) -> dict[str, Tensor] | None:
     return _taken(Traced(lambda: _under(watch, traced.call), traced.leaves))
+
+
+def _cuts_of_reference(exercise: Exercise, case: Arguments) -> list[str]:
+    watch = Watch()
+    _under(watch, exercise.traced(exercise.reference, case).call)
+    return watch.cuts
 
 
 def _under(watch: Watch, call: Callable[[], Any]) -> Any:
@@ -145,7 +179,7 @@ def _leaves_torch(exercise: Exercise, watch: Watch) -> bool:
 
 
 def _nothing_reaches(needed: dict[str, Tensor], watch: Watch) -> str:
-    names = ", ".join(f"`{name}`" for name in list(needed)[:3])
+    names = ", ".join(f"`{name}`" for name in [name for name, gradient in needed.items() if gradient.any()][:3])
     return (
         f"The values are right, but no gradient reaches {names}: nothing could be trained through this. {_cause(watch)}"
     )
@@ -165,7 +199,7 @@ def _difference(name: str, found: Tensor, needed: Tensor, watch: Watch) -> str |
     rows = (found.flatten(1) == 0).all(1) & (needed.flatten(1) != 0).any(1) if needed.ndim > 1 else None
     if rows is not None and bool(rows.any()) and found.any():
         where = f"row {int(rows.nonzero()[0])} of `{name}` gets no gradient"
-    cause = f" It is cut off by {watch.cuts[0]}." if watch.cuts else ""
+    cause = f" It is cut off by {[*watch.cuts, *watch.leaves_torch][0]}." if watch.cuts or watch.leaves_torch else ""
     return (
         f"The values are right, but {where}: training would go astray without a word.{cause} Part of the computation "
         "is hidden from autograd, or counted twice; let it follow every step."

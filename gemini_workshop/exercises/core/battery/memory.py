@@ -1,6 +1,7 @@
 """Does a call know nothing of the calls before it: in another order, with other numbers, and the first once more?"""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ KEPT = (
     "name or in a default such as `states=[]`, which is made once and shared. Make it inside the function. "
     "(`torch.empty` keeps what was in memory before.)"
 )
+TURNED = "It is right for the examples, and not for other numbers in tensors of the same shapes."
+MIXED = "It is right for the examples, and not when `{}` alone is that of another one."
 KEPT_IN_SELF = (
     "something that an earlier call left in `self` is used again. Compute it in every call of `forward`, and keep only "
     "parameters and sizes."
@@ -33,36 +36,60 @@ def state_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tu
         return (KEPT,)
     for case in cases[-3:]:
         line = _of_module(exercise, answer, case, cases) if isinstance(exercise, ModuleExercise) else None
-        if line := line or _other_numbers(exercise, answer, case):
+        if line := line or _other_numbers(exercise, answer, case, _turned(case), TURNED):
+            return (line,)
+    for name, case, mixed in _mixed(exercise.parameter_names(), cases):
+        if line := _other_numbers(exercise, answer, case, mixed, MIXED.format(name)):
             return (line,)
     return None
 
 
-def _other_numbers(exercise: Exercise, answer: Any, case: Arguments) -> str | None:
-    """The case with the same numbers in other places, which a memory of its shapes would take for the same."""
-    turned = _turned(case)
-    needed = None if same(turned, case) else _agreed(exercise, turned)
+def _mixed(names: list[str], cases: list[Arguments]) -> Iterator[tuple[str, Arguments, Arguments]]:
+    """The name of an argument; a case; and that case with this argument of another, which a memory would not notice.
+
+    Each argument that is not a number, once: of the first two cases in which it differs in nothing but its content.
+    """
+    for i in range(len(cases[0])):
+        pairs = ((a, b) for a, b in combinations(cases, 2) if max(i + 1, 2) <= min(len(a), len(b)))
+        if found := next((pair for pair in pairs if _is_other_content(pair[0][i], pair[1][i])), None):
+            case, other = found
+            yield names[i], case, (*case[:i], other[i], *case[i + 1 :])
+
+
+def _is_other_content(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.shape == b.shape and a.dtype == b.dtype and not same(a, b)
+    return type(a) is type(b) and isinstance(a, list | dict | bytes | str) and not same(a, b)
+
+
+def _other_numbers(exercise: Exercise, answer: Any, case: Arguments, turned: Arguments, where: str) -> str | None:
+    """A case with other content, which a memory of its shapes, or of the other arguments, would take for the same."""
+    needed = None if same(turned, case) and not _dicts_in(case) else _agreed(exercise, turned, exercise.oracle(*case))
     if needed is None:
         return None
     got = Attempt(exercise.as_function(answer))(*turned)
     if same(got, needed):
         return None
     problem = shape_problem(got, needed, exercise.result_axes()) or value_problem(got, needed)
-    return (
-        "It is right for the examples, and not for other numbers in tensors of the same shapes. Is something "
-        f"remembered from an earlier call, or written into the code? {problem}"
-    )
+    return f"{where} Is something remembered from an earlier call, or written into the code? {problem}"
 
 
-def _agreed(exercise: Exercise, case: Arguments) -> Any:
-    """What is needed in a case that nobody wrote down; None if it makes no sense."""
+def _agreed(exercise: Exercise, case: Arguments, like: Any) -> Any:
+    """What is needed in a case that nobody wrote down; None if it makes no sense.
+
+    Args:
+        like: what is needed in the case that it was made of: infinity is of use where that holds it, too.
+    """
     try:
         needed = exercise.oracle(*case)
         got = exercise.as_function(exercise.reference)(*case)
     except Exception:  # such numbers cannot be in these places
         return None
-    finite = all(bool(each.isfinite().all()) for each in tensors_in(needed) if each.is_floating_point())
-    return needed if finite and same(got, needed) else None
+    return needed if (_is_finite(needed) or not _is_finite(like)) and same(got, needed) else None
+
+
+def _is_finite(result: Any) -> bool:
+    return all(bool(each.isfinite().all()) for each in tensors_in(result) if each.is_floating_point())
 
 
 def _of_module(exercise: ModuleExercise, answer: Any, case: Arguments, cases: list[Arguments]) -> str | None:
@@ -77,6 +104,13 @@ def _of_module(exercise: ModuleExercise, answer: Any, case: Arguments, cases: li
             return f"One and the same module gives another answer after a call with other arguments: {KEPT_IN_SELF}"
     if not same(Attempt(used)(case), once):
         return f"A call with other arguments changes what the next ones give: {KEPT_IN_SELF}"
+    for other in [other for other in cases if other[0] != case[0]][:1]:
+        _quietly(lambda other=other: exercise.reused(answer, other)(other))
+        if not same(Attempt(used)(case), once):
+            return (
+                "A module gives another answer after another one was built with other arguments: something is kept on "
+                "the class, or in a global name, and is shared by all. Keep it in `self`."
+            )
     if not same(Attempt(exercise.reused(answer, case, training=False))(case), once):
         return "After `.eval()` the module gives another answer. Nothing here depends on whether it is being trained."
     return None
@@ -92,7 +126,16 @@ def _others(case: Arguments, cases: list[Arguments]) -> Iterator[Arguments]:
 
 def _turned(case: Arguments) -> Arguments:
     """The same numbers in other rows; those of a tensor with one axis in reverse."""
-    return tuple(mapped(each, _in_other_rows) for each in case)
+    return tuple(_with_other_order(mapped(each, _in_other_rows)) for each in case)
+
+
+def _with_other_order(value: Any) -> Any:
+    """A dictionary with the same entries, made in the opposite order."""
+    return dict(reversed(value.items())) if isinstance(value, dict) else value
+
+
+def _dicts_in(case: Arguments) -> bool:
+    return any(isinstance(each, dict) for each in case)
 
 
 def _in_other_rows(tensor: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ from gemini_workshop.exercises.core.pristine import put_back
 TINY = 1e-8  # of a number: float32 cannot hold it
 FELT = 1e-12  # of a number: float64 can
 MANY = 0.3  # of the numbers that should change
+OTHERWISE = 0.05  # of the change that is needed
+LARGER = 100_000  # as many times as large, a change is felt in float32, too
 Call = Callable[[Arguments], list[Tensor]]
 
 
@@ -79,7 +81,10 @@ def _digits_lost(
         if touched is None:
             continue
         needed, found = _quietly(its[0], touched), _quietly(mine[0], touched)
-        if needed and found and _stands_still(found, mine[1], needed, its[1]):
+        if not needed or not found:
+            continue
+        lost = _stands_still(found, mine[1], needed, its[1])
+        if lost or _moves_otherwise(mine, its, lambda times, i=i: _touched(case, i, times) or case):
             return (
                 f"With float64 inputs the result is only as exact as float32: digits of `{name}` are lost on the way. "
                 f"{_CAUSE}"
@@ -87,16 +92,16 @@ def _digits_lost(
     return None
 
 
-def _touched(case: Arguments, i: int) -> Arguments | None:
+def _touched(case: Arguments, i: int, times: int = 1) -> Arguments | None:
     """The case in float64, with one argument changed by less than float32 can hold; None if it has no fractions."""
     if not any(tensor.is_floating_point() for tensor in tensors_in(case[i])):
         return None
     generator = torch.Generator().manual_seed(7)
-    return (*case[:i], mapped(case[i], lambda tensor: _slightly_more(tensor, generator)), *case[i + 1 :])
+    return (*case[:i], mapped(case[i], lambda tensor: _slightly_more(tensor, generator, times)), *case[i + 1 :])
 
 
-def _slightly_more(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    by = TINY * torch.rand(tensor.shape, generator=generator).double() + TINY
+def _slightly_more(tensor: Tensor, generator: torch.Generator, times: int) -> Tensor:
+    by = times * TINY * (torch.rand(tensor.shape, generator=generator).double() + 1)
     return tensor.double() * (1 + by) if tensor.is_floating_point() else tensor
 
 
@@ -105,6 +110,41 @@ def _stands_still(found: list[Tensor], found_before: list[Tensor], needed: list[
     should = torch.cat([_felt(*pair) for pair in zip(needed, before, strict=True)])
     still = torch.cat([(new == old).flatten() for new, old in zip(found, found_before, strict=True)])
     return len(still) == len(should) and bool(should.any()) and float(still[should].double().mean()) > MANY
+
+
+def _moves_otherwise(
+    mine: tuple[Call, list[Tensor]], its: tuple[Call, list[Tensor]], moved: Callable[[int], Arguments]
+) -> bool:
+    """Whether a part of the computation does not notice a change that float32 cannot hold.
+
+    Results then move by another amount than they should, though they agree on a change that float32 can hold. Asked
+    only where the reference moves twice as far for twice the change: else digits are lost in it, too.
+    """
+
+    def rows(times: int) -> tuple[Tensor | None, Tensor | None]:
+        case = moved(times)
+        return _row(_quietly(mine[0], case), mine[1]), _row(_quietly(its[0], case), its[1])
+
+    small, large = rows(1), rows(LARGER)
+    double = _row(_quietly(its[0], moved(2)), its[1])
+    if small[1] is None or double is None or _differ(double, 2 * small[1]):
+        return False
+    return not _differ(*large) and _differ(*small)
+
+
+def _differ(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None or len(a) != len(b):
+        return True
+    return bool((a - b).norm() > OTHERWISE * b.norm())
+
+
+def _row(now: list[Tensor] | None, before: list[Tensor]) -> Tensor | None:
+    """By how much all the numbers of a result have moved; None if they cannot be compared."""
+    pairs = list(zip(now or [], before, strict=False))
+    if not pairs or any(a.shape != b.shape for a, b in pairs):
+        return None
+    row = torch.cat([(a - b).flatten() for a, b in pairs if a.is_floating_point()] or [torch.ones(0)])
+    return row if bool(row.isfinite().all()) and bool(row.any()) else None
 
 
 def _felt(now: Tensor, before: Tensor) -> Tensor:

@@ -29,9 +29,18 @@ def start_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tu
                 "numbers. Leave `torch.manual_seed` to the notebook.",
             )
         references = [exercise.reference(**arguments) for _ in range(2)]
-    if line := _unread(own[0], exercise.battery.reads) or _wrong_start(own, references):
+    if line := _unread(own[0], exercise.battery.reads):
+        return (f"{line} What you call otherwise is right in its values: rename it.",)
+    if line := _wrong_start(own, references):
         return (line,)
     return None
+
+
+def missing_name(exercise: Exercise, answer: Any, case: Arguments) -> str | None:
+    """A sentence about a name that later cells read and that is missing, whatever the values are."""
+    if not isinstance(exercise, ModuleExercise) or not exercise.battery.reads:
+        return None
+    return _unread(answer(**case[0].arguments), exercise.battery.reads)
 
 
 def _unread(module: nn.Module, names: tuple[str, ...]) -> str | None:
@@ -40,10 +49,7 @@ def _unread(module: nn.Module, names: tuple[str, ...]) -> str | None:
         for name in path.split("."):
             value = getattr(value, name, None)
         if value is None:
-            return (
-                f"Cells below read `{path}`, and there is nothing of that name. What you call otherwise is right in "
-                "its values: rename it."
-            )
+            return f"Cells below read `{path}`, and there is nothing of that name."
     return None
 
 

@@ -32,6 +32,8 @@ def _traced_copy(value: Any, name: str, leaves: dict[str, Tensor]) -> Any:
         return copy
     if isinstance(value, tuple | list):
         return type(value)(_traced_copy(each, f"{name}[{i}]", leaves) for i, each in enumerate(value))
+    if isinstance(value, dict):
+        return {key: _traced_copy(each, f"{name}[{key!r}]", leaves) for key, each in value.items()}
     return value
 
 
@@ -39,8 +41,8 @@ def tensors_in(result: Any) -> Iterator[Tensor]:
     """The tensors of a result, in order, however they are nested."""
     if isinstance(result, Tensor):
         yield result
-    elif isinstance(result, tuple | list):
-        for each in result:
+    elif isinstance(result, tuple | list | dict):
+        for each in result.values() if isinstance(result, dict) else result:
             yield from tensors_in(each)
 
 
@@ -51,6 +53,8 @@ def mapped(result: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(result, tuple | list):
         entries = [mapped(each, change) for each in result]
         return type(result)(*entries) if hasattr(result, "_fields") else type(result)(entries)
+    if isinstance(result, dict):
+        return {key: mapped(each, change) for key, each in result.items()}
     return result
 
 
