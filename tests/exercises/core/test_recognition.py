@@ -76,10 +76,10 @@ def test_a_mistake_is_not_named_where_only_some_cases_look_like_it():
 
 NEARLY = {
     "`bias` were left out of the sum": lambda x, weight, bias: torch.tanh(x @ weight.T),
-    "`bias` were subtracted": lambda x, weight, bias: torch.tanh(x @ weight.T - bias),
+    "`bias` had the opposite sign": lambda x, weight, bias: torch.tanh(x @ weight.T - bias),
     "`relu` were used where `tanh` is needed": lambda x, weight, bias: torch.relu(x @ weight.T + bias),
     "`tanh` were left out": lambda x, weight, bias: x @ weight.T + bias,
-    "applied twice": lambda x, weight, bias: torch.tanh(torch.tanh(x @ weight.T + bias)),
+    "`tanh` were applied to the result": lambda x, weight, bias: torch.tanh(torch.tanh(x @ weight.T + bias)),
 }
 
 
