@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,23 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two busy threads on shared cores are slower than one
 os.environ["MPLBACKEND"] = "agg"
+
+
+LONG = "tests/notebooks/test_running.py::"  # a notebook each
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """``--dist loadscope`` gives a file to one worker; this long one would keep it busy when all else is done."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FilesAndLongTests(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith(LONG) else super()._split_scope(nodeid)
+
+    return FilesAndLongTests(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
