@@ -355,6 +355,13 @@ def test_a_model_of_stories_continues_the_conversation_as_a_story(local, stories
     assert server.get("/v1/models").json()["data"][0]["chat_format"] == "story"
 
 
+def test_a_line_break_that_begins_a_story_s_reply_does_not_end_it(local):
+    always = {str(TOKENIZER.encode("\n")[0]): 100}
+    answer = local(format="story").post(CHAT, json=chat(logit_bias=always, temperature=0)).json()
+    assert answer["choices"][0]["message"]["content"] == "\n" * 4
+    assert answer["choices"][0]["finish_reason"] == "length"
+
+
 def test_a_model_that_reads_images_answers_the_last_question(local):
     """Greedily, as on the command line; what was said before it does not remember."""
     model, tokenizer = media.tiny_model(), media.TOKENIZER
