@@ -32,25 +32,16 @@ def nearly_right(exercise: Exercise) -> Iterator[Misconception]:
     """Every single change of the right code, and of the smaller exercises' inside it."""
     plain: Function = exercise.plain or exercise.reference
     rights: list[Function] = [plain, exercise.reference] if isinstance(plain, type) else [plain]
-    searches = [_changed(right) for right in dict.fromkeys(rights)]
-    searches += [_changed_inside(part, that_calls(exercise, part.title)) for part in exercise.parts]
-    yield from _by_turns(searches)
+    for right in dict.fromkeys(rights):
+        yield from _changed(right)
+    for part in exercise.parts:
+        yield from _changed_inside(part, that_calls(exercise, part.title))
 
 
 def _changed_inside(part: Exercise, whole: Function) -> Iterator[Misconception]:
     for change in _changed(part.plain or part.reference):
         words = change.says.replace("It behaves as if", f"It behaves as if, inside `{part.title}`,")
         yield Misconception(words, with_part(whole, part.title, change.wrong))
-
-
-def _by_turns(searches: list[Iterator[Misconception]]) -> Iterator[Misconception]:
-    """One of each in turn: time is limited, and none of them should have to wait until the others are done."""
-    while searches:
-        for search in [*searches]:
-            if (change := next(search, None)) is None:
-                searches.remove(search)
-            else:
-                yield change
 
 
 def _changed(right: Callable[..., Any]) -> Iterator[Misconception]:
