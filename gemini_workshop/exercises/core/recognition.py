@@ -72,7 +72,12 @@ def recognize(exercise: Exercise, function: Callable[..., Any], cases: list[Argu
     if step := _nearly(exercise, learner, needed, cases):
         return Recognized("nearly right", step)
     behaviours = {name: _behaviours(exercise, mistake, cases) for name, mistake in known.items()}
-    names = _one_for_each_part(behaviours, learner, needed) or _where_it_shows(behaviours, learner, needed)
+    own = {name: behaviours[name] for name in exercise.misconceptions}
+    names = (
+        _one_for_each_part(behaviours, learner, needed)
+        or _where_it_shows(own, learner, needed)
+        or _where_it_shows(behaviours, learner, needed)  # a part's mistake may be the same as one of the whole
+    )
     says = dict.fromkeys(known[name].says for name in names)
     return Recognized(names[0], " ".join(says)) if len(names) > 0 else None
 
