@@ -258,6 +258,11 @@ def test_every_link_leads_somewhere(page):
             assert part in map(anchor, headings), target
 
 
+def test_the_readme_links_every_page_of_the_docs():
+    linked = {(TOP / target.split("#")[0]).resolve() for target in re.findall(r"\]\((docs/[^)\s]+)\)", README)}
+    assert [page.name for page in sorted((TOP / "docs").glob("*.md")) if page.resolve() not in linked] == []
+
+
 def test_the_map_and_the_tree_agree():
     (drawing,) = [block for language, block in blocks(README) if kind(language, block) == "map"]
     shown, parents = set(), {0: Path()}
