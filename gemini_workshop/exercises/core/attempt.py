@@ -83,7 +83,10 @@ class Attempt:
                 put_back()
                 if os.getpid() != here:
                     os._exit(0)  # a process that the learner's code has started does not go on with the check
-                sys.stdout, sys.stderr = before
+                if sys.stdout is output:  # else somebody has put it right: this call may come back late
+                    sys.stdout = before[0]
+                if sys.stderr is output:
+                    sys.stderr = before[1]
                 if self.printed is None:
                     self.printed = _first_lines(output.getvalue())
         except (UnfitAnswer, Stopped):
