@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from gemini_workshop.exercises.core import comparison, isolation
+from gemini_workshop.exercises.core.attempt import Attempt
 from gemini_workshop.exercises.core.exercise import Exercise
 from gemini_workshop.exercises.core.judge import judge
 from gemini_workshop.exercises.core.pristine import put_back, remember
@@ -369,6 +370,15 @@ def test_what_comes_back_long_after_its_check_leaves_the_streams_alone(monkeypat
     streams = sys.stdout, sys.stderr
     late.join()
     assert (sys.stdout, sys.stderr) == streams
+
+
+def test_a_call_takes_away_only_the_streams_that_it_has_set(monkeypatch):
+    before, others = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", before)
+    Attempt(lambda x: x)(1.0)
+    assert sys.stdout is before
+    Attempt(lambda x: monkeypatch.setattr(sys, "stdout", others) or x)(1.0)
+    assert sys.stdout is others
 
 
 def test_what_holds_on_to_python_itself_is_killed():
