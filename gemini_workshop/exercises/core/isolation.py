@@ -190,32 +190,32 @@ def _in_a_thread(work: Work, seconds: float) -> bytes:
     """The same in a thread. A loop in Python is stopped; a call that never comes back from C is left behind."""
     results: list[bytes] = []
     failures: list[BaseException] = []
+    ended = threading.Event()  # Thread.join, interrupted by Ctrl-C, counts a thread as ended that still runs
 
     def run() -> None:
         try:
             results.append(work())
         except BaseException as error:
             failures.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=run, name="check", daemon=True)
     thread.start()
     try:
-        thread.join(seconds)
-        if thread.is_alive():
+        if not ended.wait(seconds):
             raise TimedOut(where_it_is(sys._current_frames().get(thread.ident or 0)))
     finally:
-        if thread.is_alive():
-            _give_up_on(thread)
+        if not ended.is_set():
+            _give_up_on(thread, ended)
     if failures:
         raise failures[0]
     return results[0]
 
 
-def _give_up_on(thread: threading.Thread) -> None:
-    ident = thread.ident or 0
+def _give_up_on(thread: threading.Thread, ended: threading.Event) -> None:
     Attempt.given_up.add(thread)
     for _ in range(20):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
-        thread.join(0.05)
-        if not thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stopped))
+        if ended.wait(0.05):
             return

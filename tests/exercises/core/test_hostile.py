@@ -426,12 +426,23 @@ def test_what_it_starts_does_not_outlive_the_check():
 
 
 def test_stopping_a_check_by_hand_ends_it_and_leaves_printing_alone(way, capsys):
+    came_back: list[bool] = []
+
+    def sleeps_often(x):
+        for _ in range(20):
+            time.sleep(0.05)
+        came_back.append(True)
+
     threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT)).start()
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        judge(EXERCISE, sleeps)
+        judge(EXERCISE, sleeps_often)
+    streams = sys.stdout, sys.stderr
     print("alive")
     assert capsys.readouterr().out == "alive\n"
+    time.sleep(1)
+    assert not came_back  # though Thread.join says of an interrupted thread that it has ended
+    assert (sys.stdout, sys.stderr) == streams
 
 
 def test_where_a_process_cannot_do_it_a_thread_does():
