@@ -130,6 +130,7 @@ def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] 
     from gemini_workshop.training.run import train_run
     from gemini_workshop.training.watching import callbacks
     from gemini_workshop.training.watching.monitoring import ConsoleLines
+    from gemini_workshop.training.watching.resources import ResourceLog
     from gemini_workshop.training.watching.tracking import make_tracker
     from gemini_workshop.visualization.showing import save_figure
     from gemini_workshop.visualization.training import loss_curve
@@ -150,6 +151,7 @@ def train_and_report(run: "Run", minutes: float | None, trackers: Sequence[str] 
         [
             monitor,
             callbacks.History(history),
+            ResourceLog(run.folder / "resources.jsonl", monitor.device, monitor.latest),
             callbacks.LossCurve(
                 history, lambda entries: save_figure(loss_curve(entries, floors), run.folder / "loss.png")
             ),

@@ -6,10 +6,11 @@ RUN/run.json          corpus, size, the folder of its shards, the checksum of th
     shards/           the text as tokens, unless a folder of shards was given
     checkpoints/      the newest few and the best, see :mod:`~gemini_workshop.training.resume`
     history.jsonl     every step and measurement
+    resources.jsonl   memory, processor, GPU and speed, every ten seconds
     loss.png          the loss curve
     samples.txt       what the model wrote at each measurement
 
-The last three are written by the callbacks that the command ``train`` attaches, see gemini_workshop.training.watching.
+The last four are written by the callbacks that the command ``train`` attaches, see gemini_workshop.training.watching.
 """
 
 import json

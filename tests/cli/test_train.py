@@ -64,6 +64,7 @@ def test_training_leaves_a_run_with_everything_in_it(run):
             "shards",
             "checkpoints",
             "history.jsonl",
+            "resources.jsonl",
             "loss.png",
             "samples.txt",
         ),
