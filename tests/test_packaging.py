@@ -51,6 +51,7 @@ MAY_NEED = {
     "data": SCRAPING | HUB,
     "generation": CONSTRAINED,
     "exchange": GGUF | ONNX,
+    "room": SERVE | PARTS_OF_FASTAPI,
     "serving": SERVE | PARTS_OF_FASTAPI,
 }
 

@@ -96,6 +96,23 @@ def moe(
 
 
 @app.command()
+def room(
+    learners: Annotated[int, typer.Option(min=1, max=300, help="Learners at once.")] = 40,
+    exercises: Annotated[int, typer.Option(min=1, max=50, help="Exercises, each failed once and passed.")] = 20,
+) -> None:
+    """The instructor's room with many learners at once.
+
+    Opens `gemini-workshop room` on this machine alone; each learner sends verdicts as a notebook does. Shows whether
+    any was lost.
+
+    Example: gemini-workshop benchmark room
+    """
+    from gemini_workshop.benchmarks.room import report
+
+    typer.echo(report(learners, exercises))
+
+
+@app.command()
 def serve(
     checkpoint: Annotated[str, typer.Argument(help="A bundled checkpoint, or the folder of a run.")] = "stories-small",
     clients: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 50,

@@ -23,6 +23,11 @@ def lab(
         typer.Option(callback=_port, help="Port to serve on; if it is taken, Jupyter uses the next free one."),
     ] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+    room: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Join the instructor's room; only if you want to.")
+    ] = None,
+    code: Annotated[str | None, typer.Option(help="The code of the room. You are asked if you leave it out.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the room calls you. You are asked, too.")] = None,
 ) -> None:
     """Open a lesson in JupyterLab. Ctrl-C stops it.
 
@@ -36,7 +41,13 @@ def lab(
       gemini-workshop lab 02 --folder my-lessons
 
       gemini-workshop lab --no-browser --port 9000
+
+      gemini-workshop lab 02 --room 192.168.1.20:8765 --code k7m-p4x --name Ada
     """
+    if room is None and not code is name is None:
+        raise typer.BadParameter("--code and --name are for a room. Add --room ADDRESS.")
+    if room is not None:
+        _join(room, code, name)
     from gemini_workshop import paths
     from gemini_workshop.lessons.folder import copies, find_copy, lay_out
 
@@ -50,6 +61,35 @@ def lab(
                 f"Lesson {copy.lesson} has a newer starter: gemini-workshop lesson update {copy.lesson}", err=True
             )
     _serve(place, notebook, port, browser)
+
+
+def _join(address: str, code: str | None, name: str | None) -> None:
+    """Let the notebooks that follow tell the instructor's room what their checks say.
+
+    Raises:
+        WorkshopError: the room does not take the learner in.
+    """
+    from gemini_workshop.exercises.core.room import VARIABLE, as_variable, host_and_port, send, take_seat, why
+
+    address = host_and_port(address)
+    code = typer.prompt("The code of the room", err=True) if code is None else code
+    name = typer.prompt("What the room calls you", default="guest", err=True) if name is None else name
+    seat = take_seat(address, code, name)
+    try:
+        shown = send(seat)["name"]
+    except OSError as error:
+        typer.echo(
+            f"The room at {seat.address} does not answer: {why(error)}. Your lessons open without it, and it is told "
+            "when it does. Is the address right, and are you in the same network?",
+            err=True,
+        )
+    else:
+        typer.echo(
+            f"You are in the room as {shown}. It sees which exercises you check, the outcomes and the names of "
+            "mistakes, never your code. To leave it, start the lab without --room.",
+            err=True,
+        )
+    os.environ[VARIABLE] = as_variable(seat)
 
 
 def _serve(folder: Path, notebook: Path, port: int, browser: bool) -> None:

@@ -27,6 +27,7 @@ from gemini_workshop.cli import (
     notebooks,
     progress,
     rehearse,
+    room,
     serve,
     train,
 )
@@ -98,6 +99,7 @@ def _top(
 app.command()(doctor.doctor)
 app.command()(lab.lab)
 app.add_typer(lesson.app, name="lesson")
+app.command()(room.room)
 app.command()(progress.progress)
 app.command()(train.train)
 app.add_typer(finetune.app, name="finetune")

@@ -7,6 +7,8 @@ engine      one thread that decodes all rows side by side (gemini_workshop.gener
 answers     what was written as JSON, whole or in events
 gate        who may ask, and how often
 metrics     counters for Prometheus
+body        the body of a request, within limits
 app         the routes
-server      uvicorn: where it listens, and how it ends
+listening   uvicorn: where a server listens, and how it ends
+server      the model at an address
 """

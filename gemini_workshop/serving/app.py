@@ -15,11 +15,12 @@ from starlette.types import Receive, Scope, Send
 from gemini_workshop.errors import WorkshopError, unknown_name
 from gemini_workshop.reading import decode_text, shortened
 from gemini_workshop.serving.answers import Answer
+from gemini_workshop.serving.body import read_body
 from gemini_workshop.serving.engine import Engine, Job
 from gemini_workshop.serving.errors import Refusal
 from gemini_workshop.serving.gate import Gate, as_response
 from gemini_workshop.serving.metrics import Metrics
-from gemini_workshop.serving.protocol import B, ChatBody, CompletionBody, parse_body
+from gemini_workshop.serving.protocol import Body, ChatBody, CompletionBody, parse_body
 from gemini_workshop.serving.served import Served
 from gemini_workshop.serving.settings import MIB, ServerSettings
 from gemini_workshop.serving.texts import texts_of
@@ -77,12 +78,15 @@ class Service:
             message = unknown_name("model", shortened(name), [self.served.name])
             raise Refusal(404, message, param="model", code="model_not_found")
 
-    async def _answer(self, request: Request, kind: type[B]) -> Response:
-        body = parse_body(decode_text(await read_body(request, self.settings), "The body"), kind)
+    async def _answer(self, request: Request, kind: type[Body]) -> Response:
+        body = parse_body(decode_text(await self._read(request), "The body"), kind)
         self._check_model(body.model)
         texts = await asyncio.to_thread(texts_of, body, self.served, self.settings)  # images and schemas take a while
         answer = Answer(body, self.served, self.engine.submit(texts))
         return Events(answer, self._finish) if body.stream else await self._whole(request, answer)
+
+    async def _read(self, request: Request) -> bytes:
+        return await read_body(request, self.settings.body_mib * MIB, self.settings.body_timeout)
 
     async def _whole(self, request: Request, answer: Answer) -> Response:
         """The whole answer, unless the client goes before that."""
@@ -148,35 +152,6 @@ def make_app(served: Served, settings: ServerSettings, host: str = "127.0.0.1") 
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(Gate, settings=settings, metrics=service.metrics, routes=set(ROUTES), host=host)
     return app
-
-
-async def read_body(request: Request, settings: ServerSettings) -> bytes:
-    """The body of a request, if it is JSON, not too large, and does not take too long.
-
-    Raises:
-        Refusal: it is not.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        message = f"The content type is {shortened(kind)!r}. Send JSON, with the header Content-Type: application/json."
-        raise Refusal(415, message)
-    content, num_bytes = bytearray(), 0
-    try:
-        async with asyncio.timeout(settings.body_timeout):
-            async for chunk in request.stream():
-                num_bytes += len(chunk)
-                content = content + chunk if num_bytes <= settings.body_mib * MIB else bytearray()
-    except TimeoutError:
-        message = (
-            f"The body did not arrive in {settings.body_timeout:g} seconds: {num_bytes:,} bytes came. Send it again."
-        )
-        raise Refusal(408, message) from None
-    if num_bytes > settings.body_mib * MIB:  # read to its end, so that the client listens when it is refused
-        message = (
-            f"The body has {num_bytes:,} bytes, and at most {settings.body_mib * MIB:,} are read. Make it smaller."
-        )
-        raise Refusal(413, message)
-    return bytes(content)
 
 
 async def _gone(request: Request) -> None:

@@ -171,7 +171,7 @@ class ChatBody(Body):
         return (self.top_logprobs or 0) if self.logprobs else None
 
 
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=Strict)
 INSTEAD = {
     "echo": "The prompt is not repeated. Leave echo out, and put the prompt before the text yourself.",
     "suffix": "Text is continued, not filled in. Leave suffix out.",
@@ -202,7 +202,7 @@ def parse_body(text: str, kind: type[B]) -> B:
         raise _refusal(error, kind, content) from None
 
 
-def _refusal(error: ValidationError, kind: type[Body], content: Any) -> Refusal:
+def _refusal(error: ValidationError, kind: type[Strict], content: Any) -> Refusal:
     """The reason in our words: the deepest error says most, where a field may be one of several things."""
     places = [(*_place(detail["loc"], content), detail) for detail in error.errors(include_url=False)]
     steps, value, detail = max(places, key=lambda place: len(place[0]))

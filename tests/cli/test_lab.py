@@ -10,8 +10,12 @@ import urllib.error
 import urllib.request
 
 import pytest
+from typer.testing import CliRunner
 
 from gemini_workshop.cli import lab
+from gemini_workshop.cli.main import app
+from gemini_workshop.errors import WorkshopError
+from gemini_workshop.exercises.core import room
 from gemini_workshop.lessons.folder import find_copy
 
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -150,3 +154,65 @@ def _get(url: str) -> str:
                 raise
             time.sleep(0.1)
     pytest.fail(f"nobody listens at {url}")
+
+
+# --- The instructor's room ---
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What was sent to the room, and what it answers: a name, or an error to raise."""
+    calls, answers = [], []
+
+    def send(seat):
+        calls.append(seat)
+        answer = answers.pop(0) if answers else {"name": f"{seat.name} 2"}
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(room, "send", send)
+    monkeypatch.delenv(room.VARIABLE, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    calls_and_answers = type("Sent", (), {"calls": calls, "answers": answers})
+    return calls_and_answers
+
+
+def test_lab_joins_a_room_and_its_notebooks_know_it(run, opened, sent):
+    output = run("lab", "--room", "10.0.0.1", "--code", "k7m-p4x", "--name", "Ada").output
+    assert output.startswith("You are in the room as Ada 2. It sees which exercises you check, the outcomes and the")
+    [seat] = sent.calls
+    assert (seat.address, seat.code, seat.name) == ("10.0.0.1:8765", "k7m-p4x", "Ada")
+    assert json.loads(os.environ[room.VARIABLE])["learner"] == seat.learner
+    assert len(opened) == 1
+
+
+def test_lab_without_a_room_tells_nobody(run, opened, sent):
+    run("lab")
+    assert (sent.calls, room.VARIABLE in os.environ, len(opened)) == ([], False, 1)
+
+
+def test_lab_asks_for_the_code_and_the_name(opened, sent):
+    result = CliRunner().invoke(app, ["lab", "--room", "10.0.0.1"], input="k7m-p4x\n\n")
+    assert result.exit_code == 0, result.output
+    assert [(seat.code, seat.name) for seat in sent.calls] == [("k7m-p4x", "guest")]
+
+
+def test_a_room_that_does_not_answer_does_not_keep_the_lab_closed(run, opened, sent):
+    sent.answers.append(OSError(111, "Connection refused"))
+    output = run("lab", "--room", "10.0.0.1", "--code", "x", "--name", "Ada").output
+    assert "The room at 10.0.0.1:8765 does not answer: Connection refused. Your lessons open without it" in output
+    assert (len(opened), room.VARIABLE in os.environ) == (1, True)
+
+
+def test_a_wrong_code_is_said_before_the_lab_opens(run, opened, sent):
+    sent.answers.append(WorkshopError("The code 'x' is not the code of this room."))
+    result = run("lab", "--room", "10.0.0.1", "--code", "x", "--name", "Ada")
+    assert str(result.exception) == "The code 'x' is not the code of this room."
+    assert (len(opened), room.VARIABLE in os.environ) == (0, False)
+
+
+def test_a_code_without_a_room_is_refused(run, opened):
+    result = run("lab", "--code", "x")
+    assert (result.exit_code, opened) == (2, [])
+    assert "Add --room ADDRESS" in result.output

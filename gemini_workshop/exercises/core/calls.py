@@ -7,7 +7,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from gemini_workshop.exercises.core import my_gemini, progress
+from gemini_workshop.exercises.core import my_gemini, progress, room
 from gemini_workshop.exercises.core.catalogue import all_exercises, find, quiz_of
 from gemini_workshop.exercises.core.judge import judge
 from gemini_workshop.exercises.core.own_parts import is_own, own_or
@@ -35,6 +35,8 @@ def check(exercise_id: Any = None, function: Any = MISSING) -> Any:
         exercise = find(exercise_id)
         verdict = judge(exercise, function, is_learners=True)
         _save(verdict)
+        if trouble := room.tell(verdict):
+            show(trouble)
         if verdict.outcome == Outcome.PASSED:
             show(verdict if verdict.source else _with_older(verdict))
             return function

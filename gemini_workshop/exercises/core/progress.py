@@ -1,4 +1,4 @@
-"""What a learner has done so far: one small file on the learner's own disk, sent nowhere.
+"""What a learner has done so far: one small file on the learner's own disk. The file is sent nowhere.
 
 It lies in the folder named by GEMINI_WORKSHOP_HOME (default: ~/.gemini_workshop) as ``progress.json``. Notebooks that
 are open at the same time take turns to change it. Where it cannot be written, a notebook remembers its own part.
