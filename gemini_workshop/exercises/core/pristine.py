@@ -2,6 +2,7 @@
 
 A learner may replace ``print`` or ``torch.softmax``, the oracle of an exercise, the default dtype. While an answer is
 judged, and again after each call of it, such things are as they were; after the check they are as they were before it.
+In a process of its own a check looks at names when it is done, and is done again if a call has changed one.
 """
 
 import builtins
@@ -37,6 +38,7 @@ _NOTHING = object()
 _meant: list[tuple[Any, dict[str, Any]]] = []
 _classes: list[tuple[type, dict[str, Any], set[str]]] = []
 _insides: list[Meaning] = []
+_is_left: list[bool] = []  # not empty in a process in which names are put back at the end alone
 _get, _set, _delete, _dict, _function = getattr, setattr, delattr, dict, FunctionType  # these may be replaced, too
 
 
@@ -86,14 +88,24 @@ def _is_ours(value: Any) -> bool:
     return isinstance(value, FunctionType | type) and str(value.__module__).startswith(_OURS)
 
 
-def put_back() -> list[Meaning]:
-    """Let every name mean what it meant, and every setting be as a check needs it; return what names meant instead."""
-    found = _put_names_back()
+def put_back() -> None:
+    """Let every name mean what it meant, and every setting be as a check needs it."""
+    if not _is_left:
+        _put_names_back()
     for read, write, needed in _NEEDED:
         if read() != needed:
             write(needed)
     _leave_modes()
-    return found
+
+
+def leave_names() -> Callable[[], bool]:
+    """From now on in this process, put_back leaves names alone: to look at all of them takes longer than most calls.
+
+    Returns:
+        whether any name means something else now; it is put back then.
+    """
+    _is_left.append(True)
+    return lambda: _put_names_back() != []
 
 
 def _put_names_back() -> list[Meaning]:

@@ -201,6 +201,18 @@ def test_what_an_answer_breaks_does_not_let_it_pass_and_does_not_last(name):
     assert judge(EXERCISE, wrong).outcome != Outcome.PASSED
 
 
+@pytest.mark.parametrize(("name", "times"), [(None, 1), ("seed", 1), ("softmax", 2), ("len", 2)])
+def test_an_answer_is_judged_again_with_more_care_if_it_has_changed_a_name(name, times, tmp_path):
+    def right(x):
+        (tmp_path / str(os.getpid())).touch()
+        if name:
+            BREAK[name]()
+        return x + x
+
+    assert judge(EXERCISE, right).outcome == Outcome.PASSED
+    assert len(list(tmp_path.iterdir())) == times
+
+
 def test_in_a_thread_the_same_holds_for_all_of_them_and_for_right_answers_too(monkeypatch):
     monkeypatch.setattr(isolation.sys, "platform", "win32")
     for name, breaks in BREAK.items():
