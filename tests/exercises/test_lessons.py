@@ -21,6 +21,7 @@ def by_id(value):
     return getattr(value, "id", value)
 
 
+@pytest.mark.usefixtures("shapes_checked")
 @pytest.mark.parametrize("exercise", EXERCISES, ids=by_id)
 def test_the_reference_passes(exercise):
     verdict = judge(exercise, exercise.reference)
