@@ -1,4 +1,4 @@
-"""How nbval runs the solutions: kernels as the builder's, and every output compared with the one that is stored."""
+"""How nbval runs the solutions: kernels as the builder's, within budgets, each output compared with the stored one."""
 
 import copy
 import os
@@ -9,10 +9,15 @@ import pytest
 from nbval.plugin import IPyNbCell
 
 from gemini_workshop.authoring.build import tidy_outputs
-from gemini_workshop.authoring.kernel import kernel_environment
+from gemini_workshop.authoring.kernel import kernel_environment, over_budget
 from gemini_workshop.authoring.outputs import disagreements
+from gemini_workshop.authoring.source import find_sources, read_lesson
+from gemini_workshop.paths import notebooks_folder
 
 FOLDER = tempfile.TemporaryDirectory(prefix="gemini-workshop-", ignore_cleanup_errors=True)
+HEADERS = {
+    Path(lesson.files["solution"]).name: lesson.header for lesson in map(read_lesson, find_sources(notebooks_folder()))
+}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,6 +37,9 @@ def pytest_runtest_call(item: pytest.Item):
     stored = copy.deepcopy(item.cell.outputs)  # nbval joins streams in place
     result = yield
     fresh = tidy_outputs(item.cell, item.test_outputs)
+    header = HEADERS.get(item.path.name)
+    if header and (found := over_budget(item.parent.kernel.km.provisioner.pid, header)):
+        item.raise_cell_error(f"Up to this cell the notebook has taken more than its header allows: {found}.")
     rounded = "rounded" in item.cell.metadata.get("tags", ())
     if found := disagreements(stored, fresh, rounded=rounded):
         lesson = item.path.name[:2]

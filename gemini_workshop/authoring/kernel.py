@@ -3,15 +3,18 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from gemini_workshop.authoring.source import Header
 from gemini_workshop.errors import WorkshopError
 
 CELL_SECONDS = 180
@@ -20,6 +23,7 @@ c = get_config()
 c.HistoryManager.enabled = False
 c.InteractiveShellApp.extensions = ["gemini_workshop.authoring.offline"]
 """
+SLOWER = 2  # than the machine of which a header speaks; other work on the same cores slows a processor, too
 
 
 class BuildError(WorkshopError):
@@ -43,8 +47,32 @@ def kernel_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run(notebook: NotebookNode, folder: Path, *, skip: str = "gpu", on_cell: Callable[[], object] = int) -> None:
+def over_budget(process: int, header: Header) -> str | None:
+    """What a kernel has taken too much of: seconds of the processor, whatever else the machine does, or memory."""
+    seconds = sum(psutil.Process(process).cpu_times()[:4])
+    if seconds > SLOWER * header.budget_seconds:
+        return f"{seconds:.0f} seconds, budget_seconds is {header.budget_seconds}"
+    if sys.platform == "linux":  # elsewhere the most that was used cannot be told
+        status = Path(f"/proc/{process}/status").read_text("utf-8")
+        [kilobytes] = re.findall(r"VmHWM:\s*(\d+) kB", status)
+        if (megabytes := int(kilobytes) // 1024) > header.budget_megabytes:
+            return f"{megabytes} MB, budget_megabytes is {header.budget_megabytes}"
+    return None
+
+
+def run(
+    notebook: NotebookNode,
+    folder: Path,
+    *,
+    skip: str = "gpu",
+    before_cell: Callable[..., object] | None = None,
+    on_cell: Callable[[], object] = int,
+) -> None:
     """Run a notebook's cells in place, in ``folder``; cells with the tag ``skip`` are left out.
+
+    Args:
+        before_cell: called with each cell (and ``cell_index``) before it may be run.
+        on_cell: called after each cell that was run.
 
     Raises:
         BuildError: a cell raised, took longer than CELL_SECONDS or killed the kernel.
@@ -62,6 +90,7 @@ def run(notebook: NotebookNode, folder: Path, *, skip: str = "gpu", on_cell: Cal
             store_widget_state=False,
             skip_cells_with_tag=skip,
             resources={"metadata": {"path": str(folder)}},
+            on_cell_start=before_cell,
             on_cell_executed=lambda **_: on_cell(),
         )
         try:

@@ -1,14 +1,17 @@
 """The kernels in which nbval runs the solutions, and what it finds in them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from gemini_workshop.authoring.kernel import over_budget
 from tests.notebooks.lessons import NOTEBOOKS
 
 CELLS = {
@@ -68,3 +71,12 @@ def test_nbval_starts_its_kernels_offline_with_one_thread_and_a_home_of_their_ow
 def test_an_output_that_is_not_the_stored_one_fails_in_plain_pytest_and_is_shown(run, line):
     assert "The cell shows something else than is stored" in run
     assert line in run
+
+
+@pytest.mark.parametrize(("seconds", "megabytes", "found"), [
+    (10**6, 10**6, None), (0, 10**6, r"\d+ seconds, budget_seconds is 0"), (10**6, 1, r"\d+ MB, budget_megabytes is 1"),
+])  # fmt: skip
+def test_a_kernel_that_has_taken_too_much_is_told(seconds, megabytes, found):
+    header = SimpleNamespace(budget_seconds=seconds, budget_megabytes=megabytes)
+    told = over_budget(os.getpid(), header)
+    assert told is None if found is None else re.fullmatch(found, told)
