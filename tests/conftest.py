@@ -4,6 +4,7 @@ import os
 import signal
 from typing import Any
 
+import jaxtyping
 import pytest
 
 # A shell that runs pytest in the background has it ignore Ctrl-C, and its children after it; some tests send one.
@@ -31,6 +32,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="DIR", help="where the browser tests leave their pictures")
+
+
+PROGRAMS = {"authoring", "benchmarks", "cli", "demos", "edges", "exercises", "grading", "room", "serving"}
+"""Folders whose tests run what other folders test layer by layer; pages of the docs do so, too."""
+
+
+@pytest.fixture(autouse=True)
+def shapes_unchecked(request: pytest.FixtureRequest):
+    """Shapes are checked where layers are tested; it would double the time of whole programs, and of verdicts."""
+    is_program = bool(PROGRAMS & set(request.path.parts)) or request.path.stem.endswith("_page")
+    jaxtyping.config.update("jaxtyping_disable", is_program)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def shapes_checked(shapes_unchecked: None):
+    """For a test in such a folder that is about a layer after all."""
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session", autouse=True)
