@@ -44,6 +44,7 @@ ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
 SLIDES = names(PROJECT["project"]["optional-dependencies"]["slides"])
 ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
 SERVE = names(PROJECT["project"]["optional-dependencies"]["serve"])
+BUNDLE = names(PROJECT["project"]["optional-dependencies"]["bundle"])
 PARTS_OF_FASTAPI = {"starlette"}  # in the version that fits it
 MAY_NEED = {
     "authoring": DEV | SLIDES,
@@ -51,6 +52,7 @@ MAY_NEED = {
     "data": SCRAPING | HUB,
     "generation": CONSTRAINED,
     "exchange": GGUF | ONNX,
+    "bundle": BUNDLE,
     "room": SERVE | PARTS_OF_FASTAPI,
     "serving": SERVE | PARTS_OF_FASTAPI,
 }

@@ -43,6 +43,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "authoring": "builds notebooks and pictures",
         "lessons": "the learner's own copies",
         "room": "who is where, live",
+        "bundle": "for a USB stick",
         "benchmarks": "against peers, in one run",
     },
     {"cli": "the command gemini-workshop"},

@@ -15,6 +15,7 @@ import typer
 from gemini_workshop import __version__
 from gemini_workshop.cli import (
     benchmark,
+    bundle,
     chat,
     data,
     doctor,
@@ -42,6 +43,7 @@ OPTIONAL = {
     "datasets": '"gemini-from-scratch[hub]"',
     "sacrebleu": '"gemini-from-scratch[metrics]"',
     **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic"), '"gemini-from-scratch[serve]"'),
+    "uv": '"gemini-from-scratch[bundle]"',
     "prometheus_client": '"gemini-from-scratch[serve]"',
     **dict.fromkeys(("tensorboard", "wandb"), '"gemini-from-scratch[tracking]"'),
     **dict.fromkeys(("openai", "transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
@@ -100,6 +102,7 @@ app.command()(doctor.doctor)
 app.command()(lab.lab)
 app.add_typer(lesson.app, name="lesson")
 app.command()(room.room)
+app.command()(bundle.bundle)
 app.command()(progress.progress)
 app.command()(train.train)
 app.add_typer(finetune.app, name="finetune")
