@@ -41,6 +41,6 @@ def test_the_picture_is_drawn_with_a_unit_for_every_colour(tmp_path):
     drawn = image.imread(tmp_path / "architecture.png")
     committed = image.imread(TOP / "docs" / "images" / "architecture.png")
     assert drawn.shape == committed.shape
-    assert abs(drawn - committed).mean() < 0.01, "make docs"  # fonts are drawn a little differently elsewhere
+    assert abs(drawn - committed).mean() < 0.01, "make architecture"  # fonts are drawn a little differently elsewhere
     units = {unit for layer in LAYERS for unit in layer}
     assert {unit for *_, unit in (*ROAD, *ENDS)} | COLOURS.keys() <= units

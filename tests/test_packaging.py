@@ -43,11 +43,12 @@ GGUF = names(PROJECT["project"]["optional-dependencies"]["gguf"])
 ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
 SLIDES = names(PROJECT["project"]["optional-dependencies"]["slides"])
 ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
+DOCS = names(PROJECT["project"]["optional-dependencies"]["docs"])
 SERVE = names(PROJECT["project"]["optional-dependencies"]["serve"])
 BUNDLE = names(PROJECT["project"]["optional-dependencies"]["bundle"])
 PARTS_OF_FASTAPI = {"starlette"}  # in the version that fits it
 MAY_NEED = {
-    "authoring": DEV | SLIDES,
+    "authoring": DEV | SLIDES | DOCS,
     "benchmarks": DEV | ENGINES,
     "data": SCRAPING | HUB,
     "generation": CONSTRAINED,

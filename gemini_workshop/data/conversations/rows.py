@@ -1,7 +1,9 @@
 """Conversations in rows: several to a row, each a segment of its own; what the user says is read and never predicted.
 
-ids        <|endoftext|> <turn> user  Hi  <end> ⏎  <turn> model  Hello  <end>  ⏎
-targets       -100        -100  -100 -100 -100 -100 -100  Hello  <end>  -100
+    ids        <|endoftext|> <turn> user  Hi  <end> ⏎  <turn> model  Hello  <end>  ⏎
+    targets       -100        -100  -100 -100 -100 -100 -100  Hello  <end>  -100
+
+Where the target is -100, nothing is predicted.
 """
 
 import hashlib

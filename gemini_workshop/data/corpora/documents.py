@@ -61,7 +61,7 @@ def split_into_passages(lines: Iterable[str]) -> Iterator[str]:
 
 
 def split_into_articles(lines: Iterable[str]) -> Iterator[str]:
-    """Articles of WikiText: each begins with its title, `` = Title = ``; those of sections have more signs."""
+    """Articles of WikiText: each begins with its title, ``" = Title = "``; those of sections have more signs."""
     article: list[str] = []
     for line in lines:
         if line.startswith(" = ") and not line.startswith(" = = ") and article:
