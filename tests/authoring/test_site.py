@@ -12,7 +12,7 @@ import yaml
 
 from gemini_workshop.authoring.site import formulas, outputs
 from gemini_workshop.authoring.site.checking import problems
-from gemini_workshop.authoring.site.gallery import PARTS, figures_of
+from gemini_workshop.authoring.site.gallery import PARTS, Figure, figures_of
 from gemini_workshop.authoring.site.links import DeadLink, rewritten
 from gemini_workshop.authoring.site.pages import CAPTIONS, GUIDES, api_page, written_pages
 from gemini_workshop.authoring.site.staging import Stage
@@ -86,6 +86,17 @@ def test_the_gallery_has_every_figure_of_every_lesson(staged):
     ]
     assert pages.count("<figure>") == len(figures) > 100
     assert all(figure.digest in pages and figure.alt and figure.title for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("alt", "title"),
+    [
+        ("Online: exact after the last tile: error over keys seen. Two lines.", "Online: exact after the last tile"),
+        ("Every query meets every key. Matrices to scale.", "Every query meets every key"),
+    ],
+)
+def test_a_caption_is_the_title_of_the_figure(alt, title):
+    assert Figure("", alt, 1, 1).title == title
 
 
 def test_every_module_but_answers_and_tools_is_in_the_reference(staged):

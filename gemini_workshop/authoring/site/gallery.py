@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -41,8 +40,9 @@ class Figure:
 
     @property
     def title(self) -> str:
-        """The first sentence of its description, which is the title that is drawn above it."""
-        return re.split(r"(?<=[\w)%’”\"])[.:] ", self.alt, maxsplit=1)[0].rstrip(".")
+        """The title that is drawn above it: the first sentence of its description, without the names of the axes."""
+        sentence = self.alt.split(". ")[0].rstrip(".")
+        return sentence.rpartition(": ")[0] or sentence
 
 
 def figures_of(notebook: NotebookNode) -> Iterator[Figure]:

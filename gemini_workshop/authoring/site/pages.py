@@ -18,7 +18,7 @@ GUIDES = {
         "budget",
     ),
     "Give the course": ("workshop_guide", "room"),
-    "Background": ("paper_references", "architecture", "authoring", "decisions"),
+    "Background": ("additional_resources", "paper_references", "architecture", "authoring", "decisions"),
 }
 """The pages of ``docs/``, by the caption above them. A test fails when a page of ``docs/`` is not here."""
 
