@@ -25,6 +25,7 @@ CALLED_FROM_OUTSIDE = {
     "ablations": "typer, as a command",
     "lora": "typer, as a command",
     "sft": "typer, as a command",
+    "handle_starttag": "html.parser, for each tag of a page",
     "get_code": "importlib, when a kept answer is loaded",
     "format_options": "typer, to draw the panels of --help",
     "list_corpora": "typer, as a command",

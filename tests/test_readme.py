@@ -116,6 +116,13 @@ def judge_conda(words: list[str]) -> None:
     assert words in [["env", "create", "-f", "environment.yml"], ["activate", "gemini-workshop"]]
 
 
+def judge_uv(words: list[str]) -> None:
+    """What pip understands, and environments."""
+    if words != ["venv", "--python", "3.12"]:
+        assert words[0] == "pip"
+        judge_pip(words[1:])
+
+
 def judge_curl(words: list[str]) -> None:
     """Those of docs/serving.md are run by a test of their own."""
     assert any(word.startswith("http://127.0.0.1:8000/") for word in words)
@@ -136,6 +143,7 @@ PROGRAMS = {
     "make": judge_make,
     "python": judge_python,
     "conda": judge_conda,
+    "uv": judge_uv,
     "curl": judge_curl,
     "source": judge_source,
     "pre-commit": judge_pre_commit,
@@ -282,7 +290,7 @@ def test_the_map_and_the_tree_agree():
 def test_no_page_has_an_empty_place_left():
     empty = re.compile(r"\{\w+\}|\bTODO\b|\bTBD\b|\bXXX\b")
     for page in PAGES:
-        text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        text = re.sub(r"^```.*?^```$|\$\$.*?\$\$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
         assert not empty.findall(re.sub(r"`[^`]*`", "", text)), page.name
 
 

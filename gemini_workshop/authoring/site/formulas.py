@@ -17,7 +17,7 @@ FONT = Path(str(metadata.distribution("ziamath").locate_file("ziamath/fonts/STIX
 def to_mathml(latex: str, *, block: bool = False) -> str:
     """A formula as MathML, with its source for whoever copies it."""
     mathml = convert(latex.strip(), display="block" if block else "inline").replace(r"\_", "_")
-    body = re.search(r"<math[^>]*>(.*)</math>", mathml, re.DOTALL)[1]
+    body = re.sub(r"^<math[^>]*>|</math>$", "", mathml.strip())
     source = f'<annotation encoding="application/x-tex">{escape(latex.strip())}</annotation>'
     display = "block" if block else "inline"
     return f'<math display="{display}"><semantics><mrow>{body}</mrow>{source}</semantics></math>'

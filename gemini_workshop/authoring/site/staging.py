@@ -43,9 +43,9 @@ class Stage:
         self._write("lessons/index.md", self._table_of_lessons())
         self._write("models/index.md", _index("Models", MODELS, ["stories-small", "mini-gemini"]))
         self._write_galleries()
-        for path in self.folder.rglob("*"):
-            if path.is_file() and path not in self.written:
-                path.unlink()
+        for file in self.folder.rglob("*"):
+            if file.is_file() and file not in self.written:
+                file.unlink()
 
     def _stored(self, lesson: Lesson) -> NotebookNode:
         return nbformat.read(self.top / "notebooks" / lesson.files["solution"], as_version=4)
