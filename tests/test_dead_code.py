@@ -30,6 +30,7 @@ CALLED_FROM_OUTSIDE = {
     "format_options": "typer, to draw the panels of --help",
     "list_corpora": "typer, as a command",
     "one_batch": "typer, as a command",
+    "over_budget": "nbval, in notebooks/conftest.py",
     "load_ipython_extension": "IPython, when a notebook is built",
     "loss_without": "the learner of lesson 06, in a cell of their own",
     "write_svg": "a cell that is added to a lesson, to draw its figures for the slides",
