@@ -17,7 +17,7 @@ GUIDES = {
         "scaling",
         "budget",
     ),
-    "Give the course": ("workshop_guide", "room"),
+    "Give the course": ("workshop_guide", "room", "bundle"),
     "Background": ("additional_resources", "paper_references", "architecture", "authoring", "decisions"),
 }
 """The pages of ``docs/``, by the caption above them. A test fails when a page of ``docs/`` is not here."""
