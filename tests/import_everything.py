@@ -16,6 +16,8 @@ import gemini_workshop
 
 FOR_OTHERS = (
     "gemini_workshop.authoring",  # builds notebooks with jupytext, which the extra "dev" brings
+    "gemini_workshop.demos.gate",  # the page of the extra "demo"
+    "gemini_workshop.demos.page",
     "gemini_workshop.serving.",  # a server of FastAPI, which the extra "serve" brings; the command line loads it late
 )
 

@@ -44,6 +44,7 @@ ONNX = names(PROJECT["project"]["optional-dependencies"]["onnx"])
 SLIDES = names(PROJECT["project"]["optional-dependencies"]["slides"])
 ENGINES = names(PROJECT["project"]["optional-dependencies"]["engines"])
 DOCS = names(PROJECT["project"]["optional-dependencies"]["docs"])
+DEMO = names(PROJECT["project"]["optional-dependencies"]["demo"])
 SERVE = names(PROJECT["project"]["optional-dependencies"]["serve"])
 BUNDLE = names(PROJECT["project"]["optional-dependencies"]["bundle"])
 PARTS_OF_FASTAPI = {"starlette"}  # in the version that fits it
@@ -56,6 +57,7 @@ MAY_NEED = {
     "bundle": BUNDLE,
     "room": SERVE | PARTS_OF_FASTAPI,
     "serving": SERVE | PARTS_OF_FASTAPI,
+    "demos": DEMO | SERVE | PARTS_OF_FASTAPI,
 }
 
 

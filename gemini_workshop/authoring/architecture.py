@@ -45,6 +45,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "room": "who is where, live",
         "bundle": "for a USB stick",
         "benchmarks": "against peers, in one run",
+        "demos": "a page to talk to models and look inside",
     },
     {"cli": "the command gemini-workshop"},
 )

@@ -18,6 +18,7 @@ from gemini_workshop.cli import (
     bundle,
     chat,
     data,
+    demo,
     doctor,
     evaluate,
     export,
@@ -44,6 +45,7 @@ OPTIONAL = {
     "sacrebleu": '"gemini-from-scratch[metrics]"',
     **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic"), '"gemini-from-scratch[serve]"'),
     "uv": '"gemini-from-scratch[bundle]"',
+    "gradio": '"gemini-from-scratch[demo]"',
     "prometheus_client": '"gemini-from-scratch[serve]"',
     **dict.fromkeys(("tensorboard", "wandb"), '"gemini-from-scratch[tracking]"'),
     **dict.fromkeys(("openai", "transformers", "tokenizers", "tiktoken", "datasketch"), '"gemini-from-scratch[dev]"'),
@@ -110,6 +112,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command(cls=GroupedHelp)(generate.generate)
 app.command(cls=GroupedHelp)(chat.chat)
 app.command(cls=GroupedHelp)(serve.serve)
+app.command(cls=GroupedHelp)(demo.demo)
 app.command()(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(rehearse.app, name="rehearse")

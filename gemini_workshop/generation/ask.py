@@ -17,6 +17,7 @@ from gemini_workshop.data.media.reading import read_part
 from gemini_workshop.data.tokenizers import Tokenizer
 from gemini_workshop.errors import WorkshopError
 from gemini_workshop.generation.decode import generate
+from gemini_workshop.generation.reader import Reader
 from gemini_workshop.generation.sampler import Sampler
 from gemini_workshop.generation.streaming import text_pieces
 from gemini_workshop.models.transformer import Transformer
@@ -29,6 +30,7 @@ def ask(
     config: GenerationConfig | None = None,
     stop_strings: Sequence[str] = (),
     sampler: Sampler | None = None,
+    reader: Reader | None = None,
 ) -> Iterator[str]:
     """Yield the answer in pieces, as it is sampled. It ends at the latest where the model's window is full.
 
@@ -36,6 +38,7 @@ def ask(
         parts: of the question, in reading order: a text, the path of a file or folder, or a part that was read already.
         config: the most likely token at each place, if left out.
         sampler: the one that ``config`` describes, if left out.
+        reader: of the model, new; for those who want to look at its cache.
 
     Raises:
         WorkshopError: the model takes text alone, a file cannot be read, or the question is empty or longer than the
@@ -54,7 +57,8 @@ def ask(
     config = config or GenerationConfig(temperature=0.0)
     config = replace(config, max_new_tokens=min(config.max_new_tokens, room))
     ends = answer_ends(tokenizer)
-    ids = generate(model, question.ids, config, stop_ids=ends, sampler=sampler, media=question.media)
+    how = {"stop_ids": ends, "sampler": sampler, "reader": reader, "media": question.media}
+    ids = generate(model, question.ids, config, **how)  # type: ignore[arg-type]
     return text_pieces(ids, tokenizer, stop_strings)
 
 

@@ -21,8 +21,9 @@ from gemini_workshop.room.admission import Guesses, is_same
 from gemini_workshop.room.state import MAX_LEARNERS, Full, Learner, Room
 from gemini_workshop.serving.body import read_body
 from gemini_workshop.serving.errors import Refusal
-from gemini_workshop.serving.gate import RateLimit, as_response
+from gemini_workshop.serving.gate import as_response
 from gemini_workshop.serving.protocol import Strict, parse_body
+from gemini_workshop.serving.visitors import RateLimit
 
 BODY_BYTES, BODY_SECONDS = 2048, 5.0
 VERDICTS_PER_MINUTE = 120  # of one learner

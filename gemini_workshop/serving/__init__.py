@@ -5,7 +5,8 @@ prompts     a text or a conversation as the token ids that the model reads
 texts       a request as rows for the batch, each with its own sampler and stop strings
 engine      one thread that decodes all rows side by side (gemini_workshop.generation.batching)
 answers     what was written as JSON, whole or in events
-gate        who may ask, and how often
+gate        what stands before all routes
+visitors    who asks: how often, and from where
 metrics     counters for Prometheus
 body        the body of a request, within limits
 app         the routes

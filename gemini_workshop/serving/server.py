@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from gemini_workshop.serving.app import make_app
-from gemini_workshop.serving.gate import is_loopback
 from gemini_workshop.serving.listening import address_of, listening, run_app
 from gemini_workshop.serving.served import Served
 from gemini_workshop.serving.settings import ServerSettings
+from gemini_workshop.serving.visitors import is_loopback
 
 
 def run_server(

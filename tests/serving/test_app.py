@@ -19,7 +19,7 @@ from gemini_workshop.generation.ask import ask
 from gemini_workshop.generation.chat import until_stop
 from gemini_workshop.generation.decode import generate_text
 from gemini_workshop.serving import engine
-from gemini_workshop.serving.gate import MAX_CLIENTS, RateLimit
+from gemini_workshop.serving.visitors import MAX_CLIENTS, RateLimit
 from tests.generation import media
 from tests.serving.conftest import TOKENIZER
 

@@ -8,7 +8,8 @@ earlier place where the same token stood, and from there one step on: at what ca
 2022, arXiv:2209.11895).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
@@ -71,19 +72,26 @@ def head_costs(
     costs = torch.zeros(L, H)
     for layer in range(L):
         for head in range(H):
-            functions: list[AttentionFunction] = [fast_causal_attention] * L
-            functions[layer] = _averaging(head)
-            with model.attention_by(functions):
+            with averaging_heads(model, [(layer, head)]):
                 costs[layer, head] = float(loss(model(token_ids), token_ids) - base)
     return costs
 
 
-def _averaging(head: int) -> AttentionFunction:
-    """Attention in which one head gives an equal weight to every key that it may see: all its scores are equal."""
+@contextmanager
+def averaging_heads(model: Transformer, heads: Collection[tuple[int, int]]) -> Iterator[None]:
+    """Let these heads, as (layer, head), give an equal weight to every token that they may see, for a while."""
+    of_layer = [[head for place, head in heads if place == layer] for layer in range(model.config.num_layers)]
+    functions = [_averaging(chosen) if chosen else fast_causal_attention for chosen in of_layer]
+    with model.attention_by(functions):
+        yield
+
+
+def _averaging(heads: list[int]) -> AttentionFunction:
+    """Attention in which some heads give an equal weight to every key that they may see: all scores are equal."""
 
     def attend(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> Tensor:
         query = query.clone()
-        query[:, head] = 0.0
+        query[:, heads] = 0.0
         return fast_causal_attention(query, key, value, rule)
 
     return attend
