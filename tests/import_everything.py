@@ -18,6 +18,8 @@ FOR_OTHERS = (
     "gemini_workshop.authoring",  # builds notebooks with jupytext, which the extra "dev" brings
     "gemini_workshop.demos.gate",  # the page of the extra "demo"
     "gemini_workshop.demos.page",
+    "gemini_workshop.room.app",  # a server, too
+    "gemini_workshop.room.server",
     "gemini_workshop.serving.",  # a server of FastAPI, which the extra "serve" brings; the command line loads it late
 )
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from gemini_workshop.exercises.core.room import DEFAULT_PORT
-
 
 def room(
     host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 lets nobody else in.")] = "0.0.0.0",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")] = DEFAULT_PORT,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any. Default: 8765.")
+    ] = None,
     code: Annotated[
         str | None, typer.Option(help="What learners type to join. Default: a new one that cannot be guessed.")
     ] = None,
@@ -30,6 +30,7 @@ def room(
 
       gemini-workshop room --code our-room --save tuesday.json
     """
+    from gemini_workshop.exercises.core.room import DEFAULT_PORT
     from gemini_workshop.room.server import run_room
 
-    run_room(host, port, code, save, typer.echo)
+    run_room(host, DEFAULT_PORT if port is None else port, code, save, typer.echo)
