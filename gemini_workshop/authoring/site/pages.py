@@ -12,6 +12,7 @@ GUIDES = {
         "finetuning",
         "generation",
         "serving",
+        "demo",
         "evaluation",
         "exchange",
         "scaling",
