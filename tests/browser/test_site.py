@@ -81,10 +81,9 @@ def test_a_page_fits_its_window_and_asks_nobody_else(window, address, name, requ
     page, wrong, size = window
     page.goto(address + PAGES[name])
     if name == "search":
-        page.wait_for_selector("#search-results li")
-        found = page.locator("#search-results a").all_inner_texts()
-        assert "02 · Attention" in found
-        assert any("models.attention" in text for text in found)
+        results = page.locator("#search-results a")
+        results.filter(has_text="02 · Attention").first.wait_for()
+        assert results.filter(has_text="models.attention").count()
     if folder := request.config.getoption("--screenshots"):
         page.screenshot(path=f"{folder}/site-{name}-{size}.png")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
