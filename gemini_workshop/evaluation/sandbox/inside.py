@@ -153,12 +153,16 @@ class Loop:
             return json.dumps({"error": text}).encode() + b"\n"
 
 
-def run() -> None:
-    """Answer on the standard streams. The program does not have them: it reads nothing, and prints to the third."""
+def run(make: Callable[[], Loop] = Loop) -> None:
+    """Answer on the standard streams. The program does not have them: it reads nothing, and prints to the third.
+
+    Args:
+        make: what answers.
+    """
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    loop = Loop()
+    loop = make()
     replies.write(b"ready\n")
     replies.flush()
     for line in requests:

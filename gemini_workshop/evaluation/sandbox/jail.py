@@ -177,6 +177,8 @@ def limit_memory(most: int) -> None:
 def _build_root(user: int, group: int, limits: dict[str, Any]) -> None:
     """A root that shows Python, the system's libraries and an empty folder; no package that somebody installed.
 
+    Beyond that it shows the folders in ``limits["visible"]``, and empties those in ``limits["hidden"]``.
+
     It lies one level below the top of its file system, as with chroot: the kernel then refuses user namespaces, which
     would give a program capabilities.
     """
@@ -186,10 +188,12 @@ def _build_root(user: int, group: int, limits: dict[str, Any]) -> None:
     root = Path(STAGE, "root")
     root.mkdir()
     pythons = [str(Path(sys.base_prefix, name)) for name in ("bin", "lib", "lib64")]
-    for name in (*VISIBLE, *pythons, *DEVICES):
+    for name in (*VISIBLE, *pythons, *DEVICES, *limits["visible"]):
         _show(Path(name), root)
-    for packages in (found for name in (*VISIBLE, *pythons) for kind in HIDDEN for found in _below(root, name, kind)):
-        _mount_memory(str(packages), "size=4k,mode=555")
+    found = [each for name in (*VISIBLE, *pythons) for kind in HIDDEN for each in _below(root, name, kind)]
+    found = [each for each in found if f"/{each.relative_to(root)}" not in limits["visible"]]
+    for folder in (*found, *_below_root(root, limits["hidden"])):
+        _mount_memory(str(folder), "size=4k,mode=555")
     box = root / BOX.lstrip("/")
     box.mkdir()
     attributes = (ctypes.c_uint64 * 4)(READ_ONLY | NO_SETUID, 0, 0, 0)
@@ -221,6 +225,11 @@ def _show(path: Path, root: Path) -> None:
 
 def _below(root: Path, folder: str, pattern: str) -> list[Path]:
     return [found for found in Path(root, folder.lstrip("/")).glob(pattern) if not found.is_symlink()]
+
+
+def _below_root(root: Path, folders: list[str]) -> list[Path]:
+    places = [root / folder.lstrip("/") for folder in folders]
+    return [place for place in places if place.is_dir()]
 
 
 def _mount_memory(place: str, options: str) -> None:

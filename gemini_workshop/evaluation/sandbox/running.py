@@ -39,6 +39,9 @@ class Limits:
         open_files: at a time, in each process.
         folder_bytes, folder_files: all that it can leave in its folder, which lies in memory.
         output_bytes: printed; more ends it.
+        judge_bytes: address space of the judge.
+        visible: folders that it may read, beyond Python and the system's libraries.
+        hidden: folders below those that are empty in the jail.
     """
 
     seconds: float = 10.0
@@ -50,6 +53,9 @@ class Limits:
     folder_bytes: int = 32 * MIB
     folder_files: int = 256
     output_bytes: int = MIB // 4
+    judge_bytes: int = 512 * MIB
+    visible: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,14 +80,18 @@ class Sandbox:
     ``sandbox`` and libseccomp).
 
     Args:
+        command: what starts the server, its limits to be added; a bare Python, if left out.
         may_be_unsafe: run programs with limits only, if they cannot be isolated here.
 
     Raises:
         SandboxError: they cannot be isolated, and ``may_be_unsafe`` is False.
     """
 
-    def __init__(self, limits: Limits | None = None, *, may_be_unsafe: bool = False) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, command: Sequence[str] = (), may_be_unsafe: bool = False
+    ) -> None:
         self.limits = limits or Limits()
+        self._command = command or _bare_python()
         self._folder = tempfile.TemporaryDirectory()
         os.chmod(self._folder.name, 0o711)
         self.is_isolated = sys.platform == "linux"
@@ -125,12 +135,21 @@ class Sandbox:
         """
         began = time.monotonic()
         task = {"program": program, "tests": tests, "preamble": preamble, "names": list(names)}
+        verdict, reason = self.judge(task)
+        return ProgramOutcome(passed=verdict == "passed", reason=reason, seconds=time.monotonic() - began)
+
+    def judge(self, task: dict[str, Any]) -> tuple[str, str]:
+        """Let the server judge one task; return its verdict, and the reason.
+
+        Raises:
+            SandboxError: this machine has no processes or memory left to isolate it.
+        """
         verdict, reason = self._verdict(task)
         if verdict == "not isolated":
             raise SandboxError(
                 f"No jail could be built: {reason}. Are there free processes and memory? Use fewer workers."
             )
-        return ProgramOutcome(passed=verdict == "passed", reason=reason, seconds=time.monotonic() - began)
+        return verdict, reason
 
     def close(self) -> None:
         """End the server."""
@@ -146,10 +165,8 @@ class Sandbox:
             "folder": self._folder.name,
             "processes_now": 0 if self.is_isolated else _processes_of_this_user(),
         }
-        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-        start = START.format(folder=str(Path(__file__).parents[1]))
         self._server = subprocess.Popen(
-            [python, "-I", "-S", "-X", "utf8", "-c", start, json.dumps(bounds)],
+            [*self._command, json.dumps(bounds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._folder.name,
@@ -181,6 +198,12 @@ class Sandbox:
                 )
             verdict, reason = kind, _on_one_line(text)
         return "not isolated", ENDED
+
+
+def _bare_python() -> list[str]:
+    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    start = START.format(folder=str(Path(__file__).parents[1]))
+    return [python, "-I", "-S", "-X", "utf8", "-c", start]
 
 
 def _on_one_line(text: str) -> str:

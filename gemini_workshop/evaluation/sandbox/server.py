@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +23,37 @@ from . import inside, jail, judge
 
 ORPHANS_SECONDS = 5.0
 WATCH_SECONDS = 0.05
-JUDGE_BYTES = 2**29
 NO_TASK = 3
 HELD = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
 
 
-def main() -> None:
-    """Serve until standard input ends."""
+Judge = Callable[[judge.Program, dict[str, Any]], tuple[str, str]]
+
+
+def main(run: Callable[[], None] = inside.run, decide: Judge = judge.judge) -> None:
+    """Serve until standard input ends.
+
+    Args:
+        run: what happens in the jail: it answers requests on the standard streams.
+        decide: what asks them, outside, and returns a verdict and its reason.
+    """
     limits = json.loads(sys.argv[1])
     if sys.platform == "linux":
         jail.die_with_parent()
         jail.adopt_orphans()
     while True:
         select.select([0], [], [])
-        if not serve(limits):
+        if not serve(limits, run, decide):
             return
 
 
-def serve(limits: dict[str, Any]) -> bool:
+def serve(limits: dict[str, Any], run: Callable[[], None], decide: Judge) -> bool:
     """Let the next task be judged; return whether there was one."""
     alive, mine = os.pipe()
     child = os.fork()
     if child == 0:
         os.setsid()  # so that it can be killed with all that come of it
-        os._exit(_judge(limits))
+        os._exit(_judge(limits, run, decide))
     os.close(mine)
     objection = _watch(child, alive, limits)
     os.close(alive)
@@ -101,21 +109,21 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def _judge(limits: dict[str, Any]) -> int:
+def _judge(limits: dict[str, Any], run: Callable[[], None], decide: Judge) -> int:
     """Judge the next task in this process, and write the verdict to standard output; the exit code."""
 
-    def run() -> None:
+    def enter_and_run() -> None:
         try:
             jail.enter(limits)
         except (OSError, ValueError) as error:
             os.write(2, str(error).encode())
             os._exit(1)
-        inside.run()
+        run()
 
     if sys.platform == "linux":
         jail.die_with_parent()
     try:
-        program = judge.Program(run, limits["output_bytes"])
+        program = judge.Program(enter_and_run, limits["output_bytes"])
     except (OSError, RuntimeError) as error:
         os.write(1, _line("not isolated", str(error)))
         return 0
@@ -128,8 +136,8 @@ def _judge(limits: dict[str, Any]) -> int:
     verdicts = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     os.dup2(1, 2)
-    jail.limit_memory(JUDGE_BYTES)
-    os.write(verdicts, _line(*judge.judge(program, json.loads(task))))
+    jail.limit_memory(limits["judge_bytes"])
+    os.write(verdicts, _line(*decide(program, json.loads(task))))
     return 0
 
 

@@ -145,9 +145,7 @@ def _settle_in() -> None:
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (closed with the process)
-    with open("/proc/self/statm", encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    for kind, most in ((resource.RLIMIT_AS, used + MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+    for kind, most in ((resource.RLIMIT_AS, _address_bytes() + MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     forked.append(os.getpid())
@@ -156,6 +154,17 @@ def _settle_in() -> None:
         torch.ones((), requires_grad=True).backward()
     except RuntimeError:
         raise NotHere from None
+
+
+def _address_bytes() -> int:
+    """The address space in use; 0 where no file says so: a jail has none, and a limit of its own."""
+    import resource
+
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except FileNotFoundError:
+        return 0
 
 
 def _received(reading: int, deadline: float) -> tuple[bytes, bytes]:
