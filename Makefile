@@ -2,7 +2,7 @@
 PYTHON ?= python
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup format quick check test lesson notebooks cov mutants fuzz docs architecture slides engines clean
+.PHONY: help setup format quick check test lesson notebooks cov mutants fuzz grading docs architecture slides engines clean
 
 help:  ## show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/'
@@ -45,6 +45,9 @@ mutants:  ## break the package at random, and see whether tests notice: make mut
 
 fuzz:  ## give every reader of files many damaged ones, others each time: make fuzz N=1000
 	FUZZ_EXAMPLES=$(or $(N),1000) $(PYTHON) -m pytest -q -n 0 --timeout 3600 tests/edges/test_fuzzed_files.py
+
+grading:  ## grade fifty generated submissions, hostile ones too: make grading, or make grading ONLY="fork_bomb"
+	$(PYTHON) -m tests.grading.everything $(ONLY)
 
 slides:  ## draw what is out of date, and build the decks: make slides, or make slides DECKS="01 03"
 	$(PYTHON) -m gemini_workshop.authoring.slides $(DECKS)

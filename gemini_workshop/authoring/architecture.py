@@ -47,6 +47,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "benchmarks": "against peers, in one run",
         "demos": "a page to talk to models and look inside",
     },
+    {"grading": "judges the notebooks of strangers"},
     {"cli": "the command gemini-workshop"},
 )
 """The units with what they are for, lowest layer first. A module may import from its own unit and from lower layers."""

@@ -24,6 +24,7 @@ from gemini_workshop.cli import (
     export,
     finetune,
     generate,
+    grade,
     lab,
     lesson,
     notebooks,
@@ -117,6 +118,7 @@ app.command()(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(rehearse.app, name="rehearse")
 app.add_typer(benchmark.app, name="benchmark")
+app.command()(grade.grade)
 notebooks.register(app)
 
 

@@ -18,7 +18,7 @@ GUIDES = {
         "scaling",
         "budget",
     ),
-    "Give the course": ("workshop_guide", "room", "bundle"),
+    "Give the course": ("workshop_guide", "room", "bundle", "grading"),
     "Background": ("additional_resources", "paper_references", "architecture", "authoring", "decisions"),
 }
 """The pages of ``docs/``, by the caption above them. A test fails when a page of ``docs/`` is not here."""
