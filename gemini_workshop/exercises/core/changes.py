@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from gemini_workshop.exercises.core.numerals import of_constant, of_sign
-from gemini_workshop.exercises.core.rearranged import of_attribute, of_branches, of_sequence
+from gemini_workshop.exercises.core.rearranged import at_least, of_attribute, of_branches, of_sequence
 from gemini_workshop.exercises.core.said import named, said
 
 Change = tuple[ast.AST, str]
@@ -113,7 +113,7 @@ def _of_name(node: ast.Name, around: Around) -> Iterator[Change]:
 def _applied(call: ast.Call, node: ast.expr) -> ast.Call:
     """The function of a call, called with something else."""
     func = call.func
-    if call.args:
+    if call.args and not _is_method_along_axes(call):
         return _copied(call, args=[node, *call.args[1:]])
     assert isinstance(func, ast.Attribute)
     return _copied(call, func=ast.Attribute(node, func.attr, ast.Load()))
@@ -130,6 +130,7 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
         yield _with(node, ast.Mult()), f"{a} and {b} were multiplied and not added"
         yield ast.BinOp(left, ast.Add(), ast.BinOp(ast.Constant(2), ast.Mult(), right)), f"{b} were added twice"
         yield ast.BinOp(node, ast.Div(), ast.Constant(2)), f"the mean of {a} and {b} were taken and not their sum"
+        yield at_least(left, right), f"the larger of {a} and {b} were taken and not their sum"
         yield from _moved_out(node, "sum")
     elif kind is ast.Sub:
         yield left, f"{b} were not subtracted"
@@ -145,6 +146,8 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
             yield ast.BinOp(one, ast.Mult(), ast.BinOp(ast.Constant(1), ast.Add(), other)), f"1 were added to {words}"
         yield from _moved_out(node, "product")
     elif kind in (ast.Div, ast.FloorDiv):
+        if kind is ast.Div:
+            yield _with(node, ast.FloorDiv()), f"the fraction of {a} and {b} were rounded down (`//`)"
         yield left, f"nothing were divided by {b}"
         yield _with(node, ast.Mult()), f"{a} were multiplied with {b} and not divided by it"
         yield ast.BinOp(right, node.op, left), f"the fraction of {a} and {b} were upside down"
@@ -186,10 +189,18 @@ def _of_part(node: ast.Call, part: ast.expr) -> ast.expr:
 
 def _only_input(node: ast.Call) -> ast.expr | None:
     """What a function of one tensor is called with: f(x), or x.f()."""
+    if _is_method_along_axes(node):
+        return node.func.value  # type: ignore[attr-defined]
     if len(node.args) == 1 and not isinstance(node.args[0], ast.GeneratorExp | ast.Constant):
         return node.args[0]
     is_method = isinstance(node.func, ast.Attribute) and named(node.func) is None and not node.args
     return node.func.value if is_method else None  # type: ignore[attr-defined]
+
+
+def _is_method_along_axes(node: ast.Call) -> bool:
+    """Such as ``x.softmax(-1)``: its argument is an axis, and what it is applied to comes before the dot."""
+    is_method = isinstance(node.func, ast.Attribute) and named(node.func) is None
+    return is_method and bool(node.args) and all(_whole_number(each) is not None for each in node.args)
 
 
 def _name_of(node: ast.Call) -> str:

@@ -89,9 +89,18 @@ class ModuleExercise(Exercise):
     def signatures(self, answer: type[nn.Module]) -> list[tuple[Function, Function]]:  # noqa: D102
         return [(answer, self.reference), (answer.forward, self.reference.forward)]
 
-    def reused(self, answer: type[nn.Module], case: Arguments, *, training: bool = True) -> Callable[[Arguments], Any]:
-        """One module as this case builds it, to be called with this case and with others."""
-        module = self.weighted(answer, case[0])[0].train(training)
+    def reused(
+        self, answer: type[nn.Module], case: Arguments, *, training: bool = True, after: tuple[Arguments, ...] = ()
+    ) -> Callable[[Arguments], Any]:
+        """One module as this case builds it, to be called with this case and with others.
+
+        Args:
+            after: what it is called with before that, in training.
+        """
+        module = self.weighted(answer, case[0])[0]
+        for earlier in after:
+            module(*earlier[1:])
+        module.train(training)
         return lambda case: module(*case[1:])
 
     def in_dtype(self, answer: Any, case: Arguments, dtype: torch.dtype) -> Callable[[], Any]:  # noqa: D102

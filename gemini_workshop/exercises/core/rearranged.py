@@ -31,6 +31,11 @@ def of_sequence(node: ast.Tuple | ast.List) -> Iterator[tuple[ast.AST, str]]:
         yield kind([elements[-1], *elements[:-1]], node.ctx), f"{said(elements[-1])} came first"
 
 
+def at_least(left: ast.expr, right: ast.expr) -> ast.Call:
+    """``left`` cut off below at ``right``, which is a number such as eps."""
+    return ast.Call(ast.parse("torch.clamp", mode="eval").body, [left], [ast.keyword("min", right)])
+
+
 def of_branches(node: ast.If) -> Iterator[tuple[ast.AST, str]]:
     """A condition that always holds, or never."""
     if any(isinstance(each, ast.Raise) for each in node.body):

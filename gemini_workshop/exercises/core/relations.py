@@ -15,6 +15,7 @@ from torch import Tensor
 from gemini_workshop.exercises.core.axes import names_of_sizes
 from gemini_workshop.exercises.core.comparison import number
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
+from gemini_workshop.exercises.core.limits import ROUNDED, cut_off, small_for_nothing
 from gemini_workshop.exercises.core.sequences import sequence_relation
 
 Case = tuple[Arguments, Any, Any]
@@ -51,7 +52,7 @@ def place(wrong: list[Case]) -> str | None:
     """A sentence about where the results are right and where they are not, the same in every wrong case."""
     cases = [(got, needed) for _, got, needed in _telling(wrong) if got.shape == needed.shape]
     if cases and _near(*cases[0]):
-        return "It is right to about three digits. Is something rounded, or kept in a shorter kind such as float16?"
+        return small_for_nothing(*cases[0]) or ROUNDED
     alike = _common(_alike(*pair) for pair in cases)
     return next(alike, None) or next(_common(_partly(*pair) for pair in cases), None)
 
@@ -82,6 +83,7 @@ def _candidates(exercise: Exercise, wrong: list[Case]) -> Iterator[str]:
         return  # any relation that leaves the numbers nearly as they are would seem to hold
     yield from _common(_unchanged(exercise, case, got) for case, got, _ in cases)
     yield from _common(_constant(got, needed) for _, got, needed in cases)
+    yield from _common(cut_off(got, needed) for _, got, needed in cases)
     yield from _common(_with_argument(exercise, case, got, needed) for case, got, needed in cases)
     if line := _scaled(exercise, wrong):
         yield line

@@ -15,7 +15,7 @@ from gemini_workshop.models.embeddings import apply_rotary
 
 def _cases(generator: torch.Generator) -> list[Arguments]:
     def angles(*shape: int) -> tuple[Tensor, Tensor]:
-        drawn = 0.3 + 2 * torch.rand(*shape, generator=generator)
+        drawn = 0.3 + 5 * torch.rand(*shape, generator=generator)  # cosine and sine of both signs
         return drawn.cos(), drawn.sin()
 
     by_hand = torch.tensor([[2.0, 0.2]])

@@ -26,7 +26,8 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
 
 
 def _beyond(generator: torch.Generator) -> list[Arguments]:
-    return [(torch.tensor([0, 1, 0, 2, 3]).repeat_interleave(60).expand(2, -1), 250)]
+    far = torch.tensor([[1, 1, 0, 257, 257, 256, 256, 0, 3, 3]])
+    return [(torch.tensor([0, 1, 0, 2, 3]).repeat_interleave(60).expand(2, -1), 250), (far, 10)]
 
 
 def _oracle(image_ids: Tensor, num_queries: int) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 
 from gemini_workshop.data.tokenizers.bpe import NUM_BYTES, Pair, apply_merges, count_pairs
 from gemini_workshop.data.tokenizers.merging import merge_word, tokens_of
+from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise, Function, Say
 from gemini_workshop.exercises.lesson_10.merge_pair import MERGE_PAIR
 from gemini_workshop.exercises.lesson_10.tools import letters, merge_all
@@ -39,9 +40,21 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
     ]
 
 
+def _beyond(generator: torch.Generator) -> list[Arguments]:
+    """One token of sixteen merges, whose ids do not begin at 256."""
+    word = letters(generator, 17)
+    merges: dict[Pair, int] = {}
+    for i, letter in enumerate(word[1:]):
+        merges[299 + i if i else word[0], letter] = 300 + i
+    return [(bytes(word), merges)]
+
+
 def _oracle(ids: Sequence[int], merges: Merges) -> list[int]:
     """By the bytes of the tokens and their ranks, on a heap."""
-    return merge_word(bytes(ids), {token: i for i, token in enumerate(tokens_of(merges))})
+    tokens = {i: bytes([i]) for i in range(NUM_BYTES)}
+    for (left, right), new in merges.items():  # in the order of training
+        tokens[new] = tokens[left] + tokens[right]
+    return merge_word(bytes(ids), {token: i for i, token in tokens.items()})
 
 
 def _explain(function: Function, case: Arguments) -> str | None:
@@ -100,6 +113,7 @@ APPLY_MERGES = Exercise(
     reference=apply_merges,
     oracle=_oracle,
     cases=_cases,
+    battery=Battery(beyond=_beyond),
     explain=_explain,
     misconceptions={
         "leftmost pair first": Say(

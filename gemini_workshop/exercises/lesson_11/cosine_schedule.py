@@ -38,6 +38,13 @@ def _explain(function: Function, case: Arguments) -> str | None:
     return f"Step {step} ({phase}): the rate is {number(got)}; {number(needed)} is needed ({run})."
 
 
+def _plain(step: int, steps: int, warmup_steps: int, highest: float, final: float) -> float:
+    if step < warmup_steps:
+        return highest * step / warmup_steps
+    over = min(1.0, (step - warmup_steps) / (steps - warmup_steps))
+    return final + (highest - final) * (1 + math.cos(math.pi * over)) / 2
+
+
 def _schedule(
     step: int,
     steps: int,
@@ -84,6 +91,7 @@ COSINE_SCHEDULE = Exercise(
     oracle=_oracle,
     cases=_cases,
     explain=_explain,
+    plain=_plain,
     misconceptions={
         "progress from step 0": Say(
             "The decay is measured from step 0, so that the rate jumps down where the warm-up ends. Its progress "

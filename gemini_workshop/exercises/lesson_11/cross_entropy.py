@@ -22,6 +22,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         (torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([1])),
         (torch.tensor([[2.0, -1.0, 0.5], [0.3, 0.1, -2.0]]), torch.tensor([2, 0])),
         (torch.tensor([[1000.0, 1001.0, 0.0], [-1000.0, 0.0, -1001.0]]), torch.tensor([0, 2])),
+        (torch.tensor([[150.0, 0.0, -3.0], [0.5, 1.0, 2.0], [0.0, 150.0, 1.0]]), torch.tensor([0, 2, 1])),
         (draw(3, 5, 7), targets),
         (draw(3, 5, 7), some),
         (draw(2, 4, 5), zeros, 0),
@@ -47,6 +48,13 @@ def _explain(function: Function, case: Arguments) -> str | None:
         count = int((targets == skipped).sum())
         what = f"Logits {tuple(logits.shape)}, {count} of {targets.numel()} targets are {skipped} and do not count"
     return f"{what}: the loss is {got:.4g}; {needed:.4g} is needed."
+
+
+def _plain(logits: Tensor, targets: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
+    counts = targets != ignore_index
+    chosen = logits.gather(-1, targets.where(counts, 0).unsqueeze(-1)).squeeze(-1)
+    losses = logits.logsumexp(-1) - chosen
+    return (losses * counts).sum() / counts.sum()
 
 
 Step = Callable[[Tensor], Tensor]
@@ -87,6 +95,7 @@ CROSS_ENTROPY = Exercise(
     oracle=_oracle,
     cases=_cases,
     explain=_explain,
+    plain=_plain,
     misconceptions={
         "softmax overflows": Say(
             "exp(1000) does not fit into a float. Subtract the largest logit first, or use `logsumexp`, which does."

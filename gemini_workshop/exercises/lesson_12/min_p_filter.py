@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.exercise import Arguments, Say
 from gemini_workshop.exercises.core.tools import drawing
 from gemini_workshop.exercises.lesson_12.tools import LogitsExercise, explained, log_of
@@ -17,6 +18,10 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
     one = log_of((0.1, 0.5, 0.15, 0.25))
     two = log_of((0.02, 0.11, 0.3, 0.07, 0.5), (0.22, 0.28, 0.18, 0.17, 0.15)) + torch.tensor([[-4.0], [3.0]])
     return [(one, 0.4), (one, 0.25), (one, 1.0), (one, 0.0), (two, 0.55), (draw(3, 7), 0.2), (draw(2, 3, 6), 0.1)]
+
+
+def _beyond(generator: torch.Generator) -> list[Arguments]:
+    return [(100 * drawing(generator)(3, 5), 0.1)]
 
 
 def _oracle(logits: Tensor, min_p: float) -> Tensor:
@@ -50,6 +55,7 @@ MIN_P_FILTER = LogitsExercise(
     reference=min_p_filter,
     oracle=_oracle,
     cases=_cases,
+    battery=Battery(gradients=False, beyond=_beyond),
     explain=explained(_oracle, "min_p"),
     misconceptions={
         "an absolute threshold": Say(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gemini_workshop.exercises.core.battery.declaration import Battery
 from gemini_workshop.exercises.core.exercise import Arguments, Say
 from gemini_workshop.exercises.core.tools import drawing
 from gemini_workshop.exercises.lesson_12.tools import LogitsExercise, explained, log_of
@@ -26,6 +27,10 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         (draw(3, 7), 0.8),
         (draw(2, 3, 6), 0.5),
     ]
+
+
+def _beyond(generator: torch.Generator) -> list[Arguments]:
+    return [(100 * drawing(generator)(3, 5), 0.9)]
 
 
 def _oracle(logits: Tensor, p: float) -> Tensor:
@@ -81,6 +86,7 @@ TOP_P_FILTER = LogitsExercise(
     oracle=_oracle,
     cases=_cases,
     explain=explained(_oracle, "p"),
+    battery=Battery(gradients=False, beyond=_beyond),
     misconceptions={
         "the crossing token is cut off": _CROSSING.to(_filtered, keep=lambda probs, p: probs.cumsum(-1) <= p),
         "the crossing token is cut off, and one that reaches p exactly": _CROSSING.to(

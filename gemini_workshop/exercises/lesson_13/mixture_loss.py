@@ -21,14 +21,14 @@ Routings = Sequence[tuple[Tensor, Tensor]]
 
 
 def _case(
-    generator: torch.Generator, B: int, T: int, V: int, layers: int, E: int, A: int, balance: float, z: float
+    generator: torch.Generator, B: int, T: int, V: int, layers: int, E: int, A: int, *weights: float, idle: int = 0
 ) -> Arguments:
     draw = drawing(generator, 2.0)
     targets = torch.randint(1, V, (B, T), generator=generator)
     targets[torch.rand(B, T, generator=generator) < 0.5] = IGNORE_INDEX
     targets[0, :2], targets[-1, -1] = torch.tensor([0, IGNORE_INDEX]), 1
-    routings = [(draw(B * T, E), drawn_choices(generator, B * T, E, A)) for _ in range(layers)]
-    return draw(B, T, V), targets, routings, balance, z
+    routings = [(draw(B * T, E), drawn_choices(generator, B * T, E - idle, A)) for _ in range(layers)]
+    return draw(B, T, V), targets, routings, *weights
 
 
 def _cases(generator: torch.Generator) -> list[Arguments]:
@@ -36,7 +36,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         _case(generator, 2, 4, 7, 1, 3, 1, 0.0, 0.0),
         _case(generator, 1, 5, 7, 1, 4, 2, 1.0, 0.0),
         _case(generator, 2, 5, 6, 3, 4, 2, 0.0, 0.5),
-        _case(generator, 3, 4, 9, 2, 5, 2, 0.25, 0.1),
+        _case(generator, 3, 4, 9, 2, 5, 2, 0.25, 0.1, idle=1),
         _case(generator, 2, 6, 5, 4, 3, 1, 0.5, 0.02),
     ]
 

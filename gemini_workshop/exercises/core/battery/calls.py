@@ -13,6 +13,8 @@ from gemini_workshop.exercises.core.comparison import finite_problem, same, shap
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 from gemini_workshop.exercises.core.plain import shown
 
+WRITTEN_IN = "Is a size, a number of axes or a largest number written into the code?"
+
 
 def name_problem(exercise: Exercise, answer: Any) -> tuple[str, ...] | None:
     """A sentence if arguments that cells below pass by name have another name here, or another place."""
@@ -72,17 +74,21 @@ def beyond_problem(exercise: Exercise, answer: Any) -> tuple[str, ...] | None:
     function = exercise.as_function(answer)
     for case in exercise.battery.beyond(torch.Generator().manual_seed(3)):
         if line := _beyond(exercise, function, case):
-            return (line,) if "far from 0" in line else (line, "Is a size, or a number of axes, written into the code?")
+            return (
+                (line,)
+                if "far from 0" in line
+                else (line, "Is a size, a number of axes or a largest number written into the code?")
+            )
     return None
 
 
 def _beyond(exercise: Exercise, function: Callable[..., Any], case: Arguments) -> str | None:
     needed = exercise.oracle(*case)
-    sizes = ", ".join(_sizes(exercise.parameter_names(), case))
+    sizes = ", ".join(sizes_of(exercise.parameter_names(), case))
     try:
         got = Attempt(function)(*case)
     except (CrashedError, UnfitAnswer) as crash:
-        return f"It is right for small inputs, but with {sizes} it fails: {_reason(crash)}"
+        return f"It is right for small inputs, but with {sizes} it fails: {reason(crash)}"
     if same(got, needed) or _nearly_same(got, needed):
         return None
     if any(map(finite_problem, tensors_in(got), tensors_in(needed))):
@@ -103,11 +109,13 @@ def _nearly_same(got: Any, needed: Any) -> bool:
     return bool((got.detach().double() - needed.double()).norm() <= 1e-3 * needed.double().norm())
 
 
-def _reason(crash: CrashedError | UnfitAnswer) -> str:
+def reason(crash: CrashedError | UnfitAnswer) -> str:
+    """Why a call did not come back, in a line."""
     return " ".join(crash.lines[-2:]) if isinstance(crash, CrashedError) else str(crash)
 
 
-def _sizes(names: list[str], case: Arguments) -> Iterator[str]:
+def sizes_of(names: list[str], case: Arguments) -> Iterator[str]:
+    """Each argument with its shape or its value; functions are left out."""
     for name, value in zip(names, case, strict=False):
         if isinstance(value, Tensor):
             yield f"{name} {tuple(value.shape)}"

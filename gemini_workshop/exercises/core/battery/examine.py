@@ -7,6 +7,7 @@ from gemini_workshop.exercises.core.battery.gradients import gradient_problem
 from gemini_workshop.exercises.core.battery.kinds import kind_problem
 from gemini_workshop.exercises.core.battery.memory import state_problem
 from gemini_workshop.exercises.core.battery.precision import precision_problem
+from gemini_workshop.exercises.core.battery.relatives import relatives_problem
 from gemini_workshop.exercises.core.battery.starts import start_problem
 from gemini_workshop.exercises.core.exercise import Arguments, Exercise
 
@@ -21,4 +22,5 @@ def battery_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> 
         or kind_problem(exercise, answer, cases)
         or gradient_problem(exercise, answer, cases)
         or precision_problem(exercise, answer, cases)
+        or relatives_problem(exercise, answer, cases)
     )

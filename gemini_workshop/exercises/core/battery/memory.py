@@ -34,6 +34,10 @@ def state_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tu
         Attempt(function)(*case)
     if not same(Attempt(function)(*cases[0]), first):
         return (KEPT,)
+    if same(_turned(cases[0]), cases[0]) and (
+        line := _other_numbers(exercise, answer, cases[0], _reversed(cases[0]), TURNED)
+    ):
+        return (line,)
     for case in cases[-3:]:
         line = _of_module(exercise, answer, case, cases) if isinstance(exercise, ModuleExercise) else None
         if line := line or _other_numbers(exercise, answer, case, _turned(case), TURNED):
@@ -64,7 +68,7 @@ def _is_other_content(a: Any, b: Any) -> bool:
 
 def _other_numbers(exercise: Exercise, answer: Any, case: Arguments, turned: Arguments, where: str) -> str | None:
     """A case with other content, which a memory of its shapes, or of the other arguments, would take for the same."""
-    needed = None if same(turned, case) and not _dicts_in(case) else _agreed(exercise, turned, exercise.oracle(*case))
+    needed = None if same(turned, case) and not _dicts_in(case) else agreed(exercise, turned, exercise.oracle(*case))
     if needed is None:
         return None
     got = Attempt(exercise.as_function(answer))(*turned)
@@ -74,7 +78,7 @@ def _other_numbers(exercise: Exercise, answer: Any, case: Arguments, turned: Arg
     return f"{where} Is something remembered from an earlier call, or written into the code? {problem}"
 
 
-def _agreed(exercise: Exercise, case: Arguments, like: Any) -> Any:
+def agreed(exercise: Exercise, case: Arguments, like: Any = None) -> Any:
     """What is needed in a case that nobody wrote down; None if it makes no sense.
 
     Args:
@@ -111,7 +115,8 @@ def _of_module(exercise: ModuleExercise, answer: Any, case: Arguments, cases: li
                 "A module gives another answer after another one was built with other arguments: something is kept on "
                 "the class, or in a global name, and is shared by all. Keep it in `self`."
             )
-    if not same(Attempt(exercise.reused(answer, case, training=False))(case), once):
+    trained_before = exercise.reused(answer, case, training=False, after=(_turned(case),))
+    if not same(Attempt(trained_before)(case), once):
         return "After `.eval()` the module gives another answer. Nothing here depends on whether it is being trained."
     return None
 
@@ -127,6 +132,11 @@ def _others(case: Arguments, cases: list[Arguments]) -> Iterator[Arguments]:
 def _turned(case: Arguments) -> Arguments:
     """The same numbers in other rows; those of a tensor with one axis in reverse."""
     return tuple(_with_other_order(mapped(each, _in_other_rows)) for each in case)
+
+
+def _reversed(case: Arguments) -> Arguments:
+    """The same numbers in reverse along every axis, which changes a tensor of one row, too."""
+    return tuple(mapped(each, lambda tensor: tensor.flip(tuple(range(tensor.ndim)))) for each in case)
 
 
 def _with_other_order(value: Any) -> Any:
