@@ -120,4 +120,4 @@ def sizes_of(names: list[str], case: Arguments) -> Iterator[str]:
         if isinstance(value, Tensor):
             yield f"{name} {tuple(value.shape)}"
         elif not callable(value) and value is not None:
-            yield f"{name} = {value!r}"[:60]
+            yield f"{name} = {' '.join(repr(value).split())}"[:60]
