@@ -22,6 +22,7 @@ def _cases(generator: torch.Generator) -> list[Arguments]:
         (drawn_choices(generator, 5, 4, 3), 2),
         (drawn_choices(generator, 9, 4, 2), 2),
         (drawn_choices(generator, 7, 5, 2), 7),
+        (drawn_choices(generator, 7, 12, 2), 1),
     ]
 
 

@@ -44,7 +44,7 @@ Made = tuple[str, Arguments]
 def relatives_problem(exercise: Exercise, answer: Any, cases: list[Arguments]) -> tuple[str, ...] | None:
     """A sentence about the first made case that an answer gets wrong."""
     function = exercise.as_function(answer)
-    for makers in (_equal, _ones, _slices, _larger, _lists):
+    for makers in (_equal, _ones, _slices, _larger, _fractions, _lists):
         made = (each for case in reversed(cases) for each in makers(exercise, case))
         for words, case, needed in islice(_that_count(exercise, made), MOST_LISTS if makers is _lists else MOST):
             if line := _wrong(exercise, function, case, needed):
@@ -173,6 +173,13 @@ def _larger(_: Exercise, case: Arguments) -> Iterator[Made]:
         larger = tuple(10 * each if isinstance(each, int) else each for each in case)
         if max(larger) <= LARGEST:
             yield LARGER, larger
+
+
+def _fractions(_: Exercise, case: Arguments) -> Iterator[Made]:
+    """Fractions that are given as Python's numbers, all nearer to 1 in the same order: a penalty of 1.05."""
+    nearer = tuple(round(each**0.2, 3) if type(each) is float and each > 0 else each for each in case)
+    if any(type(now) is float and now != before for now, before in zip(nearer, case, strict=True)):
+        yield LARGER, nearer
 
 
 def _lists(_: Exercise, case: Arguments) -> Iterator[Made]:
