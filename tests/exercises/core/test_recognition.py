@@ -116,6 +116,8 @@ RELATIONS = {
     "the mean of what is needed over the last axis": NEEDED.mean(1),
     "Only the last entry of axis 0": NEEDED[-1],
     "Every entry of the result is 0": NEEDED * 0,
+    "The results are right up to 3, and what should be larger is cut off": NEEDED.clamp(max=3.0),
+    "The results are right down to 3, and what should be smaller is cut off": NEEDED.clamp(min=3.0),
 }
 
 

@@ -113,7 +113,7 @@ def _cut(case: Arguments, letters: dict[int, list[str]], sizes: dict[str, int]) 
 
 
 def _still_makes_sense(before: Arguments, after: Arguments) -> bool:
-    """Whether what sums to one still does: probabilities, loads. A piece of them is no example of anything."""
+    """Whether what sums to one still does: probabilities, loads. A piece of them means nothing."""
     return all(not _sums_to_one(a) or _sums_to_one(b) for a, b in zip(before, after, strict=True))
 
 
