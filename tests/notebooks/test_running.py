@@ -16,22 +16,27 @@ from gemini_workshop.authoring import kernel
 from gemini_workshop.authoring.source import Lesson
 from tests.notebooks.lessons import NOTEBOOKS, PAIRS, committed, name, verdicts
 
-MOMENT = "# a moment\n"
-STOPS = f"""
+STOPS = """
 import signal
 
 class EnoughError(BaseException):
     pass
 
-def stop(*_):
+def stop(_, frame):
+    while frame is not None:
+        if "importlib" in frame.f_code.co_filename:
+            return  # half a module would stay behind
+        frame = frame.f_back
     raise EnoughError
 
-signal.signal(signal.SIGPROF, stop)  # after so many seconds of the processor
-_events = get_ipython().events
-_seconds = lambda info: 2.0 if info.raw_cell.startswith({MOMENT!r}) else 0.0
-_events.register("pre_run_cell", lambda info: signal.setitimer(signal.ITIMER_PROF, _seconds(info)))
-_events.register("post_run_cell", lambda *_: signal.setitimer(signal.ITIMER_PROF, 0.0))
+def a_moment(seconds=2.0):
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)  # again: some code swallows every error
+
+def over():
+    signal.setitimer(signal.ITIMER_PROF, 0.0)
 """
+FOR_A_MOMENT = "try:\n    a_moment()\nfinally:\n    over()"
 CHANGES = {"append", "extend", "update", "add", "load_state_dict", "fill_", "setdefault", "insert"}
 """Methods after which what a name stands for is another, or holds more."""
 
@@ -77,10 +82,15 @@ def _names(node: ast.AST) -> Names:
     return read, written
 
 
-def definitions(code: str) -> set[str]:
-    """What a cell has made even if it is stopped: an experiment comes after its functions."""
-    kinds = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
-    return {name for node in ast.parse(code).body if isinstance(node, kinds) for name in _names(node)[1]}
+def made_at_once(code: str) -> set[str]:
+    """What a cell has made even if it is stopped: what it defines before it computes anything."""
+    made: set[str] = set()
+    for statement in ast.parse(code).body:
+        defines = isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom)
+        if not defines and any(isinstance(node, ast.Call) for node in ast.walk(statement)):
+            break
+        made |= _names(statement)[1]
+    return made
 
 
 def _base(node: ast.expr) -> set[str]:
@@ -105,9 +115,13 @@ class Moments:
     def __init__(self, notebook: NotebookNode) -> None:
         self.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         kept = set(needed_by_checks(self.cells))
+        self.names = {cell.id: read_and_written(cell.source) for cell in self.cells if cell.id not in kept}
+        self.kept_if_stopped = {cell.id: made_at_once(cell.source) for cell in self.cells}
         for cell in self.cells:
-            if cell.id not in kept:
-                cell.source = MOMENT + cell.source
+            if cell.id in self.names:
+                whole = ast.parse(FOR_A_MOMENT)
+                whole.body[0].body += ast.parse(cell.source).body
+                cell.source = ast.unparse(whole)
                 cell.metadata.setdefault("tags", []).append("raises-exception")
         self.stopped: list[str] = []
         self.left_out: list[str] = []
@@ -120,13 +134,13 @@ class Moments:
                 if output.output_type == "error" and cell.id not in self.stopped:
                     assert output.ename == "EnoughError", f"{cell.id}: {output.ename}: {output.evalue}"
                     self.stopped.append(cell.id)
-                    self.unmade |= read_and_written(cell.source)[1] - definitions(cell.source)
+                    self.unmade |= self.names[cell.id][1] - self.kept_if_stopped[cell.id]
 
     def __call__(self, cell: NotebookNode, **_: object) -> None:
         """Before a cell: is there what it needs?"""
         self.look_back()
-        if cell.cell_type == "code" and cell.source.startswith(MOMENT):
-            read, written = read_and_written(cell.source)
+        if cell.get("id") in self.names:
+            read, written = self.names[cell.id]
             if read & self.unmade:
                 cell.metadata.tags.append("nbval-skip")
                 self.left_out.append(cell.id)
