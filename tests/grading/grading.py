@@ -11,7 +11,7 @@ from gemini_workshop.grading.grader import Grader
 from gemini_workshop.grading.submissions import find_submissions
 from tests.grading.handed_in import TITLES, HandedIn
 
-COPIED = "the same to the letter"  # many of these are, on purpose
+COPIED = "same to the letter"  # many of these are, on purpose
 
 
 def graded(folder: Path, seconds: float, workers: int = 1) -> Gradebook:
