@@ -29,6 +29,14 @@ class Traffic:
     loads: Float[Tensor, "layers E"]
 
 
+def without_experts(name: str) -> str:
+    """What to say about a model of this name that has no experts."""
+    return (
+        f"{name} has no experts: each token passes all neurons. Choose a model that has some, "
+        "or start the demo with one: gemini-workshop demo mini-gemini."
+    )
+
+
 def expert_traffic(loaded: Loaded, text: str, limits: Limits) -> Traffic:
     """Read a sentence and record what the routers decide.
 
@@ -39,9 +47,7 @@ def expert_traffic(loaded: Loaded, text: str, limits: Limits) -> Traffic:
 
     served = loaded.served
     if served.model.config.moe is None:
-        raise WorkshopError(
-            f"{served.name} has no experts: each token passes the same neurons. Open the demo with a run that has some."
-        )
+        raise WorkshopError(without_experts(served.name))
     ids = limits.ids_of(prompt_ids(served.tokenizer, text))
     with loaded.lock, torch.no_grad(), recorded_routing(served.model) as routings:
         served.model(torch.tensor([ids], device=served.model.embedding.weight.device))

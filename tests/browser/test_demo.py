@@ -16,7 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from gemini_workshop.data.media.dial_tones import SAMPLE_RATE, dial
+from gemini_workshop.data.media.wav import encode_wav
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 COMMAND = shutil.which("gemini-workshop", path=str(Path(sys.executable).parent))
@@ -258,6 +262,35 @@ def test_an_image_is_asked_about_by_two_models_side_by_side(visit, tmp_path, scr
     guest.page.screenshot(path=screenshots / "two-models.png", full_page=True)
     assert guest.page.locator(".facts").count() >= 2
     assert guest.elsewhere == []
+
+
+def test_a_sound_and_an_animation_are_asked_about(visit, tmp_path, screenshots):
+    keys = dial("2580", torch.Generator().manual_seed(0))
+    (tmp_path / "dial.wav").write_bytes(encode_wav(keys, SAMPLE_RATE))
+    pictures = [Image.fromarray(np.full((16, 16), grey, np.uint8)) for grey in (0, 80, 160, 240)]
+    pictures[0].save(tmp_path / "film.gif", save_all=True, append_images=pictures[1:], duration=250)
+    guest = visit()
+    guest.choose_model("Model", "mini-gemini")
+    guest.page.get_by_text("Ask about images").wait_for()
+    for name, question, answer in (
+        ("dial.wav", "Which keys were dialled?", "two five eight zero"),
+        ("film.gif", "Which digit do you see?", "[a-z]+"),
+    ):
+        guest.page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+        guest.page.locator(".thumbnail-item, .thumbnails img, .thumbnail-audio").first.wait_for()
+        guest.say(question)
+        guest.page.screenshot(path=screenshots / f"{name}.png", full_page=True)
+        assert re.match(answer, guest.replies()[-1]), guest.replies()
+    assert guest.elsewhere == []
+
+
+def test_experts_of_the_model_that_has_some_are_drawn(visit, screenshots):
+    guest = visit(375)
+    guest.choose_model("Model", "mini-gemini")
+    guest.open("Experts")
+    guest.page.locator("table.map").locator("visible=true").first.wait_for()
+    guest.page.screenshot(path=screenshots / "experts.png", full_page=True)
+    assert guest.page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 def test_a_file_is_refused_in_words_where_the_model_reads_text_alone(visit, tmp_path):

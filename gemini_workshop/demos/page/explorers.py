@@ -61,15 +61,12 @@ class ExpertsTab:
 
     def draw(self, model: str, text: str, request: gr.Request) -> str:
         """A map for each layer; a sentence in its place, where the model has no experts."""
-        from gemini_workshop.demos.experts import expert_traffic
+        from gemini_workshop.demos.experts import expert_traffic, without_experts
 
         with self.desk.asked(request, text):
             loaded = self.desk.shelf.get(model)
             if loaded.served.model.config.moe is None:
-                return markup.note(
-                    f"{model} has no experts: each token passes all neurons. Open the demo with a model that has some: "
-                    "gemini-workshop demo runs/NAME."
-                )
+                return markup.note(without_experts(model))
             traffic = expert_traffic(loaded, text, self.desk.limits)
         experts = [f"expert {i}" for i in range(traffic.loads.shape[1])]
         parts = []
