@@ -19,7 +19,8 @@ from gemini_workshop.evaluation.sandbox.filters import compiled_filter
 
 MIB = 2**20
 ENDED = "the server of the sandbox ended"
-START = "import sys; sys.path.insert(0, {folder!r}); from sandbox.server import main; main()"
+FOLDER = str(Path(__file__).parents[1])
+START = f"import sys; sys.path.insert(0, {FOLDER!r}); from sandbox.server import main; main()"
 
 
 class SandboxError(WorkshopError):
@@ -202,8 +203,7 @@ class Sandbox:
 
 def _bare_python() -> list[str]:
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    start = START.format(folder=str(Path(__file__).parents[1]))
-    return [python, "-I", "-S", "-X", "utf8", "-c", start]
+    return [python, "-I", "-S", "-X", "utf8", "-c", START]
 
 
 def _on_one_line(text: str) -> str:
