@@ -273,7 +273,7 @@ def test_a_sound_and_an_animation_are_asked_about(visit, tmp_path, screenshots):
     guest.choose_model("Model", "mini-gemini")
     guest.page.get_by_text("Ask about images").wait_for()
     for name, question, answer in (
-        ("dial.wav", "Which keys were dialled?", "two five eight zero"),
+        ("dial.wav", "Which keys were dialled?", "2 5 8 0"),
         ("film.gif", "Which digit do you see?", "[a-z]+"),
     ):
         guest.page.locator("input[type=file]").first.set_input_files(tmp_path / name)
