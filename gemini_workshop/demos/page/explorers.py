@@ -68,7 +68,7 @@ class ExpertsTab:
             if loaded.served.model.config.moe is None:
                 return markup.note(without_experts(model))
             traffic = expert_traffic(loaded, text, self.desk.limits)
-        experts = [f"expert {i}" for i in range(traffic.loads.shape[1])]
+        experts = [f"expert\N{NO-BREAK SPACE}{i}" for i in range(traffic.loads.shape[1])]
         parts = []
         for layer, weights, loads in zip(traffic.layers, traffic.weights, traffic.loads, strict=True):
             shares = [(name, f"{load:.0%}") for name, load in zip(experts, loads.tolist(), strict=True)]
