@@ -147,7 +147,7 @@ def test_without_namespaces_nothing_runs_unless_told(monkeypatch, tmp_path):
 def test_a_refusal_of_the_kernel_is_told(monkeypatch):
     """A container without the permission: the server's unshare says no."""
     refuse = "jail._call = lambda name, *_: open('/nowhere') if name == 'unshare' else 0"
-    start = "import sys; sys.path.insert(0, {folder!r}); from sandbox import jail, server; " + refuse
+    start = f"import sys; sys.path.insert(0, {running.FOLDER!r}); from sandbox import jail, server; {refuse}"
     monkeypatch.setattr(running, "START", start + "; server.main()")
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(SandboxError, match=r"isolated on this machine \(\[Errno 2\].*'/nowhere'\)"):
